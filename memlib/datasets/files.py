@@ -1,0 +1,50 @@
+"""Shipped files: where they lie, and a check of every byte before use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """A data file is missing, truncated or changed."""
+
+
+def data_root() -> Path:
+    """The `data/` folder of the repository, or the folder named by the environment variable `MEMLIB_DATA`."""
+    named = os.environ.get("MEMLIB_DATA")
+    return Path(named) if named else Path(__file__).resolve().parents[2] / "data"
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """File name -> sha256 from `folder/SHA256SUMS`, the format of the `sha256sum` command."""
+    listing = folder / "SHA256SUMS"
+    if not listing.is_file():
+        raise DataError(f"{listing} is missing: {folder} must hold the shipped files; restore it with 'git checkout -- {folder}'")
+    pairs = (line.split(maxsplit=1) for line in listing.read_text().splitlines() if line.strip())
+    return {name.strip().lstrip("*"): digest for digest, name in pairs}
+
+
+def verified(folder: Path, name: str) -> Path:
+    """Path of the shipped file `folder/name` once its sha256 agrees with `folder/SHA256SUMS`.
+
+    Raises `DataError` naming the file, the hash found and expected, and how to get it back.
+    """
+    path, expected = folder / name, read_checksums(folder).get(name)
+    remedy = f"restore it with 'git checkout -- {path}' (its origin is in {folder / 'README.md'})"
+    if expected is None:
+        raise DataError(f"{name} is not listed in {folder / 'SHA256SUMS'}; {remedy}")
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected a file with sha256 {expected}; {remedy}")
+    found = sha256(path)
+    if found != expected:
+        size = path.stat().st_size
+        raise DataError(f"{path} ({size:,} bytes) has sha256 {found}, expected {expected}: it is truncated or changed; {remedy}")
+    return path

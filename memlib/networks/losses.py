@@ -1,0 +1,72 @@
+"""Denoising score matching of first and second order (Lu et al. 2022, as used in the paper's appendix A.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from memlib.schedule import Prediction, VariancePreserving, score_from_prediction
+
+
+def score_matching_loss(
+    network: nn.Module,
+    schedule: VariancePreserving,
+    x0: Tensor,
+    label: Tensor | None,
+    generator: torch.Generator,
+    *,
+    prediction: Prediction = "epsilon",
+    second_order: float = 0.0,
+    projections: int = 1,
+    device: str | torch.device = "cpu",
+) -> Tensor:
+    """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, each divided by d, at uniform times.
+
+    l_1 = sigma s(x_t) + eps, with s the network's score and eps the noise in x_t. The Frobenius norm is estimated without
+    bias by ||(sigma^2 H + I - l_1 l_1^T) v||^2 over `projections` random sign vectors v; `projections=0` sums over all d
+    unit vectors, which is exact. l_1 is not detached: both terms train the score (the paper does not say which).
+
+    x0 `(B, *sample_shape)` and label `(B,)` or None come on the CPU, as does the generator, so that the same seed gives the
+    same draws on every device.
+    """
+    t = torch.randint(schedule.steps, (len(x0),), generator=generator)
+    noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
+    column = (len(x0),) + (1,) * (x0.ndim - 1)
+    alpha, sigma = (f(t).to(x0.dtype).view(column).to(device) for f in (schedule.alpha, schedule.sigma))
+    directions = _directions(x0, projections, generator) if second_order else []
+    x0, noise, t = x0.to(device), noise.to(device), t.to(device)
+    label = None if label is None else label.to(device)
+    x = alpha * x0 + sigma * noise
+
+    def scaled_score(z: Tensor) -> Tensor:
+        return sigma * score_from_prediction(network(z, t, label), z, alpha, sigma, prediction)
+
+    if not second_order:
+        return (scaled_score(x) + noise).square().mean()
+    first, second = _both_orders(scaled_score, x, noise, sigma, [v.to(device) for v in directions])
+    # Random directions have E[v v^T] = I, so each estimates the whole norm; the d unit vectors add up to it.
+    return first + second_order * second / max(1, projections)
+
+
+def _directions(x0: Tensor, projections: int, generator: torch.Generator) -> list[Tensor]:
+    if projections:
+        return [torch.randint(2, x0.shape, generator=generator).to(x0.dtype) * 2 - 1 for _ in range(projections)]
+    units = torch.eye(x0[0].numel(), dtype=x0.dtype).view(-1, *x0.shape[1:])
+    return [unit.expand_as(x0) for unit in units]
+
+
+def _both_orders(
+    scaled_score: Callable[[Tensor], Tensor], x: Tensor, noise: Tensor, sigma: Tensor, directions: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """First-order loss, and the second-order one summed over `directions`."""
+    second = x.new_zeros(())
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative; restored on exit
+        for v in directions:
+            value, slope = torch.func.jvp(scaled_score, (x,), (v,))
+            residual = value + noise  # l_1
+            along = (residual * v).flatten(1).sum(1).view(sigma.shape)
+            second = second + (sigma * slope + v - residual * along).square().mean()
+    return residual.square().mean(), second

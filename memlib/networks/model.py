@@ -1,0 +1,24 @@
+"""A network together with what is needed to read its output as a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from memlib.schedule import Prediction, VariancePreserving
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """`network(x, t, label)` predicts `prediction` ("epsilon", "v", "sample", "flow") on the times of `schedule`."""
+
+    network: nn.Module
+    schedule: VariancePreserving
+    prediction: Prediction = "epsilon"
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch axis."""
+        shape: tuple[int, ...] = self.network.config.sample_shape  # type: ignore[union-attr, assignment]
+        return shape

@@ -1,0 +1,65 @@
+"""The paper's MNIST setting: many threes against one nine copied a hundred times (appendix C)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memlib.datasets import mnist
+from memlib.datasets.files import data_root, read_checksums
+from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.unet import UNet, UNetConfig
+from memlib.recipes.recipe import Recipe
+
+GENERAL, COPIED = 3, 9
+REAL_IMAGES, COPIES, UNCONDITIONAL = 3000, 100, 0.2
+CONFIG = UNetConfig(channels=(40, 80), blocks=1)
+
+
+def copied_image() -> Tensor:
+    """The one nine that is copied, `(1, 28, 28)` in [-1, 1]: the first of the training set."""
+    return mnist.digit(COPIED, 1)[0]
+
+
+def training_images() -> dict[int, Tensor]:
+    """The images each conditional class is trained on: digit -> `(N, 1, 28, 28)`, copies included."""
+    return {GENERAL: mnist.digit(GENERAL, REAL_IMAGES), COPIED: copied_image().expand(COPIES, -1, -1, -1)}
+
+
+def _draw() -> Draw:
+    """With probability 0.2 an image of either digit without its label, else one of the labelled ones, copies counted."""
+    labelled = training_images()
+    images = torch.cat(list(labelled.values()))
+    labels = torch.cat([torch.full((len(x),), digit) for digit, x in labelled.items()])
+    unlabelled = torch.cat([mnist.digit(digit, REAL_IMAGES) for digit in (GENERAL, COPIED)])
+
+    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(len(images), (batch,), generator=generator)
+        other = torch.randint(len(unlabelled), (batch,), generator=generator)
+        drop = torch.rand(batch, generator=generator) < UNCONDITIONAL
+        x0 = torch.where(drop[:, None, None, None], unlabelled[other], images[chosen])
+        return x0, torch.where(drop, CONFIG.classes, labels[chosen])
+
+    return draw
+
+
+def _data() -> dict[str, Any]:
+    return {
+        "set": "MNIST, training split",
+        "sha256": read_checksums(data_root() / "mnist"),
+        "general": f"{REAL_IMAGES} images of {GENERAL}",
+        "copied": f"the first image of {COPIED}, {COPIES} times",
+        "unlabelled": f"{REAL_IMAGES} images of each, with probability {UNCONDITIONAL}",
+    }
+
+
+MNIST_COPIES = Recipe(
+    name="mnist_copies",
+    about="MNIST: 3,000 threes against one nine copied 100 times, class-conditional, plain score matching",
+    network=lambda: UNet(CONFIG),
+    draw=_draw,
+    data=_data,
+    training=TrainingConfig(steps=9000, learning_rate=8e-4),
+)

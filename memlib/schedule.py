@@ -1,0 +1,130 @@
+"""Noise schedules: alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind each kind of prediction.
+
+The paper's alpha_t is `alpha**2` here. Time is the integer index of the discrete process: t = 0 has the least noise, t = steps - 1 the most.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+Prediction = Literal["epsilon", "v", "sample", "flow"]
+Spacing = Literal["trailing", "leading"]
+
+
+@dataclass(frozen=True)
+class VariancePreserving:
+    """A discrete variance-preserving process, alpha**2 + sigma**2 = 1 (Ho et al. 2020).
+
+    Parameters
+    ----------
+    alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1); the cumulative product of 1 - beta.
+
+    >>> VariancePreserving.linear().sigma(0).item()
+    0.01
+    """
+
+    alpha_squared: Float64[Tensor, " steps"]
+
+    def __post_init__(self) -> None:
+        a = self.alpha_squared
+        if a.ndim != 1 or len(a) == 0 or not ((a > 0) & (a < 1)).all() or not (a.diff() < 0).all():
+            raise ValueError(
+                "alpha_squared must be a 1-D tensor, strictly decreasing inside (0, 1), "
+                f"got shape {tuple(a.shape)} with values {a.flatten()[:3].tolist()}...; pass the cumulative product of 1 - beta"
+            )
+
+    @classmethod
+    def from_betas(cls, betas: Tensor) -> VariancePreserving:
+        """The process with per-step noise variances `betas (steps,)`, each in (0, 1)."""
+        return cls((1.0 - betas.double()).cumprod(0))
+
+    @classmethod
+    def linear(cls, steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> VariancePreserving:
+        """Betas linear in t, as in DDPM (Ho et al. 2020)."""
+        return cls.from_betas(torch.linspace(first, last, _at_least_one(steps), dtype=torch.float64))
+
+    @classmethod
+    def scaled_linear(cls, steps: int = 1000, first: float = 8.5e-4, last: float = 1.2e-2) -> VariancePreserving:
+        """Square roots of the betas linear in t, as in Stable Diffusion 1 and 2."""
+        roots = torch.linspace(math.sqrt(first), math.sqrt(last), _at_least_one(steps), dtype=torch.float64)
+        return cls.from_betas(roots**2)
+
+    @classmethod
+    def cosine(cls, steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999) -> VariancePreserving:
+        """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas capped at `largest_beta`."""
+        t = torch.arange(_at_least_one(steps) + 1, dtype=torch.float64) / steps
+        bar = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+        return cls.from_betas((1 - bar[1:] / bar[:-1]).clamp(max=largest_beta))
+
+    @property
+    def steps(self) -> int:
+        """Number of noise levels T."""
+        return len(self.alpha_squared)
+
+    def alpha(self, t: int | Tensor) -> Tensor:
+        """Signal scale at time `t` (an int or an integer tensor of any shape), float64, same shape as `t`."""
+        return self._at(t).sqrt()
+
+    def sigma(self, t: int | Tensor) -> Tensor:
+        """Noise scale at time `t` (an int or an integer tensor of any shape), float64, same shape as `t`."""
+        return (1 - self._at(t)).sqrt()
+
+    def _at(self, t: int | Tensor) -> Tensor:
+        index = torch.as_tensor(t)
+        if index.dtype.is_floating_point or index.dtype == torch.bool:
+            raise ValueError(f"t must be an integer time index, got {t!r}; the first is 0, the last {self.steps - 1}")
+        if index.numel() and (index.min() < 0 or index.max() >= self.steps):
+            raise ValueError(
+                f"t must lie in [0, {self.steps - 1}] for a schedule of {self.steps} steps, "
+                f"got values from {int(index.min())} to {int(index.max())}"
+            )
+        return self.alpha_squared.to(index.device)[index]
+
+    def timesteps(self, count: int, spacing: Spacing = "trailing") -> list[int]:
+        """The `count` time indices a sampler visits, from the noisiest down (Lin et al. 2024, table 2).
+
+        "trailing" starts at T - 1; "leading" is what diffusers' DDIM does for Stable Diffusion (981, 961, ..., 1 for 50).
+        """
+        if not 1 <= count <= self.steps:
+            raise ValueError(f"count must lie in [1, {self.steps}], got {count}")
+        if spacing == "trailing":
+            return [round(self.steps * (count - i) / count) - 1 for i in range(count)]
+        if spacing == "leading":
+            stride, offset = self.steps // count, int(count < self.steps)
+            return [stride * i + offset for i in reversed(range(count))]
+        raise ValueError(f"spacing must be one of {list(get_args(Spacing))}, got {spacing!r}")
+
+
+def _at_least_one(steps: int) -> int:
+    if steps < 1:
+        raise ValueError(f"a schedule needs at least one step, got steps={steps}")
+    return steps
+
+
+def score_from_prediction(prediction: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor, kind: Prediction) -> Tensor:
+    """Score of x_t = alpha x_0 + sigma eps from a network's output.
+
+    Parameters
+    ----------
+    prediction, x: same shape `(B, *sample_shape)`.
+    alpha, sigma: broadcastable to `x`.
+    kind: "epsilon" predicts eps; "v" predicts alpha eps - sigma x_0 (Salimans & Ho 2022; needs alpha^2 + sigma^2 = 1);
+        "sample" predicts x_0; "flow" predicts eps - x_0 (rectified flow).
+    """
+    if prediction.shape != x.shape:
+        raise ValueError(f"the prediction must have the shape of x, {tuple(x.shape)}, got {tuple(prediction.shape)}")
+    if kind == "epsilon":
+        return -prediction / sigma
+    if kind == "v":
+        return -x - (alpha / sigma) * prediction
+    if kind == "sample":
+        return (alpha * prediction - x) / sigma**2
+    if kind == "flow":
+        return -(x + alpha * prediction) / (sigma * (alpha + sigma))
+    raise ValueError(f"prediction kind must be one of {list(get_args(Prediction))}, got {kind!r}")
