@@ -25,7 +25,7 @@ class VariancePreserving:
     ----------
     alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1); the cumulative product of 1 - beta.
 
-    >>> VariancePreserving.linear().sigma(0).item()
+    >>> round(VariancePreserving.linear().sigma(0).item(), 6)
     0.01
     """
 

@@ -30,7 +30,10 @@ class TimeEmbedding(nn.Module):
 
 
 def expand_index(name: str, value: int | Tensor, batch: int, device: torch.device) -> Tensor:
-    """An index for every sample `(batch,)` from one int or a `(batch,)` integer tensor."""
+    """An index for every sample `(batch,)` from one int or a `(batch,)` integer tensor.
+
+    Its range is for the caller to check: reading values here would stop a GPU and break traced calls.
+    """
     index = torch.as_tensor(value, device=device)
     if index.dtype.is_floating_point or index.ndim > 1 or (index.ndim == 1 and len(index) != batch):
         raise ValueError(f"{name} must be one integer or an integer tensor of shape ({batch},), got {value!r}")

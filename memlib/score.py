@@ -1,0 +1,118 @@
+"""Scores: callables x -> s at one fixed time and condition, batch first, whatever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from memlib import checks
+from memlib.schedule import Prediction, VariancePreserving, score_from_prediction
+
+
+class Model(Protocol):
+    """What `score_at` needs of a model; `memlib.networks.DiffusionModel` is one."""
+
+    @property
+    def network(self) -> Callable[..., Tensor]:
+        """`network(x, t, label)`."""
+
+    @property
+    def schedule(self) -> VariancePreserving:
+        """The noise process."""
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the network predicts."""
+
+
+class Score:
+    """The gradient of a log density at noise level (alpha, sigma).
+
+    Parameters
+    ----------
+    fn: x `(B, *sample_shape)` -> s of the same shape and dtype, each row from its own row of x.
+    alpha, sigma: the level, x_t = alpha x_0 + sigma eps; `sigma > 0`.
+    name: for labels of figures and messages.
+
+    `conditional - unconditional` is a `ScoreDifference`, a score too; both must be at the same level.
+
+    >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
+    >>> (s - s)(torch.ones(1, 2)).tolist()
+    [[0.0, 0.0]]
+    """
+
+    def __init__(self, fn: Callable[[Tensor], Tensor], *, alpha: float, sigma: float, name: str = "score") -> None:
+        if not sigma > 0:
+            raise ValueError(f"a diffused density needs sigma > 0, got sigma={sigma}")
+        self.fn, self.alpha, self.sigma, self.name = fn, float(alpha), float(sigma), name
+
+    def __call__(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        return self.fn(x)
+
+    def __sub__(self, other: Score) -> ScoreDifference:
+        return ScoreDifference(self, other)
+
+    def epsilon(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """The noise prediction -sigma s(x)."""
+        return -self.sigma * self(x)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, alpha={self.alpha:.4g}, sigma={self.sigma:.4g})"
+
+
+class ScoreDifference(Score):
+    """s_Delta = conditional - unconditional (Wen et al. 2024; the paper, section 4.2)."""
+
+    def __init__(self, conditional: Score, unconditional: Score) -> None:
+        if (conditional.alpha, conditional.sigma) != (unconditional.alpha, unconditional.sigma):
+            raise ValueError(
+                f"a score difference needs one noise level, got {conditional!r} and {unconditional!r}; take both at the same t"
+            )
+        self.conditional, self.unconditional = conditional, unconditional
+        super().__init__(
+            lambda x: conditional(x) - unconditional(x),
+            alpha=conditional.alpha,
+            sigma=conditional.sigma,
+            name=f"{conditional.name} - {unconditional.name}",
+        )
+
+
+def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
+    """Score of a model at time index `t` under `label` (None: unconditional; an int, or one integer per sample `(B,)`).
+
+    Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), it repeats the labels.
+
+    >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
+    >>> model = DiffusionModel(MLP(MLPConfig()), VariancePreserving.linear())
+    >>> score_at(model, 500)(torch.zeros(4, 2)).shape
+    torch.Size([4, 2])
+    """
+    alpha, sigma = model.schedule.alpha(t).item(), model.schedule.sigma(t).item()
+    if isinstance(label, Tensor) and (label.ndim != 1 or label.dtype.is_floating_point):
+        raise ValueError(f"label must be an int or an integer tensor (B,), got shape {tuple(label.shape)} {label.dtype}")
+
+    def fn(x: Tensor) -> Tensor:
+        prediction = model.network(x, t, _repeated(label, len(x)))
+        return score_from_prediction(prediction, x, x.new_tensor(alpha), x.new_tensor(sigma), model.prediction)
+
+    given = "" if label is None else f", label {label.tolist() if isinstance(label, Tensor) else label}"
+    return Score(fn, alpha=alpha, sigma=sigma, name=name or f"model at t={t}{given}")
+
+
+def _repeated(label: int | Tensor | None, rows: int) -> int | Tensor | None:
+    if not isinstance(label, Tensor):
+        return label
+    if rows % len(label):
+        raise ValueError(f"{len(label)} labels do not fit a batch of {rows}; give one label per sample")
+    return label.repeat_interleave(rows // len(label))
+
+
+def score_norm(score: Callable[[Tensor], Tensor], x: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
+    """||s(x)|| per sample, in float64."""
+    with torch.no_grad():
+        s = score(checks.batched("x", x))
+    return s.flatten(1).double().norm(dim=1)
