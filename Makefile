@@ -1,0 +1,112 @@
+# The whole project in a few commands; `make` alone explains them.
+#
+# The first use makes an environment in .venv from the versions in constraints.txt. To use one you have (conda, a module on a
+# cluster), name its folder: make book VENV=$CONDA_PREFIX
+
+PYTHON   ?= python3
+VENV     ?= .venv
+PRESET   ?= quick
+CORES    ?= all
+PORT     ?= 8000
+# Anything else for Snakemake, such as SNAKEMAKE="--executor slurm --jobs 20"
+SNAKEMAKE ?=
+# Anything else for pytest, such as PYTEST="-k hessian -x"
+PYTEST   ?=
+# Test files run side by side in this many processes, each on one thread.
+JOBS     ?= 2
+
+BIN      := $(VENV)/bin
+HTML     := build/book/_build/html/index.html
+BOOK     := $(VENV)/.memlib-book
+DEV      := $(VENV)/.memlib-dev
+COMPARE  := $(VENV)/.memlib-compare
+# --nolock: a lock left by a killed run would stop the next one; runs lock their own folder while they last.
+PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --nolock --rerun-incomplete \
+            --quiet host progress reason $(SNAKEMAKE)
+# What went wrong is the last thing one reads.
+WHY       = { $(BIN)/memlib failures; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book notebooks run sweep test lint bench serve clean lock
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+help:  ## this text
+	@echo "Usage: make TARGET [NAME=VALUE ...]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Examples"
+	@echo "  make book                                     every notebook at the preset quick, then the book"
+	@echo "  make book PRESET=full SNAKEMAKE='--executor slurm --jobs 20'"
+	@echo "  make run NOTEBOOK=02_gaussian_mixture PARAMETERS='-p seed=1'"
+	@echo "  make sweep SWEEP=workflow/sweeps/seeds.yml"
+	@echo "  make test PYTEST='-k recorder'"
+	@echo
+	@echo "The first command installs the pinned versions into $(VENV) (PYTHON=python3.12 chooses another Python,"
+	@echo "VENV=DIR an environment you have). Everything else is written to build/."
+
+setup: $(DEV)  ## the environment for all of the below
+
+book: $(BOOK)  ## run what has changed, build the book, say where to open it
+	@$(PIPELINE) --config preset=$(PRESET) -- book || $(WHY)
+	@echo
+	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
+
+notebooks: $(BOOK)  ## plain .ipynb files in build/notebooks, for Jupyter without jupytext
+	@$(BIN)/memlib convert
+
+run: $(BOOK)  ## one notebook: NOTEBOOK=02_gaussian_mixture PRESET=quick PARAMETERS='-p seed=1'
+	@test -n "$(NOTEBOOK)" || { echo "Name a notebook: make run NOTEBOOK=..., one of"; $(BIN)/memlib notebooks; exit 1; }
+	@$(BIN)/memlib run $(NOTEBOOK) --preset $(PRESET) $(PARAMETERS)
+
+sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
+	@test -n "$(SWEEP)" || { echo "Name a sweep file: make sweep SWEEP=..., for example"; ls workflow/sweeps/*.yml; exit 1; }
+	@$(PIPELINE) --config sweep=$(SWEEP) -- sweep || $(WHY)
+
+test: $(DEV) lint book  ## lint, the book, then every test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)
+
+lint: $(DEV)  ## style, types on memlib, who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BOOK) $(COMPARE)  ## timings beside what one would use instead
+	$(BIN)/python -m benchmarks
+
+serve: $(BOOK)  ## the built book at http://localhost:8000 (PORT=...)
+	@test -f $(HTML) || { echo "There is no book yet: make book"; exit 1; }
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(dir $(HTML))
+
+clean:  ## remove everything made, except the environment
+	rm -rf build .snakemake
+
+lock:  ## write constraints.txt anew from the newest versions that pyproject.toml allows
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet $(TORCH)
+	build/lock/bin/pip install --quiet -e '.[dev,latent,compare]'
+	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -viE '^(nvidia-|cuda-|triton)' > build/lock.txt
+	mv build/lock.txt constraints.txt
+	rm -rf build/lock
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+# Installed first and by its exact version: from a range, pip may take a build for a GPU that is not there.
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "$(PYTHON) is not there: install Python 3.11 or newer, or name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.memlib-%: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the pinned versions ($*): a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet $(TORCH)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m memlib`: the command line."""
+
+from memlib.cli import main
+
+main()
