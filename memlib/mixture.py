@@ -5,8 +5,8 @@ With p = sum_k w_k N(mu_k, S_k), r_k(x) the posterior of component k, and s_k = 
     score    s(x) = sum_k r_k s_k
     Hessian  H(x) = sum_k r_k (s_k s_k^T - S_k^-1) - s s^T
 
-Under x_t = alpha x_0 + sigma eps a mixture stays a mixture: means alpha mu_k, covariances alpha^2 S_k + sigma^2 I. This is
-the ground truth of everything else in the package.
+Under x_t = alpha x_0 + sigma eps a mixture stays a mixture: means alpha mu_k, covariances alpha^2 S_k +
+sigma^2 I. This is the ground truth of everything else in the package.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from memlib import checks
 class GaussianMixture:
     """A mixture of K Gaussians in d dimensions.
 
-    Parameters
-    ----------
-    weights: `(K,)`, positive, summing to 1 within 1e-6.
-    means: `(K, d)`.
-    covariances: `(K, d, d)` symmetric positive definite, or `(K, d)` diagonals, or `(K,)` isotropic variances.
+    Args:
+        weights: `(K,)`, positive, summing to 1 within 1e-6.
+        means: `(K, d)`.
+        covariances: `(K, d, d)` symmetric positive definite, or `(K, d)` diagonals, or `(K,)` isotropic
+            variances.
 
-    All numbers are kept, and all results returned, in float64. Raises `ValueError` that says which component is wrong.
+    All numbers are kept, and all results returned, in float64. Raises `ValueError` that says which component
+    is wrong.
 
-    >>> plane = GaussianMixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0.1, 0.1]))
-    >>> plane.diffused(alpha=0.6, sigma=0.8).score(torch.zeros(1, 2)).tolist()
-    [[0.0, 0.0]]
+    Example:
+        >>> plane = GaussianMixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0.1, 0.1]))
+        >>> plane.diffused(alpha=0.6, sigma=0.8).score(torch.zeros(1, 2)).tolist()
+        [[0.0, 0.0]]
     """
 
     def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
@@ -54,7 +56,9 @@ class GaussianMixture:
         """The mixture of x_t = alpha x_0 + sigma eps."""
         alpha, sigma = float(alpha), float(sigma)
         if not (math.isfinite(alpha) and math.isfinite(sigma) and sigma >= 0):
-            raise ValueError(f"alpha must be finite and sigma finite and >= 0, got alpha={alpha}, sigma={sigma}")
+            raise ValueError(
+                f"alpha must be finite and sigma finite and >= 0, got alpha={alpha}, sigma={sigma}"
+            )
         noise = sigma**2 * torch.eye(self.dim, dtype=torch.float64)
         return GaussianMixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise)
 
@@ -94,7 +98,9 @@ class GaussianMixture:
         return self.means[component] + torch.einsum("nde,ne->nd", self._axes[component], scaled)
 
     def _whitened(self, x: Tensor) -> Tensor:
-        """Coordinates of x - mu_k along the principal axes of component k, divided by the standard deviations: (B, K, d)."""
+        """Coordinates of x - mu_k along the principal axes of component k, divided by the standard deviations:
+        (B, K, d).
+        """
         checks.batched("x", x, (self.dim,))
         centred = x.double()[:, None] - self.means
         return torch.einsum("bkd,kde->bke", centred, self._axes) / self._variances.sqrt()
@@ -109,7 +115,9 @@ class GaussianMixture:
 
 def _components_and_dim(weights: Tensor, means: Tensor) -> tuple[int, int]:
     if means.ndim != 2 or weights.shape != means.shape[:1]:
-        raise ValueError(f"weights must be (K,) and means (K, d), got {tuple(weights.shape)} and {tuple(means.shape)}")
+        raise ValueError(
+            f"weights must be (K,) and means (K, d), got {tuple(weights.shape)} and {tuple(means.shape)}"
+        )
     if (weights <= 0).any() or abs(weights.double().sum().item() - 1) > 1e-6:
         raise ValueError(
             f"weights must be positive and sum to 1, got {weights.tolist()} with sum {weights.double().sum().item():.6g}; "
@@ -137,7 +145,9 @@ def _eigen(covariances: Tensor) -> tuple[Tensor, Tensor]:
     size = covariances.abs().amax(dim=(1, 2))
     if (skew > 1e-10 * size).any():
         bad = (skew > 1e-10 * size).nonzero().flatten().tolist()
-        raise ValueError(f"covariances {bad} are not symmetric (largest difference {skew.max().item():.3g}); use 0.5 * (S + S.T)")
+        raise ValueError(
+            f"covariances {bad} are not symmetric (largest difference {skew.max().item():.3g}); use 0.5 * (S + S.T)"
+        )
     variances, axes = torch.linalg.eigh(0.5 * (covariances + covariances.mT))
     if (variances <= 0).any():
         bad = (variances <= 0).any(dim=1).nonzero().flatten().tolist()

@@ -19,10 +19,10 @@ from memlib.score import Model, Score, score_at
 class Trajectory:
     """What a sampler passed through.
 
-    Parameters
-    ----------
-    samples: `(B, *sample_shape)`, the final x_0.
-    states: time index -> x_t `(B, *sample_shape)` as it entered that step, for every time asked to be kept.
+    Attributes:
+        samples: `(B, *sample_shape)`, the final x_0.
+        states: time index -> x_t `(B, *sample_shape)` as it entered that step, for every time asked to be
+            kept.
     """
 
     samples: Tensor
@@ -30,7 +30,9 @@ class Trajectory:
 
 
 def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
-    """unconditional + scale (conditional - unconditional) (Ho & Salimans 2022); scale 1 is the conditional score."""
+    """Unconditional + scale (conditional - unconditional) (Ho & Salimans 2022); scale 1 is the conditional
+    score.
+    """
     return Score(
         lambda x: unconditional(x) + scale * (conditional(x) - unconditional(x)),
         alpha=conditional.alpha,
@@ -39,7 +41,9 @@ def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
     )
 
 
-def model_score(model: Model, label: int | Tensor | None = None, guidance: float = 1.0) -> Callable[[int], Score]:
+def model_score(
+    model: Model, label: int | Tensor | None = None, guidance: float = 1.0
+) -> Callable[[int], Score]:
     """`t -> Score` of a model, guided when `guidance` is not 1."""
     if guidance == 1 or label is None:
         return lambda t: score_at(model, t, label)
@@ -58,26 +62,29 @@ def ddim(
 ) -> Trajectory:
     """Carry `noise` from the largest time to x_0 in `steps` deterministic steps.
 
-    Parameters
-    ----------
-    score: time index -> score at that time, for instance `model_score(model, label, guidance)` or an exact mixture's.
-    noise: x_T, `(B, *sample_shape)`, of unit variance.
-    keep: positions among the visited times whose states are returned; negative ones count from the end.
+    Args:
+        score: time index -> score at that time, for instance `model_score(model, label, guidance)` or an
+            exact mixture's.
+        noise: x_T, `(B, *sample_shape)`, of unit variance.
+        keep: positions among the visited times whose states are returned; negative ones count from the end.
 
     Each step moves the noise prediction to the next noise level; the last one returns the predicted x_0.
 
-    >>> from memlib.mixture import GaussianMixture
-    >>> blob, schedule = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4])), VariancePreserving.linear()
-    >>> level = lambda t: dict(alpha=schedule.alpha(t).item(), sigma=schedule.sigma(t).item())
-    >>> exact = lambda t: Score(blob.diffused(**level(t)).score, **level(t))
-    >>> ddim(exact, schedule, torch.zeros(1, 2).double(), steps=20).samples.round(decimals=1).tolist()
-    [[1.0, 1.0]]
+    Example:
+        >>> from memlib.mixture import GaussianMixture
+        >>> blob, schedule = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4])), VariancePreserving.linear()
+        >>> level = lambda t: dict(alpha=schedule.alpha(t).item(), sigma=schedule.sigma(t).item())
+        >>> exact = lambda t: Score(blob.diffused(**level(t)).score, **level(t))
+        >>> ddim(exact, schedule, torch.zeros(1, 2).double(), steps=20).samples.round(decimals=1).tolist()
+        [[1.0, 1.0]]
     """
     x = checks.batched("noise", noise)
     times = schedule.timesteps(steps)
     kept = {times[k] for k in keep}
     states: dict[int, Tensor] = {}
-    for t, following in zip(tqdm(times, desc="sampling", disable=not progress, mininterval=2.0), [*times[1:], None], strict=True):
+    for t, following in zip(
+        tqdm(times, desc="sampling", disable=not progress, mininterval=2.0), [*times[1:], None], strict=True
+    ):
         if t in kept:
             states[t] = x.clone()
         at = score(t)

@@ -1,6 +1,8 @@
-"""Noise schedules: alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind each kind of prediction.
+"""Noise schedules: alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind each kind of
+prediction.
 
-The paper's alpha_t is `alpha**2` here. Time is the integer index of the discrete process: t = 0 has the least noise, t = steps - 1 the most.
+The paper's alpha_t is `alpha**2` here. Time is the integer index of the discrete process: t = 0 has the least
+noise, t = steps - 1 the most.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ Spacing = Literal["trailing", "leading"]
 class VariancePreserving:
     """A discrete variance-preserving process, alpha**2 + sigma**2 = 1 (Ho et al. 2020).
 
-    Parameters
-    ----------
-    alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1); the cumulative product of 1 - beta.
+    Attributes:
+        alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1); the cumulative product of 1 - beta.
 
-    >>> round(VariancePreserving.linear().sigma(0).item(), 6)
-    0.01
+    Example:
+        >>> round(VariancePreserving.linear().sigma(0).item(), 6)
+        0.01
     """
 
     alpha_squared: Float64[Tensor, " steps"]
@@ -50,13 +52,17 @@ class VariancePreserving:
         return cls.from_betas(torch.linspace(first, last, _at_least_one(steps), dtype=torch.float64))
 
     @classmethod
-    def scaled_linear(cls, steps: int = 1000, first: float = 8.5e-4, last: float = 1.2e-2) -> VariancePreserving:
+    def scaled_linear(
+        cls, steps: int = 1000, first: float = 8.5e-4, last: float = 1.2e-2
+    ) -> VariancePreserving:
         """Square roots of the betas linear in t, as in Stable Diffusion 1 and 2."""
         roots = torch.linspace(math.sqrt(first), math.sqrt(last), _at_least_one(steps), dtype=torch.float64)
         return cls.from_betas(roots**2)
 
     @classmethod
-    def cosine(cls, steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999) -> VariancePreserving:
+    def cosine(
+        cls, steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999
+    ) -> VariancePreserving:
         """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas capped at `largest_beta`."""
         t = torch.arange(_at_least_one(steps) + 1, dtype=torch.float64) / steps
         bar = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
@@ -78,7 +84,9 @@ class VariancePreserving:
     def _at(self, t: int | Tensor) -> Tensor:
         index = torch.as_tensor(t)
         if index.dtype.is_floating_point or index.dtype == torch.bool:
-            raise ValueError(f"t must be an integer time index, got {t!r}; the first is 0, the last {self.steps - 1}")
+            raise ValueError(
+                f"t must be an integer time index, got {t!r}; the first is 0, the last {self.steps - 1}"
+            )
         if index.numel() and (index.min() < 0 or index.max() >= self.steps):
             raise ValueError(
                 f"t must lie in [0, {self.steps - 1}] for a schedule of {self.steps} steps, "
@@ -89,7 +97,8 @@ class VariancePreserving:
     def timesteps(self, count: int, spacing: Spacing = "trailing") -> list[int]:
         """The `count` time indices a sampler visits, from the noisiest down (Lin et al. 2024, table 2).
 
-        "trailing" starts at T - 1; "leading" is what diffusers' DDIM does for Stable Diffusion (981, 961, ..., 1 for 50).
+        "trailing" starts at T - 1; "leading" is what diffusers' DDIM does for Stable Diffusion (981, 961,
+        ..., 1 for 50).
         """
         if not 1 <= count <= self.steps:
             raise ValueError(f"count must lie in [1, {self.steps}], got {count}")
@@ -107,18 +116,21 @@ def _at_least_one(steps: int) -> int:
     return steps
 
 
-def score_from_prediction(prediction: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor, kind: Prediction) -> Tensor:
+def score_from_prediction(
+    prediction: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor, kind: Prediction
+) -> Tensor:
     """Score of x_t = alpha x_0 + sigma eps from a network's output.
 
-    Parameters
-    ----------
-    prediction, x: same shape `(B, *sample_shape)`.
-    alpha, sigma: broadcastable to `x`.
-    kind: "epsilon" predicts eps; "v" predicts alpha eps - sigma x_0 (Salimans & Ho 2022; needs alpha^2 + sigma^2 = 1);
-        "sample" predicts x_0; "flow" predicts eps - x_0 (rectified flow).
+    Args:
+        prediction, x: same shape `(B, *sample_shape)`.
+        alpha, sigma: broadcastable to `x`.
+        kind: "epsilon" predicts eps; "v" predicts alpha eps - sigma x_0 (Salimans & Ho 2022; needs alpha^2 +
+            sigma^2 = 1); "sample" predicts x_0; "flow" predicts eps - x_0 (rectified flow).
     """
     if prediction.shape != x.shape:
-        raise ValueError(f"the prediction must have the shape of x, {tuple(x.shape)}, got {tuple(prediction.shape)}")
+        raise ValueError(
+            f"the prediction must have the shape of x, {tuple(x.shape)}, got {tuple(prediction.shape)}"
+        )
     if kind == "epsilon":
         return -prediction / sigma
     if kind == "v":

@@ -32,20 +32,22 @@ class Model(Protocol):
 class Score:
     """The gradient of a log density at noise level (alpha, sigma).
 
-    Parameters
-    ----------
-    fn: x `(B, *sample_shape)` -> s of the same shape and dtype, each row from its own row of x.
-    alpha, sigma: the level, x_t = alpha x_0 + sigma eps; `sigma > 0`.
-    name: for labels of figures and messages.
+    Args:
+        fn: x `(B, *sample_shape)` -> s of the same shape and dtype, each row from its own row of x.
+        alpha, sigma: the level, x_t = alpha x_0 + sigma eps; `sigma > 0`.
+        name: for labels of figures and messages.
 
     `conditional - unconditional` is a `ScoreDifference`, a score too; both must be at the same level.
 
-    >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
-    >>> (s - s)(torch.ones(1, 2)).tolist()
-    [[0.0, 0.0]]
+    Example:
+        >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
+        >>> (s - s)(torch.ones(1, 2)).tolist()
+        [[0.0, 0.0]]
     """
 
-    def __init__(self, fn: Callable[[Tensor], Tensor], *, alpha: float, sigma: float, name: str = "score") -> None:
+    def __init__(
+        self, fn: Callable[[Tensor], Tensor], *, alpha: float, sigma: float, name: str = "score"
+    ) -> None:
         if not sigma > 0:
             raise ValueError(f"a diffused density needs sigma > 0, got sigma={sigma}")
         self.fn, self.alpha, self.sigma, self.name = fn, float(alpha), float(sigma), name
@@ -82,22 +84,29 @@ class ScoreDifference(Score):
 
 
 def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
-    """Score of a model at time index `t` under `label` (None: unconditional; an int, or one integer per sample `(B,)`).
+    """Score of a model at time index `t` under `label` (None: unconditional; an int, or one integer per sample
+    `(B,)`).
 
-    Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), it repeats the labels.
+    Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), it repeats
+    the labels.
 
-    >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
-    >>> model = DiffusionModel(MLP(MLPConfig()), VariancePreserving.linear())
-    >>> score_at(model, 500)(torch.zeros(4, 2)).shape
-    torch.Size([4, 2])
+    Example:
+        >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
+        >>> model = DiffusionModel(MLP(MLPConfig()), VariancePreserving.linear())
+        >>> score_at(model, 500)(torch.zeros(4, 2)).shape
+        torch.Size([4, 2])
     """
     alpha, sigma = model.schedule.alpha(t).item(), model.schedule.sigma(t).item()
     if isinstance(label, Tensor) and (label.ndim != 1 or label.dtype.is_floating_point):
-        raise ValueError(f"label must be an int or an integer tensor (B,), got shape {tuple(label.shape)} {label.dtype}")
+        raise ValueError(
+            f"label must be an int or an integer tensor (B,), got shape {tuple(label.shape)} {label.dtype}"
+        )
 
     def fn(x: Tensor) -> Tensor:
         prediction = model.network(x, t, _repeated(label, len(x)))
-        return score_from_prediction(prediction, x, x.new_tensor(alpha), x.new_tensor(sigma), model.prediction)
+        return score_from_prediction(
+            prediction, x, x.new_tensor(alpha), x.new_tensor(sigma), model.prediction
+        )
 
     given = "" if label is None else f", label {label.tolist() if isinstance(label, Tensor) else label}"
     return Score(fn, alpha=alpha, sigma=sigma, name=name or f"model at t={t}{given}")

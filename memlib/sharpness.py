@@ -1,13 +1,12 @@
 """Statistics of a point's sharpness, one definition each, for batches of points.
 
-H is the Hessian of the log density (the Jacobian of the score), d the dimension of a sample, sigma the noise scale. Where a
-statistic multiplies a Jacobian with a vector it takes the product ("jvp", "vjp", "symmetric", "difference") as an argument,
-because a learned Jacobian is not symmetric and the products differ.
+H is the Hessian of the log density (the Jacobian of the score), d the dimension of a sample, sigma the noise
+scale. Where a statistic multiplies a Jacobian with a vector it takes the product ("jvp", "vjp", "symmetric",
+"difference") as an argument, because a learned Jacobian is not symmetric and the products differ.
 """
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
@@ -15,19 +14,19 @@ from memlib.hessian import JacobianOperator, Product
 from memlib.score import Score, ScoreDifference, score_norm
 
 __all__ = [
-    "difference_norm",
     "curvature_gain",
+    "difference_norm",
     "hessian_score_norm",
     "nonnegative_count",
     "positive_fraction",
+    "scaled",
     "score_norm",
     "trace",
-    "scaled",
 ]
 
 
 def scaled(eigenvalues: Float[Tensor, "B d"], sigma: float) -> Float[Tensor, "B d"]:
-    """lambda sigma^2, which has one scale at every t: an isolated point has all values -1."""
+    """Lambda sigma^2, which has one scale at every t: an isolated point has all values -1."""
     return eigenvalues * sigma**2
 
 
@@ -42,11 +41,15 @@ def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"
 
 
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
-    """tr H^power from all eigenvalues; -tr H is the paper's sharpness (lemma 4.1), -tr H^3 goes with ||H s||^2 (lemma 4.3)."""
+    """Tr H^power from all eigenvalues; -tr H is the paper's sharpness (lemma 4.1), -tr H^3 goes with ||H s||^2
+    (lemma 4.3).
+    """
     return eigenvalues.double().pow(power).sum(dim=1)
 
 
-def hessian_score_norm(score: Score, x: Float[Tensor, "B ..."], product: Product = "jvp") -> Float64[Tensor, " B"]:
+def hessian_score_norm(
+    score: Score, x: Float[Tensor, "B ..."], product: Product = "jvp"
+) -> Float64[Tensor, " B"]:
     """||H s|| at x (lemma 4.3: the mean of its square is -tr H^3 for a Gaussian)."""
     with JacobianOperator(score, x, product=product) as op:
         return op.matvec(op.value).norm(dim=1)

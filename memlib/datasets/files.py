@@ -27,7 +27,9 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """File name -> sha256 from `folder/SHA256SUMS`, the format of the `sha256sum` command."""
     listing = folder / "SHA256SUMS"
     if not listing.is_file():
-        raise DataError(f"{listing} is missing: {folder} must hold the shipped files; restore it with 'git checkout -- {folder}'")
+        raise DataError(
+            f"{listing} is missing: {folder} must hold the shipped files; restore it with 'git checkout -- {folder}'"
+        )
     pairs = (line.split(maxsplit=1) for line in listing.read_text().splitlines() if line.strip())
     return {name.strip().lstrip("*"): digest for digest, name in pairs}
 
@@ -46,5 +48,7 @@ def verified(folder: Path, name: str) -> Path:
     found = sha256(path)
     if found != expected:
         size = path.stat().st_size
-        raise DataError(f"{path} ({size:,} bytes) has sha256 {found}, expected {expected}: it is truncated or changed; {remedy}")
+        raise DataError(
+            f"{path} ({size:,} bytes) has sha256 {found}, expected {expected}: it is truncated or changed; {remedy}"
+        )
     return path

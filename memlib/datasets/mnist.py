@@ -18,7 +18,9 @@ _PREFIX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 0x08
 
 
-def load(split: Split = "train", folder: Path | None = None) -> tuple[Float32[Tensor, "N 1 28 28"], Int64[Tensor, " N"]]:
+def load(
+    split: Split = "train", folder: Path | None = None
+) -> tuple[Float32[Tensor, "N 1 28 28"], Int64[Tensor, " N"]]:
     """Images in [-1, 1] (black is -1) and their digits; 60,000 for "train", 10,000 for "test".
 
     Every file is checked against its sha256 first; `DataError` says what is wrong with it.
@@ -36,14 +38,18 @@ def load(split: Split = "train", folder: Path | None = None) -> tuple[Float32[Te
     return scaled[:, None], torch.from_numpy(digits).long()
 
 
-def digit(wanted: int, count: int, split: Split = "train", folder: Path | None = None) -> Float32[Tensor, "N 1 28 28"]:
+def digit(
+    wanted: int, count: int, split: Split = "train", folder: Path | None = None
+) -> Float32[Tensor, "N 1 28 28"]:
     """The first `count` images of one digit, in the order of the files."""
     if not 0 <= wanted <= 9:
         raise ValueError(f"a digit lies in [0, 9], got {wanted}")
     images, digits = load(split, folder)
     of_digit = images[digits == wanted]
     if not 1 <= count <= len(of_digit):
-        raise ValueError(f"count must lie in [1, {len(of_digit)}] for digit {wanted} of the {split} split, got {count}")
+        raise ValueError(
+            f"count must lie in [1, {len(of_digit)}] for digit {wanted} of the {split} split, got {count}"
+        )
     return of_digit[:count]
 
 
@@ -52,6 +58,8 @@ def _read_idx(path: Path) -> np.ndarray:
     raw = gzip.decompress(path.read_bytes())
     rank = raw[3]
     if raw[0] or raw[1] or raw[2] != _UNSIGNED_BYTE:
-        raise DataError(f"{path} does not start like an idx file of unsigned bytes (magic {raw[:4].hex()}, expected 000008..)")
+        raise DataError(
+            f"{path} does not start like an idx file of unsigned bytes (magic {raw[:4].hex()}, expected 000008..)"
+        )
     shape = np.frombuffer(raw, ">i4", count=rank, offset=4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()

@@ -79,7 +79,7 @@ def general_ritz(space: KrylovSpace, which: str) -> RitzPairs:
     return sort_pairs(values, vectors, residuals, which)
 
 
-def _krylov_schur(space: KrylovSpace, pairs: RitzPairs, which: str, keep: int) -> Compression:  # noqa: ARG001
+def _krylov_schur(space: KrylovSpace, _pairs: RitzPairs, which: str, keep: int) -> Compression:
     """Keep the `keep` wanted Schur vectors per sample, or one more where that would part a conjugate pair."""
     H = space.projected[:, : space.size, : space.size].cpu().numpy()
     parts = [_wanted_subspace(matrix, which, keep) for matrix in H]

@@ -1,11 +1,12 @@
-"""The whole Jacobian and its whole spectrum: the ground truth of the other routines, and the right tool up to d of some thousands."""
+"""The whole Jacobian and its whole spectrum: the ground truth of the other routines, and the right tool up to d
+of some thousands.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -16,12 +17,11 @@ from memlib.hessian.operator import LinearOperator
 class DenseSpectrum:
     """Every matrix and its spectrum.
 
-    Parameters
-    ----------
-    matrices: `(B, d, d)` as the operator's product gives them (J, J^T or their mean), in its dtype.
-    eigenvalues: `(B, d)` ascending, of the symmetric part (M + M^T) / 2.
-    asymmetry: `(B,)` exact ||M - M^T||_F / ||M||_F; 0 where M is zero.
-    products: matrix-vector products spent per sample.
+    Attributes:
+        matrices: `(B, d, d)` as the operator's product gives them (J, J^T or their mean), in its dtype.
+        eigenvalues: `(B, d)` ascending, of the symmetric part (M + M^T) / 2.
+        asymmetry: `(B,)` exact ||M - M^T||_F / ||M||_F; 0 where M is zero.
+        products: matrix-vector products spent per sample.
     """
 
     matrices: Tensor
@@ -31,7 +31,9 @@ class DenseSpectrum:
 
     def count_above(self, threshold: float | Tensor = 0.0) -> Tensor:
         """Number of eigenvalues >= threshold (a float, or one per sample), `(B,)`."""
-        return (self.eigenvalues >= torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)).sum(1)
+        return (
+            self.eigenvalues >= torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)
+        ).sum(1)
 
     def general_eigenvalues(self) -> Tensor:
         """Eigenvalues `(B, d)` of M itself, complex, sorted by real part."""
@@ -42,11 +44,13 @@ class DenseSpectrum:
 def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> DenseSpectrum:
     """All d products with the unit vectors, `chunk` at a time, and the eigenvalues of the symmetric part.
 
-    Costs d products per sample and (B, d, d) numbers. Raises `ValueError` naming the samples when a product is not finite.
+    Costs d products per sample and (B, d, d) numbers. Raises `ValueError` naming the samples when a product
+    is not finite.
 
-    >>> from memlib.hessian import DenseOperator
-    >>> dense(DenseOperator(torch.diag(torch.tensor([-2.0, 1.0]))[None])).eigenvalues.tolist()
-    [[-2.0, 1.0]]
+    Example:
+        >>> from memlib.hessian import DenseOperator
+        >>> dense(DenseOperator(torch.diag(torch.tensor([-2.0, 1.0]))[None])).eigenvalues.tolist()
+        [[-2.0, 1.0]]
     """
     before = op.products
     matrices = torch.empty(op.batch, op.dim, op.dim, dtype=op.dtype, device=op.device)
@@ -58,8 +62,12 @@ def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> De
         matrices[:, :, start:stop] = op.matmat(units.expand(op.batch, -1, -1))
     finite = torch.isfinite(matrices).flatten(1).all(1)
     if not finite.all():
-        raise ValueError(f"the Jacobian of samples {(~finite).nonzero().flatten().tolist()} has NaN or infinite entries")
+        raise ValueError(
+            f"the Jacobian of samples {(~finite).nonzero().flatten().tolist()} has NaN or infinite entries"
+        )
     skew = (matrices - matrices.mT).flatten(1).norm(dim=1)
     size = matrices.flatten(1).norm(dim=1)
     eigenvalues = torch.linalg.eigvalsh(0.5 * (matrices + matrices.mT))
-    return DenseSpectrum(matrices, eigenvalues, skew / size.clamp(min=torch.finfo(op.dtype).tiny), op.products - before)
+    return DenseSpectrum(
+        matrices, eigenvalues, skew / size.clamp(min=torch.finfo(op.dtype).tiny), op.products - before
+    )

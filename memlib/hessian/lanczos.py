@@ -99,6 +99,6 @@ def symmetric_ritz(space: KrylovSpace, which: str) -> RitzPairs:
     return sort_pairs(values, vectors, torch.hypot(outside, inside), which)
 
 
-def _thick_restart(space: KrylovSpace, pairs: RitzPairs, which: str, keep: int) -> Compression:  # noqa: ARG001
+def _thick_restart(space: KrylovSpace, pairs: RitzPairs, _which: str, keep: int) -> Compression:
     """Keep the `keep` wanted Ritz vectors, the same number for every sample."""
     return Compression(pairs.vectors[:, :, :keep], torch.full_like(space.breakdowns, keep))

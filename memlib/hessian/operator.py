@@ -1,16 +1,19 @@
 """Products with the Jacobian of a score, for a batch of points and several directions at once.
 
-The Hessian of a log density is the Jacobian J of its score. For a learned score J is not exactly symmetric, so there are
-several products, and every statistic built on them says which one it uses:
+The Hessian of a log density is the Jacobian J of its score. For a learned score J is not exactly symmetric,
+so there are several products, and every statistic built on them says which one it uses:
 
 - `vjp`: J^T v by reverse mode on a retained graph, about one forward pass each; the default.
-- `jvp`: J v by differentiating the reverse pass once more, about 2.3 forward passes (`torch.func.jvp`: 4 to 6).
+- `jvp`: J v by differentiating the reverse pass once more, about 2.3 forward passes (`torch.func.jvp`: 4 to
+  6).
 - `symmetric`: (J v + J^T v) / 2, the sum of both; its eigenvalues are real.
-- `difference`: (s(x + h v) - s(x)) / h, one forward pass, no graph, accurate to about the square root of the precision.
+- `difference`: (s(x + h v) - s(x)) / h, one forward pass, no graph, accurate to about the square root of the
+  precision.
 
-Directions are batched by repeating the points: `c` copies of the batch share one retained graph whose backward pass treats
-`c` directions. This costs the same per direction as a plain backward pass and asks nothing of `vmap`, which has no rule for
-fused attention. The number of rows in a pass, `chunk_size`, bounds the memory.
+Directions are batched by repeating the points: `c` copies of the batch share one retained graph whose
+backward pass treats `c` directions. This costs the same per direction as a plain backward pass and asks
+nothing of `vmap`, which has no rule for fused attention. The number of rows in a pass, `chunk_size`, bounds
+the memory.
 """
 
 from __future__ import annotations
@@ -88,7 +91,8 @@ class DenseOperator:
 
 @dataclass(frozen=True)
 class Asymmetry:
-    """Estimate of ||J - J^T||_F / ||J||_F per sample: 0 for a gradient field, sqrt(2) for unrelated entries, 2 at most.
+    """Estimate of ||J - J^T||_F / ||J||_F per sample: 0 for a gradient field, sqrt(2) for unrelated entries, 2
+    at most.
 
     ratio, standard_error: `(B,)` float64. probes: random directions spent.
     """
@@ -101,24 +105,26 @@ class Asymmetry:
 class JacobianOperator:
     """The Jacobian of `score` at a batch of points.
 
-    Parameters
-    ----------
-    score: callable x `(B, *sample_shape)` -> s of the same shape and dtype; row i may depend on row i of x only.
-        It is called with the batch repeated several times, so it must not hold per-sample conditions of a fixed length;
-        `memlib.score.Score` repeats them itself.
-    x: points, floating, finite, non-empty. The network runs in the dtype of x.
-    product: see the module.
-    chunk_size: rows per pass (samples times directions); None takes 64 on a CPU and 512 on a GPU. When memory runs out
-        it is halved and the product goes on.
-    dtype: of vectors in and out; float64 keeps bases and small matrices exact whatever the network's precision.
-    step: displacement of the `difference` product as a length in x; None takes sqrt(machine epsilon) max(1, ||x||).
+    Args:
+        score: callable x `(B, *sample_shape)` -> s of the same shape and dtype; row i may depend on row i of
+            x only. It is called with the batch repeated several times, so it must not hold per-sample
+            conditions of a fixed length; `memlib.score.Score` repeats them itself.
+        x: points, floating, finite, non-empty. The network runs in the dtype of x.
+        product: see the module.
+        chunk_size: rows per pass (samples times directions); None takes 64 on a CPU and 512 on a GPU. When
+            memory runs out it is halved and the product goes on.
+        dtype: of vectors in and out; float64 keeps bases and small matrices exact whatever the network's
+            precision.
+        step: displacement of the `difference` product as a length in x; None takes sqrt(machine epsilon)
+            max(1, ||x||).
 
-    Raises `ValueError` for bad points or a score that changes shape or dtype, `RuntimeError` inside inference mode or after
-    `release()`.
+    Raises `ValueError` for bad points or a score that changes shape or dtype, `RuntimeError` inside inference
+    mode or after `release()`.
 
-    >>> op = JacobianOperator(lambda x: -x, torch.zeros(2, 3))
-    >>> op.matvec(torch.ones(2, 3, dtype=torch.float64))[0].tolist()
-    [-1.0, -1.0, -1.0]
+    Example:
+        >>> op = JacobianOperator(lambda x: -x, torch.zeros(2, 3))
+        >>> op.matvec(torch.ones(2, 3, dtype=torch.float64))[0].tolist()
+        [-1.0, -1.0, -1.0]
     """
 
     def __init__(
@@ -175,8 +181,12 @@ class JacobianOperator:
         if probes < 2:
             raise ValueError(f"an error bar needs at least 2 probes, got {probes}")
         if self.product == "difference":
-            raise ValueError("product='difference' has no transpose; build the operator with 'vjp', 'jvp' or 'symmetric'")
-        signs = torch.randint(2, (self.batch, self.dim, probes), generator=generator, device=_device_of(generator))
+            raise ValueError(
+                "product='difference' has no transpose; build the operator with 'vjp', 'jvp' or 'symmetric'"
+            )
+        signs = torch.randint(
+            2, (self.batch, self.dim, probes), generator=generator, device=_device_of(generator)
+        )
         V = (2 * signs - 1).to(self.device, self.dtype)
         forward, backward = self._apply(V, "jvp"), self._apply(V, "vjp")
         skew = (forward - backward).square().sum(1).double()
@@ -196,7 +206,9 @@ class JacobianOperator:
     def __enter__(self) -> JacobianOperator:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
     # -- machinery --------------------------------------------------------------------------------------------------
@@ -238,8 +250,14 @@ class JacobianOperator:
         flat = rows.flatten(1)
         length = flat.norm(dim=1, keepdim=True)
         size = self.x.flatten(1).norm(dim=1).clamp(min=1).repeat_interleave(copies)[:, None]
-        h = math.sqrt(torch.finfo(self.x.dtype).eps) * size if self.step is None else torch.full_like(length, self.step)
-        h = h / length.clamp(min=torch.finfo(self.x.dtype).tiny)  # a zero direction moves nothing and gives zero
+        h = (
+            math.sqrt(torch.finfo(self.x.dtype).eps) * size
+            if self.step is None
+            else torch.full_like(length, self.step)
+        )
+        h = h / length.clamp(
+            min=torch.finfo(self.x.dtype).tiny
+        )  # a zero direction moves nothing and gives zero
         x = self.x.repeat_interleave(copies, 0)
         base = self._graph(1).value.repeat_interleave(copies, 0)
         with torch.no_grad():
@@ -271,9 +289,13 @@ class JacobianOperator:
 
 
 class _Graph:
-    """The score at `copies` copies of the points with its retained reverse graph, and that of the reverse pass if asked."""
+    """The score at `copies` copies of the points with its retained reverse graph, and that of the reverse pass
+    if asked.
+    """
 
-    def __init__(self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, record: bool, twice: bool) -> None:
+    def __init__(
+        self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, record: bool, twice: bool
+    ) -> None:
         self.input = x.repeat_interleave(copies, 0) if copies > 1 else x.clone()
         self.backward: Tensor | None = None
         with torch.set_grad_enabled(record), _differentiable_attention(twice):
@@ -282,7 +304,9 @@ class _Graph:
             _check_output(self.output, self.input)
             if twice:
                 self.weights = torch.zeros_like(self.output, requires_grad=True)
-                (self.backward,) = torch.autograd.grad(self.output, self.input, self.weights, create_graph=True)
+                (self.backward,) = torch.autograd.grad(
+                    self.output, self.input, self.weights, create_graph=True
+                )
 
     @property
     def value(self) -> Tensor:
@@ -308,10 +332,14 @@ def _differentiable_attention(needed: bool) -> AbstractContextManager[None]:
 def _check_output(s: Tensor, x: Tensor) -> None:
     if not isinstance(s, Tensor) or s.shape != x.shape or s.dtype != x.dtype:
         came = f"{tuple(s.shape)} {s.dtype}" if isinstance(s, Tensor) else type(s).__name__
-        raise ValueError(f"the score must return the shape and dtype of x, {tuple(x.shape)} {x.dtype}, but returned {came}")
+        raise ValueError(
+            f"the score must return the shape and dtype of x, {tuple(x.shape)} {x.dtype}, but returned {came}"
+        )
     if not torch.isfinite(s).all():
         rows = (~torch.isfinite(s.detach().flatten(1)).all(1)).nonzero().flatten().tolist()[:8]
-        raise ValueError(f"the score is NaN or infinite at rows {rows}; check the time, the scale and the dtype of the network")
+        raise ValueError(
+            f"the score is NaN or infinite at rows {rows}; check the time, the scale and the dtype of the network"
+        )
     if x.requires_grad and not s.requires_grad:
         raise ValueError(
             "the score does not depend on x through autograd (is there a .detach(), torch.no_grad() or numpy inside?); "

@@ -68,8 +68,8 @@ def loss_curve(losses: Tensor) -> list[dict[str, float]]:
 def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> dict[str, Any]:
     """Write `folder/model.safetensors` and `folder/card.json`, each whole, and return the card.
 
-    `card` must hold "schedule" {"name", "steps"} and "prediction"; the network's class and configuration, its number of
-    parameters and the sha256 of the weights are added here.
+    `card` must hold "schedule" {"name", "steps"} and "prediction"; the network's class and configuration, its
+    number of parameters and the sha256 of the weights are added here.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {k: v.detach().contiguous().cpu() for k, v in network.state_dict().items()}
@@ -90,11 +90,14 @@ def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> d
 def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Read a checkpoint once its hash and configuration agree with its card.
 
-    Raises `CheckpointError` when a file is missing, the weights' sha256 differs, or they do not fit the configuration.
+    Raises `CheckpointError` when a file is missing, the weights' sha256 differs, or they do not fit the
+    configuration.
     """
     for name in (WEIGHTS, CARD):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder / name} is missing; restore it with git, or train it anew (memlib train --help)")
+            raise CheckpointError(
+                f"{folder / name} is missing; restore it with git, or train it anew (memlib train --help)"
+            )
     card = json.loads((folder / CARD).read_text())
     found = sha256(folder / WEIGHTS)
     if found != card.get("sha256"):
@@ -106,7 +109,9 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in {folder} do not fit the configuration {card['network']}: {error}") from error
+        raise CheckpointError(
+            f"the weights in {folder} do not fit the configuration {card['network']}: {error}"
+        ) from error
     schedule = schedule_named(card["schedule"]["name"], card["schedule"]["steps"])
     network = network.to(device).eval().requires_grad_(False)
     return Checkpoint(DiffusionModel(network, schedule, card["prediction"]), card)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoidal features of the time index (Vaswani et al. 2017; Ho et al. 2020) through a two-layer perceptron.
+    """Sinusoidal features of the time index (Vaswani et al. 2017; Ho et al. 2020) through a two-layer
+    perceptron.
 
     `forward(t (B,))` returns `(B, width)` in the dtype of the module's weights.
     """
@@ -36,5 +37,7 @@ def expand_index(name: str, value: int | Tensor, batch: int, device: torch.devic
     """
     index = torch.as_tensor(value, device=device)
     if index.dtype.is_floating_point or index.ndim > 1 or (index.ndim == 1 and len(index) != batch):
-        raise ValueError(f"{name} must be one integer or an integer tensor of shape ({batch},), got {value!r}")
+        raise ValueError(
+            f"{name} must be one integer or an integer tensor of shape ({batch},), got {value!r}"
+        )
     return index.expand(batch)

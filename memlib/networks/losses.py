@@ -23,14 +23,16 @@ def score_matching_loss(
     projections: int = 1,
     device: str | torch.device = "cpu",
 ) -> Tensor:
-    """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, each divided by d, at uniform times.
+    """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, each divided by d, at
+    uniform times.
 
-    l_1 = sigma s(x_t) + eps, with s the network's score and eps the noise in x_t. The Frobenius norm is estimated without
-    bias by ||(sigma^2 H + I - l_1 l_1^T) v||^2 over `projections` random sign vectors v; `projections=0` sums over all d
-    unit vectors, which is exact. l_1 is not detached: both terms train the score (the paper does not say which).
+    l_1 = sigma s(x_t) + eps, with s the network's score and eps the noise in x_t. The Frobenius norm is
+    estimated without bias by ||(sigma^2 H + I - l_1 l_1^T) v||^2 over `projections` random sign vectors v;
+    `projections=0` sums over all d unit vectors, which is exact. l_1 is not detached: both terms train the
+    score (the paper does not say which).
 
-    x0 `(B, *sample_shape)` and label `(B,)` or None come on the CPU, as does the generator, so that the same seed gives the
-    same draws on every device.
+    x0 `(B, *sample_shape)` and label `(B,)` or None come on the CPU, as does the generator, so that the same
+    seed gives the same draws on every device.
     """
     t = torch.randint(schedule.steps, (len(x0),), generator=generator)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
@@ -53,13 +55,19 @@ def score_matching_loss(
 
 def _directions(x0: Tensor, projections: int, generator: torch.Generator) -> list[Tensor]:
     if projections:
-        return [torch.randint(2, x0.shape, generator=generator).to(x0.dtype) * 2 - 1 for _ in range(projections)]
+        return [
+            torch.randint(2, x0.shape, generator=generator).to(x0.dtype) * 2 - 1 for _ in range(projections)
+        ]
     units = torch.eye(x0[0].numel(), dtype=x0.dtype).view(-1, *x0.shape[1:])
     return [unit.expand_as(x0) for unit in units]
 
 
 def _both_orders(
-    scaled_score: Callable[[Tensor], Tensor], x: Tensor, noise: Tensor, sigma: Tensor, directions: list[Tensor]
+    scaled_score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    noise: Tensor,
+    sigma: Tensor,
+    directions: list[Tensor],
 ) -> tuple[Tensor, Tensor]:
     """First-order loss, and the second-order one summed over `directions`."""
     second = x.new_zeros(())

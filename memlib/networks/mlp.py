@@ -28,8 +28,8 @@ class MLPConfig:
 class MLP(nn.Module):
     """Residual perceptron: x `(B, dim)`, t int or `(B,)` -> prediction `(B, dim)`.
 
-    Smooth (SiLU) throughout, so that second derivatives exist. It has no classes: `label` is accepted for a common
-    interface with the U-Net and must be None.
+    Smooth (SiLU) throughout, so that second derivatives exist. It has no classes: `label` is accepted for a
+    common interface with the U-Net and must be None.
     """
 
     def __init__(self, config: MLPConfig) -> None:
@@ -38,7 +38,12 @@ class MLP(nn.Module):
         self.time = TimeEmbedding(config.width)
         self.enter = nn.Linear(config.dim, config.width)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(), nn.Linear(config.width, config.width))
+            nn.Sequential(
+                nn.SiLU(),
+                nn.Linear(config.width, config.width),
+                nn.SiLU(),
+                nn.Linear(config.width, config.width),
+            )
             for _ in range(config.blocks)
         )
         self.leave = nn.Linear(config.width, config.dim)

@@ -11,7 +11,9 @@ from memlib.schedule import Prediction, VariancePreserving
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """`network(x, t, label)` predicts `prediction` ("epsilon", "v", "sample", "flow") on the times of `schedule`."""
+    """`network(x, t, label)` predicts `prediction` ("epsilon", "v", "sample", "flow") on the times of
+    `schedule`.
+    """
 
     network: nn.Module
     schedule: VariancePreserving

@@ -1,8 +1,8 @@
 """Denoising score matching with an exponential moving average, resumable after a kill at any moment.
 
-Every random draw of step k comes from a generator seeded by (seed, k) alone, so an interrupted run that resumes from its
-last saved state repeats the remaining steps exactly: the weights are bit-identical to those of an uninterrupted run on the
-same machine with the same number of threads.
+Every random draw of step k comes from a generator seeded by (seed, k) alone, so an interrupted run that
+resumes from its last saved state repeats the remaining steps exactly: the weights are bit-identical to those
+of an uninterrupted run on the same machine with the same number of threads.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor | None]]
 class TrainingConfig:
     """How a network is trained.
 
-    Parameters
-    ----------
-    steps, batch, learning_rate: Adam for `steps` steps; linear warm-up over `warmup` steps, then cosine decay to zero.
-    average_decay: decay of the exponential moving average of the weights, which is what a checkpoint holds.
-    second_order: weight of the second-order loss (the paper uses 0.5 on its toys); 0 leaves it out.
-    projections: random directions of the second-order loss per sample; 0 uses all d unit vectors (small d only).
-    seed: of the initial weights and of every draw.
+    Attributes:
+        steps, batch, learning_rate: Adam for `steps` steps; linear warm-up over `warmup` steps, then cosine
+            decay to zero.
+        average_decay: decay of the exponential moving average of the weights, which is what a checkpoint
+            holds.
+        second_order: weight of the second-order loss (the paper uses 0.5 on its toys); 0 leaves it out.
+        projections: random directions of the second-order loss per sample; 0 uses all d unit vectors (small d
+            only).
+        seed: of the initial weights and of every draw.
     """
 
     steps: int
@@ -86,15 +88,18 @@ def train(
 ) -> TrainingResult:
     """Train `network` in place and return its moving average.
 
-    `state` names a file in which the whole training state is kept, written whole every `save_every` steps; when it exists
-    the training resumes from it, and a state left by another configuration is refused with `ValueError`.
+    `state` names a file in which the whole training state is kept, written whole every `save_every` steps;
+    when it exists the training resumes from it, and a state left by another configuration is refused with
+    `ValueError`.
     """
     network = network.to(device).train()
     run = _Run(network, config, _fingerprint(network, config, schedule, prediction))
     if state is not None and state.exists():
         run.load(state)
     clock = time.monotonic()
-    for step in tqdm(range(run.step, config.steps), initial=run.step, total=config.steps, desc="training", mininterval=2.0):
+    for step in tqdm(
+        range(run.step, config.steps), initial=run.step, total=config.steps, desc="training", mininterval=2.0
+    ):
         generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
         x0, label = draw(config.batch, generator)
         loss = score_matching_loss(
@@ -108,13 +113,19 @@ def train(
     return TrainingResult(run.average.eval(), run.losses, run.seconds + time.monotonic() - clock)
 
 
-def _fingerprint(network: nn.Module, config: TrainingConfig, schedule: VariancePreserving, prediction: str) -> str:
+def _fingerprint(
+    network: nn.Module, config: TrainingConfig, schedule: VariancePreserving, prediction: str
+) -> str:
     """What must agree between a saved state and the training that resumes from it."""
     return json.dumps(
         {
             "training": asdict(config),
             "network": {"class": type(network).__name__, "config": asdict(network.config)},  # type: ignore[call-overload]
-            "schedule": {"steps": schedule.steps, "first": schedule.alpha_squared[0].item(), "last": schedule.alpha_squared[-1].item()},
+            "schedule": {
+                "steps": schedule.steps,
+                "first": schedule.alpha_squared[0].item(),
+                "last": schedule.alpha_squared[-1].item(),
+            },
             "prediction": prediction,
         },
         sort_keys=True,
@@ -159,7 +170,9 @@ class _Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
         header = {"step": str(self.step), "seconds": repr(self.seconds), "fingerprint": self.fingerprint}
-        save_file({k: v.detach().contiguous().cpu() for k, v in self._tensors().items()}, temporary, metadata=header)
+        save_file(
+            {k: v.detach().contiguous().cpu() for k, v in self._tensors().items()}, temporary, metadata=header
+        )
         os.replace(temporary, path)
 
     def load(self, path: Path) -> None:
@@ -174,7 +187,11 @@ class _Run:
             saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
         self.step, self.seconds, self.losses = int(header["step"]), float(header["seconds"]), saved["losses"]
         for module, prefix in ((self.network, "network."), (self.average, "average.")):
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+            module.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
+            )
         for name, parameter in self.network.named_parameters():
             moments = {k: saved[f"adam.{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in moments.items()}
+            self.optimizer.state[parameter] = {
+                k: v if k == "step" else v.to(parameter.device) for k, v in moments.items()
+            }

@@ -1,4 +1,6 @@
-"""A small class-conditional U-Net for images (Ronneberger et al. 2015; Ho et al. 2020), smooth so that second derivatives exist."""
+"""A small class-conditional U-Net for images (Ronneberger et al. 2015; Ho et al. 2020), smooth so that second
+derivatives exist.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,14 @@ from memlib.networks.embedding import TimeEmbedding, expand_index
 class UNetConfig:
     """Sizes of a `UNet`.
 
-    Parameters
-    ----------
-    image_channels, image_size: sample shape `(image_channels, image_size, image_size)`.
-    patch: pixels are folded `patch x patch` into channels before the first convolution, which divides the cost by patch**2.
-    channels: width at each resolution, halving the resolution from one to the next.
-    blocks: residual blocks per resolution on the way down (one more on the way up).
-    attention: self-attention at the lowest resolution.
-    classes: number of class labels; one more embedding stands for "no class".
+    Attributes:
+        image_channels, image_size: sample shape `(image_channels, image_size, image_size)`.
+        patch: pixels are folded `patch x patch` into channels before the first convolution, which divides the
+            cost by patch**2.
+        channels: width at each resolution, halving the resolution from one to the next.
+        blocks: residual blocks per resolution on the way down (one more on the way up).
+        attention: self-attention at the lowest resolution.
+        classes: number of class labels; one more embedding stands for "no class".
     """
 
     image_channels: int = 1
@@ -35,7 +37,9 @@ class UNetConfig:
     classes: int = 10
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))  # a list when the configuration was read from JSON
+        object.__setattr__(
+            self, "channels", tuple(self.channels)
+        )  # a list when the configuration was read from JSON
         smallest = self.patch * 2 ** (len(self.channels) - 1)
         if self.image_size % smallest:
             raise ValueError(
@@ -147,7 +151,9 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "B C H W"]:
         label = self.config.classes if label is None else label
         if isinstance(label, int) and not 0 <= label <= self.config.classes:
-            raise ValueError(f"label must lie in [0, {self.config.classes}] ({self.config.classes} is 'no class'), got {label}")
+            raise ValueError(
+                f"label must lie in [0, {self.config.classes}] ({self.config.classes} is 'no class'), got {label}"
+            )
         embedding = self.time(expand_index("t", t, len(x), x.device))
         embedding = F.silu(embedding + self.label(expand_index("label", label, len(x), x.device)))
 

@@ -1,6 +1,7 @@
 """The paper's toy (figure 1): a plane with one tiny mode that holds 5 % of the mass, and one broad mode.
 
-The paper gives the proportions, the 3,000 samples and the second-order loss; positions and covariances are ours.
+The paper gives the proportions, the 3,000 samples and the second-order loss; positions and covariances are
+ours.
 """
 
 from __future__ import annotations

@@ -13,7 +13,13 @@ import torch
 from torch import nn
 
 from memlib.datasets.files import data_root
-from memlib.networks.checkpoint import Checkpoint, load_checkpoint, loss_curve, save_checkpoint, schedule_named
+from memlib.networks.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    loss_curve,
+    save_checkpoint,
+    schedule_named,
+)
 from memlib.networks.training import Draw, TrainingConfig, train
 
 
@@ -21,15 +27,14 @@ from memlib.networks.training import Draw, TrainingConfig, train
 class Recipe:
     """How one shipped checkpoint is made.
 
-    Parameters
-    ----------
-    name: folder below `data/checkpoints/`.
-    about: one sentence for `memlib train` and the card.
-    network: builds the freshly initialised network.
-    draw: builds the sampler of training batches (reads and verifies the data).
-    data: what the card says about the data, hashes included.
-    training: configuration of the training.
-    schedule: name of the noise schedule, 1,000 steps.
+    Attributes:
+        name: folder below `data/checkpoints/`.
+        about: one sentence for `memlib train` and the card.
+        network: builds the freshly initialised network.
+        draw: builds the sampler of training batches (reads and verifies the data).
+        data: what the card says about the data, hashes included.
+        training: configuration of the training.
+        schedule: name of the noise schedule, 1,000 steps.
     """
 
     name: str
@@ -56,11 +61,15 @@ class Recipe:
     def train(self, folder: Path, *, device: str | torch.device = "cpu", save_every: int = 200) -> Checkpoint:
         """Train and write a checkpoint to `folder`; call again after a kill to resume."""
         schedule = schedule_named(self.schedule, 1000)
-        with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator; leave it as it was
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # initial weights come from the global generator; leave it as it was
             torch.manual_seed(self.training.seed)
             network = self.network()
         state = folder / "training-state.safetensors"
-        result = train(network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device)
+        result = train(
+            network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
+        )
         card = {
             "name": self.name,
             "about": self.about,
@@ -70,7 +79,9 @@ class Recipe:
             "training": asdict(self.training),
             "seconds": round(result.seconds, 1),
             "machine": {
-                "device": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "CPU",
+                "device": torch.cuda.get_device_name(device)
+                if torch.device(device).type == "cuda"
+                else "CPU",
                 "architecture": platform.machine(),
                 "threads": torch.get_num_threads(),
                 "cores": os.cpu_count(),

@@ -1,0 +1,157 @@
+"""Figures of the book: arrays in, matplotlib figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.animation import FuncAnimation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MEMORIZED, GENERAL, NEUTRAL = "#c2372b", "#2166ac", "#5a5a5a"
+"""The paper's red and blue, dark enough for small text on white, and a grey for everything else."""
+
+STYLE = {
+    "figure.dpi": 110,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "image.cmap": "viridis",
+}
+
+
+def use_style() -> None:
+    """Set the book's matplotlib style for this process."""
+    mpl.rcParams.update(STYLE)
+
+
+def plane(extent: float, points: int) -> np.ndarray:
+    """A square grid `(points * points, 2)` over [-extent, extent]^2, x fastest."""
+    axis = np.linspace(-extent, extent, points)
+    return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+def density(ax: Axes, log_density: np.ndarray, extent: float, depth: float = 14.0) -> None:
+    """Log density `(points * points,)` over `plane(extent, points)`, cut `depth` below its largest value."""
+    side = round(len(log_density) ** 0.5)
+    image = np.clip(log_density - log_density.max(), -depth, 0).reshape(side, side)
+    ax.imshow(
+        image,
+        origin="lower",
+        extent=(-extent, extent, -extent, extent),
+        interpolation="bilinear",
+        vmin=-depth,
+        vmax=0,
+    )
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+
+
+def arrows(ax: Axes, where: np.ndarray, vectors: np.ndarray, color: str = "white") -> None:
+    """Vectors at points, both `(N, 2)`, drawn with lengths compressed so that near and far are both seen."""
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    shown = vectors / np.maximum(norm, 1e-12) * np.log1p(norm)
+    ax.quiver(*where.T, *shown.T, color=color, width=0.004, alpha=0.9)
+
+
+def density_panels(
+    rows: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    titles: Sequence[str],
+    where: np.ndarray,
+    extent: float,
+) -> Figure:
+    """A grid of landscapes: per row name, one (log density on a `plane`, vectors at `where`) pair for each
+    title.
+    """
+    figure, axes = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(2.5 * len(titles), 2.6 * len(rows)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (name, panels) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(name)
+        for ax, (log_density, vectors) in zip(line, panels, strict=True):
+            density(ax, log_density, extent)
+            arrows(ax, where, vectors)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title)
+    return figure
+
+
+def band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, coverage: float = 0.9) -> None:
+    """Median over samples and the band that holds `coverage` of them; values `(samples, len(x))`."""
+    tail = 100 * (1 - coverage) / 2
+    low, middle, high = np.percentile(values, [tail, 50, 100 - tail], axis=0)
+    ax.plot(x, middle, color=color, label=label)
+    ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+
+
+def interval_line(
+    ax: Axes,
+    x: Sequence[float],
+    values: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    color: str,
+    label: str,
+) -> None:
+    """Estimates joined by a line, with their intervals as a band."""
+    ax.plot(x, values, "o-", color=color, label=label, markersize=3.5)
+    ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+
+
+def spectra(ax: Axes, eigenvalues: np.ndarray, color: str, label: str) -> None:
+    """Sorted spectra `(samples, d)`: every sample as a thin line, their mean as a thick one."""
+    index = np.arange(1, eigenvalues.shape[1] + 1)
+    ax.plot(index, eigenvalues.T, color=color, linewidth=0.5, alpha=0.5)
+    ax.plot(index, eigenvalues.mean(0), color=color, label=label)
+
+
+def image_grid(rows: Mapping[str, np.ndarray], columns: int = 8) -> Figure:
+    """Rows of grey images `(N, 1, H, W)` or colour images `(N, 3, H, W)` in [-1, 1], the first `columns` of
+    each.
+    """
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(0.95 * columns + 1.2, 0.95 * len(rows) + 0.1),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for ax in line:
+            ax.axis("off")
+        for ax, image in zip(line, images, strict=False):
+            pixels = np.clip((image + 1) / 2, 0, 1)
+            ax.imshow(
+                pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1
+            )
+        line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def animate(
+    draw: Callable[[Any, Axes], None], frames: Sequence[Any], size: tuple[float, float] = (4.2, 4.4)
+) -> FuncAnimation:
+    """An animation that clears the axes and calls `draw(frame, axes)` for each frame."""
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+
+    def update(frame: Any) -> None:
+        ax.clear()
+        draw(frame, ax)
+
+    animation = FuncAnimation(figure, update, frames=list(frames), cache_frame_data=False)
+    plt.close(figure)  # shown by the recorder, not twice
+    return animation
