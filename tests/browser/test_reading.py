@@ -1,0 +1,215 @@
+"""The built book as a reader has it: from the file system, without a network, light, dark, on a phone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+
+VIEWS = {
+    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True},
+}
+# Faults in HTML that is not ours, by the rule and what it is about.
+KNOWN_FAULTS = {
+    "label-content-name-mismatch": "",  # the theme's buttons: their label leaves out the visible text
+    "region": "",  # the theme's logo lies outside a landmark
+    "empty-table-header": "<th></th>",  # the corner of a pandas table; Markdown gives another HTML
+    "aria-allowed-role": '<div class="citation"',  # docutils' bibliography entries
+}
+FILES = "article a[download]"
+
+FORMULAS = """async () => {
+    if (window.MathJax?.startup?.promise) await MathJax.startup.promise;
+    const article = document.querySelector("main");
+    return {
+        written: article.querySelectorAll(".math").length,
+        drawn: article.querySelectorAll("mjx-container").length,
+        errors: article.querySelectorAll("mjx-merror, [data-mjx-error]").length,
+        raw: [...article.querySelectorAll(".math")].filter(e => /\\\\[(\\[]|\\$/.test(e.innerText)).length,
+    };
+}"""
+PICTURES = """async () => {
+    const pictures = [...document.images];
+    pictures.forEach(picture => picture.loading = "eager");
+    await Promise.allSettled(pictures.map(picture => picture.decode()));
+    return pictures.filter(p => !p.naturalWidth || !p.alt.trim()).map(p => p.src.slice(-80));
+}"""
+
+
+@dataclass
+class Watch:
+    """What the browser reported while a page was open."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self._request(request.url))
+        self.page.on("requestfailed", lambda request: self.faults.append(f"not loaded: {request.url}"))
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on(
+            "console", lambda m: self.faults.append(m.text) if m.type in {"error", "warning"} else None
+        )
+
+    def _request(self, url: str) -> None:
+        if not url.startswith(("file:", "data:", "blob:")):
+            self.outside.append(url)
+
+
+@contextmanager
+def reading(browser: Browser, view: str, *, offline: bool = True) -> Iterator[Watch]:
+    context = browser.new_context(offline=offline, accept_downloads=True, **VIEWS[view])
+    try:
+        yield Watch(context.new_page())
+    finally:
+        context.close()
+
+
+def names(project: Path) -> list[str]:
+    toc = yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+@pytest.fixture(scope="session")
+def chapters(project: Path) -> list[str]:
+    return [name for name in names(project) if name.startswith("notebooks/")]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", [*names(Path(__file__).parents[2]), "search"])
+def test_a_page_reads_well(browser: Browser, book: Path, name: str, view: str) -> None:
+    with reading(browser, view) as watch:
+        page = watch.page
+        page.goto((book / f"{name}.html").as_uri())
+        formulas = page.evaluate(FORMULAS)
+        assert formulas["drawn"] >= formulas["written"]
+        assert formulas["errors"] == formulas["raw"] == 0
+        assert page.evaluate(PICTURES) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= VIEWS[view]["viewport"]["width"]
+        assert watch.outside == watch.faults == []
+        if view != "phone":  # the same HTML as by day, in the same colours
+            assert violations(page) == []
+
+
+def violations(page: Page) -> list[str]:
+    """Accessibility faults that axe finds. Without preload: it would fetch the style sheets again."""
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    nodes = [(fault["id"], node["html"]) for fault in found for node in fault["nodes"]]
+    return [
+        f"{rule}: {html[:150]}"
+        for rule, html in nodes
+        if not (rule in KNOWN_FAULTS and html.startswith(KNOWN_FAULTS[rule]))
+    ]
+
+
+def test_the_front_door_opens_the_landing_page(browser: Browser, book: Path) -> None:
+    with reading(browser, "light") as watch:
+        watch.page.goto((book / "index.html").as_uri())
+        watch.page.wait_for_url("**/book/intro.html")
+        assert watch.outside == watch.faults == []
+
+
+@pytest.mark.parametrize(("view", "scheme"), [("light", "light"), ("dark", "dark"), ("phone", "light")])
+def test_the_page_follows_the_reader_s_colours(browser: Browser, book: Path, view: str, scheme: str) -> None:
+    with reading(browser, view) as watch:
+        watch.page.goto((book / "book/intro.html").as_uri())
+        assert watch.page.evaluate("document.documentElement.dataset.theme") == scheme
+        red, green, blue = watch.page.evaluate(
+            "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+        )
+        assert (min(red, green, blue) > 200) if scheme == "light" else (max(red, green, blue) < 60)
+
+
+def test_colours_can_be_switched_by_hand(browser: Browser, book: Path) -> None:
+    with reading(browser, "light") as watch:
+        watch.page.goto((book / "book/intro.html").as_uri())
+        button = watch.page.locator("button.theme-switch-button:visible").first
+        seen = set()
+        for _ in range(3):
+            button.click()
+            seen.add(watch.page.evaluate("document.documentElement.dataset.theme"))
+        assert seen == {"light", "dark"}
+
+
+@pytest.mark.parametrize("view", ["light", "phone"])
+def test_search_works_without_a_server(browser: Browser, book: Path, view: str) -> None:
+    with reading(browser, view) as watch:
+        page = watch.page
+        page.goto((book / "book/intro.html").as_uri())
+        page.keyboard.press("Control+k")
+        page.keyboard.type("eigenvalue")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search.html?q=eigenvalue*")
+        hits = page.locator("ul.search li a")
+        expect(hits.filter(has_text="Notation").first).to_be_visible()
+        hits.filter(has_text="Notation").first.click()
+        page.wait_for_url("**/book/notation.html*")
+        expect(page.locator("article h1")).to_contain_text("Notation")
+        assert watch.outside == watch.faults == []
+
+
+def test_search_admits_when_it_finds_nothing(browser: Browser, book: Path) -> None:
+    with reading(browser, "light") as watch:
+        watch.page.goto((book / "search.html").as_uri() + "?q=zyzzyva")
+        expect(watch.page.locator("#search-results")).to_contain_text("did not match any documents")
+        expect(watch.page.locator("ul.search li")).to_have_count(0)
+
+
+def test_links_to_files_open_or_download_them(browser: Browser, book: Path, chapters: list[str]) -> None:
+    """From the file system a browser shows what it can, pictures and JSON, and downloads the rest."""
+    with reading(browser, "light") as watch:
+        arrived: list[str] = []
+        watch.page.on("download", lambda download: arrived.append(download.url))
+        watch.page.on("framenavigated", lambda frame: arrived.append(frame.url))
+        chapter = (book / f"{chapters[0]}.html").as_uri()
+        watch.page.goto(chapter)
+        for link in [str(link.get_attribute("href")) for link in watch.page.locator(FILES).all()]:
+            watch.page.goto(chapter)
+            arrived.clear()
+            watch.page.locator(f'article a[href="{link}"]').first.click()
+            watch.page.wait_for_timeout(300)
+            assert arrived == [urljoin(chapter, link)]
+
+
+def test_served_downloads_are_the_files_of_the_run(
+    browser: Browser, book: Path, served: str, chapters: list[str]
+) -> None:
+    with reading(browser, "light", offline=False) as watch:
+        for name in chapters:
+            watch.page.goto(f"{served}/{name}.html")
+            links = watch.page.locator(FILES).all()
+            files = [book / "notebooks" / str(link.get_attribute("href")) for link in links]
+            assert {file.suffix for file in files} >= {".ipynb", ".json", ".png"}
+            assert {file.suffix for file in files} & {".csv", ".npz"}
+            for link, file in zip(links, files, strict=True):
+                with watch.page.expect_download() as download:
+                    link.click()
+                assert Path(download.value.path()).read_bytes() == file.read_bytes()
+        assert [url for url in watch.outside if not url.startswith(served)] == []
+
+
+def test_the_menu_offers_the_executed_notebook(browser: Browser, served: str, chapters: list[str]) -> None:
+    with reading(browser, "light", offline=False) as watch:
+        for name in chapters:
+            watch.page.goto(f"{served}/{name}.html")
+            watch.page.locator(".dropdown-download-buttons > button").click()
+            with watch.page.expect_download() as download:
+                watch.page.locator(".btn-download-source-button").click()
+            notebook = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+            code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and cell["source"]]
+            assert all(cell["execution_count"] for cell in code)
+            assert any(cell["outputs"] for cell in code)
