@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from memlib.experiment import notebooks, parameters, results
@@ -61,7 +62,11 @@ def _papermill(notebook: Path, overrides: dict[str, Any], context: Context, time
 
     output = context.output / NOTEBOOK
     # TQDM_DISABLE: progress bars would fill the page with the machine's paths and escape codes.
-    with _log(context.output / LOG), _environment({"TQDM_DISABLE": "1", **context.environment()}):
+    variables = {"TQDM_DISABLE": "1", **context.environment()}
+    with _log(context.output / LOG), _environment(variables), TemporaryDirectory(prefix="memlib-") as sockets:
+        # Sockets in a folder of their own instead of TCP ports (or of sockets in the current folder, the default
+        # of this transport): kernels started side by side cannot meet on one, and nobody else can connect.
+        kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
         papermill.execute_notebook(
             notebooks.read(notebook),
             str(output),
@@ -71,8 +76,7 @@ def _papermill(notebook: Path, overrides: dict[str, Any], context: Context, time
             progress_bar=False,
             log_output=True,
             execution_timeout=timeout,
-            # No TCP ports: kernels on one machine cannot race for them, and nobody else can connect.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+            config=Config({"KernelManager": kernel}),
         )
     notebooks.forget_paths(output)
 

@@ -82,9 +82,11 @@ class Place:
         """Make an empty folder for an attempt, and set the earlier good run aside."""
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir()
-        if self.final.exists():
+        if (self.final / FILE).is_file():
             shutil.rmtree(self.earlier, ignore_errors=True)
             self.final.rename(self.earlier)
+        # Snakemake has removed the results it wants anew, and made the folder for them: what is left is no run.
+        shutil.rmtree(self.final, ignore_errors=True)
 
     def publish(self) -> None:
         """The attempt succeeded: it becomes the run, and what it replaces goes."""
