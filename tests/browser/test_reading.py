@@ -26,7 +26,8 @@ KNOWN_FAULTS = {
     "label-content-name-mismatch": "",  # the theme's buttons: their label leaves out the visible text
     "region": "",  # the theme's logo lies outside a landmark
     "empty-table-header": "<th></th>",  # the corner of a pandas table; Markdown gives another HTML
-    "aria-allowed-role": '<div class="citation"',  # docutils' bibliography entries
+    "aria-allowed-role": '<div class="citation"',  # docutils' entries of the bibliography
+    "aria-deprecated-role": '<div class="citation"',
 }
 FILES = "article a[download]"
 
