@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from memlib import checks
 from memlib.schedule import VariancePreserving
@@ -21,8 +21,7 @@ class Trajectory:
 
     Attributes:
         samples: `(B, *sample_shape)`, the final x_0.
-        states: time index -> x_t `(B, *sample_shape)` as it entered that step, for every time asked to be
-            kept.
+        states: time index -> x_t `(B, *sample_shape)` as it entered that step, for the times to be kept.
     """
 
     samples: Tensor
@@ -30,15 +29,18 @@ class Trajectory:
 
 
 def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
-    """Unconditional + scale (conditional - unconditional) (Ho & Salimans 2022); scale 1 is the conditional
-    score.
+    """Unconditional + scale (conditional - unconditional), Ho & Salimans 2022; at 1 the conditional score.
+
+    Raises:
+        ValueError: if the two scores are at different noise levels.
     """
-    return Score(
-        lambda x: unconditional(x) + scale * (conditional(x) - unconditional(x)),
-        alpha=conditional.alpha,
-        sigma=conditional.sigma,
-        name=f"{conditional.name}, guidance {scale:g}",
-    )
+    level = conditional - unconditional
+
+    def fn(x: Tensor) -> Tensor:
+        base = unconditional(x)
+        return base + scale * (conditional(x) - base)
+
+    return Score(fn, alpha=level.alpha, sigma=level.sigma, name=f"{conditional.name}, guidance {scale:g}")
 
 
 def model_score(
@@ -62,17 +64,24 @@ def ddim(
 ) -> Trajectory:
     """Carry `noise` from the largest time to x_0 in `steps` deterministic steps.
 
+    Each step moves the noise prediction to the next noise level; the last one returns the predicted x_0.
+
     Args:
         score: time index -> score at that time, for instance `model_score(model, label, guidance)` or an
             exact mixture's.
+        schedule: the noise process.
         noise: x_T, `(B, *sample_shape)`, of unit variance.
+        steps: number of times visited.
         keep: positions among the visited times whose states are returned; negative ones count from the end.
+        progress: show a progress bar.
 
-    Each step moves the noise prediction to the next noise level; the last one returns the predicted x_0.
+    Raises:
+        ValueError: for bad noise, more steps than the schedule has, or a position outside the visited times.
 
     Example:
         >>> from memlib.mixture import GaussianMixture
-        >>> blob, schedule = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4])), VariancePreserving.linear()
+        >>> blob = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4]))
+        >>> schedule = VariancePreserving.linear()
         >>> level = lambda t: dict(alpha=schedule.alpha(t).item(), sigma=schedule.sigma(t).item())
         >>> exact = lambda t: Score(blob.diffused(**level(t)).score, **level(t))
         >>> ddim(exact, schedule, torch.zeros(1, 2).double(), steps=20).samples.round(decimals=1).tolist()
@@ -80,17 +89,18 @@ def ddim(
     """
     x = checks.batched("noise", noise)
     times = schedule.timesteps(steps)
+    if any(not -steps <= k < steps for k in keep):
+        raise ValueError(f"keep must hold positions in [{-steps}, {steps - 1}] for {steps} steps, got {keep}")
     kept = {times[k] for k in keep}
     states: dict[int, Tensor] = {}
-    for t, following in zip(
-        tqdm(times, desc="sampling", disable=not progress, mininterval=2.0), [*times[1:], None], strict=True
-    ):
+    # The level after the last step has no noise: alpha = 1, sigma = 0.
+    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in times[1:]] + [(1.0, 0.0)]
+    bar = tqdm(times, desc="sampling", disable=not progress, mininterval=2.0)
+    for t, (alpha, sigma) in zip(bar, levels, strict=True):
         if t in kept:
             states[t] = x.clone()
         at = score(t)
         epsilon = at.epsilon(x)
         x0 = (x - at.sigma * epsilon) / at.alpha
-        if following is None:
-            return Trajectory(x0, states)
-        x = schedule.alpha(following).item() * x0 + schedule.sigma(following).item() * epsilon
-    raise AssertionError("unreachable: a schedule has at least one step")
+        x = alpha * x0 + sigma * epsilon
+    return Trajectory(x, states)

@@ -46,6 +46,7 @@ seed: int = 0  # seed of the noise from which sampling starts
 starts: int = 2000  # noises that are carried to samples
 paths: int = 60  # sampling paths per mode whose eigenvalues are followed
 steps: int = 500  # DDIM steps, as in the paper
+copy_radius: float = 0.05  # a sample nearer than this to the tiny mode is a copy
 frames: int = 24  # frames of the animation
 train: bool = False  # True trains the network anew instead of reading the shipped checkpoint
 training_steps: int = 15000  # used when train is True
@@ -136,8 +137,8 @@ table.style.format("{:.3f}", subset=["score error", "Hessian error", "asymmetry"
 # %% [markdown]
 # ## Eigenvalues along the sampling path
 #
-# Noises are carried to samples by 500 DDIM steps with the learned score, and again with the exact one. A path belongs to the
-# mode in which it ends. We follow the eigenvalues of the Hessian along paths of both kinds: of the learned score along its
+# Noises are carried to samples by 500 DDIM steps with the learned score, and again with the exact one. A path is memorized if
+# it ends on the spot, nearer to it than `copy_radius`; all others are general. We follow the eigenvalues of the Hessian along paths of both kinds: of the learned score along its
 # own paths, of the exact one along its own.
 
 # %%
@@ -148,13 +149,13 @@ trajectories = {
     "learned": ddim(learned, schedule, noise, steps=steps, keep=kept),
     "exact": ddim(exact, schedule, noise.double(), steps=steps, keep=kept),
 }
+spot = torch.tensor(POSITIONS[TINY]).double()
 modes = {
-    name: torch.cdist(trajectory.samples.double(), torch.tensor(POSITIONS).double()).argmin(1)
+    name: torch.where((trajectory.samples.double() - spot).norm(dim=1) < copy_radius, TINY, BROAD)
     for name, trajectory in trajectories.items()
 }
-tiny_share = {name: (mode == TINY).double().numpy() for name, mode in modes.items()}
-for name, share in tiny_share.items():
-    estimate = intervals.mean(share)
+for name, mode in modes.items():
+    estimate = intervals.proportion((mode == TINY).numpy())
     run.record(
         f"tiny_share_{name}", estimate.value, interval=estimate.bounds, level=0.95, n=starts,
         about=f"Share of {name} samples that end in the tiny mode; the data has 0.05",
@@ -198,7 +199,7 @@ run.figure(
 # paths this becomes a question with an answer: how well does the smallest eigenvalue at time $t$ tell in which mode a path will
 # end? The area under the ROC curve (AUC) is 0.5 if it does not tell at all and 1 if it tells without error.
 
-# %% mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t foretells where the path ends, with 95 % bootstrap bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
+# %% mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t foretells where the path ends, with 95 % bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
 foretelling = {
     name: [
         intervals.auc(-followed[name, TINY][:, k, 0], -followed[name, BROAD][:, k, 0])
@@ -222,11 +223,11 @@ run.figure(
 
 # %%
 for name, found in foretelling.items():
-    # The first time from which on the interval stays above 0.99, so that a lucky dip does not count.
-    settled = [k for k in range(len(times)) if all(e.low > 0.99 for e in found[k:])]
+    # The first time from which on the interval stays above 0.9, so that a lucky dip does not count.
+    settled = [t for k, t in enumerate(times) if all(e.low > 0.9 for e in found[k:])]
     run.record(
-        f"separation_time_{name}", times[settled[0]],
-        about=f"Largest t from which on the {name} smallest eigenvalue tells the modes apart (AUC interval above 0.99)",
+        f"separation_time_{name}", settled[0] if settled else 0,
+        about=f"Largest t from which on the {name} smallest eigenvalue tells the modes apart (AUC surely above 0.9); 0 if none",
     )  # fmt: skip
     first = found[0]
     run.record(

@@ -1,6 +1,4 @@
-"""The whole Jacobian and its whole spectrum: the ground truth of the other routines, and the right tool up to d
-of some thousands.
-"""
+"""The whole Jacobian and its whole spectrum: the truth for the other routines, and enough up to d = 2,000."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from memlib.hessian.operator import LinearOperator
 
@@ -31,21 +29,27 @@ class DenseSpectrum:
 
     def count_above(self, threshold: float | Tensor = 0.0) -> Tensor:
         """Number of eigenvalues >= threshold (a float, or one per sample), `(B,)`."""
-        return (
-            self.eigenvalues >= torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)
-        ).sum(1)
+        least = torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)
+        return torch.sum(self.eigenvalues >= least, dim=1)
 
     def general_eigenvalues(self) -> Tensor:
         """Eigenvalues `(B, d)` of M itself, complex, sorted by real part."""
         values = torch.linalg.eigvals(self.matrices)
-        return values.gather(1, values.real.argsort(dim=1))
+        return torch.gather(values, 1, values.real.argsort(dim=1))
 
 
 def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> DenseSpectrum:
-    """All d products with the unit vectors, `chunk` at a time, and the eigenvalues of the symmetric part.
+    """All d products with the unit vectors, and the eigenvalues of the symmetric part.
 
-    Costs d products per sample and (B, d, d) numbers. Raises `ValueError` naming the samples when a product
-    is not finite.
+    Costs d products per sample and (B, d, d) numbers.
+
+    Args:
+        op: the matrices, as products.
+        chunk: unit vectors in one call of `op.matmat`.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: naming the samples whose matrix is not finite.
 
     Example:
         >>> from memlib.hessian import DenseOperator

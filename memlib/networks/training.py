@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,13 +19,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from memlib.networks.losses import score_matching_loss
 from memlib.schedule import Prediction, VariancePreserving
 
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor | None]]
-"""`draw(batch, generator)` returns clean samples `(batch, *sample_shape)` and their labels `(batch,)` or None, on the CPU."""
+"""`draw(batch, generator)`: clean samples `(batch, *sample_shape)`, labels `(batch,)` or None, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class TrainingConfig:
     """How a network is trained.
 
     Attributes:
-        steps, batch, learning_rate: Adam for `steps` steps; linear warm-up over `warmup` steps, then cosine
-            decay to zero.
-        average_decay: decay of the exponential moving average of the weights, which is what a checkpoint
-            holds.
+        steps: of Adam.
+        batch: samples per step.
+        learning_rate: the largest, at the end of the warm-up; a cosine decay to zero follows.
+        warmup: steps of linear warm-up.
+        average_decay: of the exponential moving average of the weights, which a checkpoint holds.
         second_order: weight of the second-order loss (the paper uses 0.5 on its toys); 0 leaves it out.
-        projections: random directions of the second-order loss per sample; 0 uses all d unit vectors (small d
-            only).
+        projections: random directions of the second-order loss per sample; 0 takes all d unit vectors.
         seed: of the initial weights and of every draw.
     """
 
@@ -68,7 +67,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Averaged network, loss of every step `(steps,)`, seconds spent over all resumed parts."""
+    """What a training leaves.
+
+    Attributes:
+        network: with the averaged weights.
+        losses: of every step, `(steps,)`.
+        seconds: over all resumed parts.
+    """
 
     network: nn.Module
     losses: Tensor
@@ -88,9 +93,19 @@ def train(
 ) -> TrainingResult:
     """Train `network` in place and return its moving average.
 
-    `state` names a file in which the whole training state is kept, written whole every `save_every` steps;
-    when it exists the training resumes from it, and a state left by another configuration is refused with
-    `ValueError`.
+    Args:
+        network: freshly initialised; its `config` is a dataclass.
+        schedule: the noise process.
+        draw: gives the batches.
+        config: how to train.
+        prediction: what the network learns to predict.
+        state: file that keeps the whole training state; if it exists the training resumes from it.
+        save_every: steps between two writings of `state`, each written whole.
+        device: where the network runs.
+
+    Raises:
+        ValueError: if `state` was left by another configuration.
+        FloatingPointError: if the loss is no longer finite.
     """
     network = network.to(device).train()
     run = _Run(network, config, _fingerprint(network, config, schedule, prediction))
@@ -100,7 +115,7 @@ def train(
     for step in tqdm(
         range(run.step, config.steps), initial=run.step, total=config.steps, desc="training", mininterval=2.0
     ):
-        generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
+        generator = torch.Generator().manual_seed(_stream(config.seed, step))
         x0, label = draw(config.batch, generator)
         loss = score_matching_loss(
             network, schedule, x0, label, generator, prediction=prediction,
@@ -111,6 +126,15 @@ def train(
             run.seconds, clock = run.seconds + time.monotonic() - clock, time.monotonic()
             run.save(state)
     return TrainingResult(run.average.eval(), run.losses, run.seconds + time.monotonic() - clock)
+
+
+def _stream(seed: int, step: int) -> int:
+    """Seed of one step's draws.
+
+    torch's CPU generator keeps 32 bits of a seed, so seeds are spread over those by the golden ratio: the
+    streams of neighbouring seeds start far apart.
+    """
+    return (seed * 0x9E3779B1 + step) % 2**32
 
 
 def _fingerprint(
@@ -144,14 +168,18 @@ class _Run:
 
     def advance(self, loss: Tensor) -> None:
         """One optimiser step on `loss`."""
+        self.losses[self.step] = loss.detach()
+        if not self.losses[self.step].isfinite():
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.step}; lower the learning rate and start anew"
+            )
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.losses[self.step] = loss.detach()
         self.step += 1
-        # The average starts as a plain mean of the first steps, so that the initial weights are soon forgotten.
+        # The average starts as a plain mean of the first steps: the initial weights are soon forgotten.
         decay = min(self.config.average_decay, self.step / (10 + self.step))
         with torch.no_grad():
             for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
@@ -173,16 +201,16 @@ class _Run:
         save_file(
             {k: v.detach().contiguous().cpu() for k, v in self._tensors().items()}, temporary, metadata=header
         )
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a saved state."""
         with safe_open(path, framework="pt") as file:
-            header = file.metadata()
+            header = file.metadata() or {}
             if header.get("fingerprint") != self.fingerprint:
                 raise ValueError(
-                    f"{path} was left by another training: it says {header.get('fingerprint')}, this one is {self.fingerprint}; "
-                    "delete the file to start anew, or name another one"
+                    f"{path} was left by another training: it says {header.get('fingerprint')}, "
+                    f"this one is {self.fingerprint}; delete the file to start anew, or name another one"
                 )
             saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
         self.step, self.seconds, self.losses = int(header["step"]), float(header["seconds"]), saved["losses"]
