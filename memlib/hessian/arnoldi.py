@@ -1,13 +1,13 @@
 r"""Arnoldi for a batch of general operators: eigenvalues of Jacobians that need not be symmetric.
 
-After m steps A Q_m = Q_m H_m + h q_{m+1} e_m^T with a real Hessenberg H_m; its eigenpairs (theta_i, y_i) give
-Ritz values with residual |h e_m^T y_i|. All of the iteration is in real arithmetic; values and vectors come
-out complex, conjugate pairs side by side. The basis is compressed by Krylov-Schur restarts (Stewart 2001): a
-real Schur form of H is reordered with the wanted values first (LAPACK trsen) and cut between blocks, so that
-conjugate pairs stay together.
+After m steps A Q_m = Q_m H_m + h q_{m+1} e_m^T with a real Hessenberg H_m; its eigenpairs (theta_i, y_i)
+give Ritz values with residual |h e_m^T y_i|. All of the iteration is in real arithmetic; values and vectors
+come out complex, conjugate pairs side by side. The basis is compressed by Krylov-Schur restarts (Stewart
+2001): a real Schur form of H is reordered with the wanted values first (LAPACK trsen) and cut between
+blocks, so that conjugate pairs stay together.
 
-A small residual r means that theta is an eigenvalue of some A + E with ||E|| = r. For a strongly non-normal A
-that can be far from every eigenvalue of A; `asymmetry` in the result tells how far from symmetric the
+A small residual r means that theta is an eigenvalue of some A + E with ||E|| = r. For a strongly non-normal
+A that can be far from every eigenvalue of A; `asymmetry` in the result tells how far from symmetric the
 projected operator is.
 
 The m x m eigenproblems are solved on the CPU, by LAPACK, once per restart and never within the iteration.

@@ -2,8 +2,8 @@
 
 The question of the paper's figure 3: the number of non-negative eigenvalues, or of those above -1 / (2
 sigma^2), is a degree of freedom of the sample. The basis grows by half its size at a time and stops once
-every sample's count is settled, so that the small eigenproblems stay a small part of the work. For bounds and
-what "settled" means see `CountInterval`.
+every sample's count is settled, so that the small eigenproblems stay a small part of the work. For bounds
+and what "settled" means see `CountInterval`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 r"""Spectral densities of B symmetric operators by stochastic Lanczos quadrature, and what follows from them.
 
-For a random v of length one, m steps of Lanczos give Ritz values theta_j and squared first components tau_j:
-a Gauss quadrature of the spectral measure of v, exact for polynomials up to degree 2m - 1 (Golub and Meurant
-2010, chapter 6). The average over probes, times d, estimates tr f(A); its spread over probes is the standard
-error. The quadrature's own error,
-a bias, is not part of that: the count of a steep f at a threshold inside a cluster converges only as Lanczos
-resolves it.
+For a random v of length one, m steps of Lanczos give Ritz values theta_j and squared first components
+tau_j: a Gauss quadrature of the spectral measure of v, exact for polynomials up to degree 2m - 1 (Golub and
+Meurant 2010). The average over probes, times d, estimates tr f(A); its spread over probes is the standard
+error. The quadrature's own error, a bias, is not part of that: the count of a steep f at a threshold inside
+a cluster converges only as Lanczos resolves it.
 
 All probes of all samples advance together, as one batch of B * probes Krylov spaces.
 

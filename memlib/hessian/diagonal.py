@@ -6,9 +6,9 @@ with the leave-one-out projections P_i of `xtrace`, the estimate is the mean ove
 
     diag(A P_i) + omega_i * A (I - P_i) omega_i.
 
-Epperly, Tropp and Webber (2024, section 2.4) put the projection on the left, P_i A, which needs products with
-A^T. On the right it needs A alone and is unbiased for every A; for a symmetric A the two are transposes of
-one another and have the same total variance.
+Epperly, Tropp and Webber (2024) put the projection on the left, P_i A, which needs products with A^T. On
+the right it needs A alone and is unbiased for every A; for a symmetric A the two are transposes of one
+another and have the same total variance.
 
 References:
     Bekas, Kokiopoulou and Saad (2007), An estimator for the diagonal of a matrix, Appl. Numer. Math. 57,
@@ -71,7 +71,7 @@ def _hutchinson(op: LinearOperator, budget: int, generator: torch.Generator) -> 
         scatter += shift.square() * (first * n / total)
         mean += shift * (n / total)
     stderr = (scatter / (budget * (budget - 1))).sqrt()
-    return Estimate(mean, stderr, op.products - spent, "hutchinson")
+    return Estimate(mean, stderr, budget, op.products - spent, "hutchinson")
 
 
 def _xdiag(op: LinearOperator, budget: int, generator: torch.Generator) -> Estimate:

@@ -1,8 +1,8 @@
 """Local intrinsic dimension of B points from the spectrum of the score's Jacobian, with error bars.
 
 Scaled eigenvalues sigma^2 lambda are near 0 along the data and near -1 across it. Both estimators count the
-former: FLIPD as d + sigma^2 tr H + sigma^2 ||s||^2, the spectral filter through a smooth step at |lambda| = c
-/ sigma^2.
+former: FLIPD as d + sigma^2 tr H + sigma^2 ||s||^2, the spectral filter through a smooth step at |lambda| =
+c / sigma^2.
 
 References:
     Kamkari et al. (2024), A geometric view of data complexity: efficient local intrinsic dimension estimation

@@ -70,4 +70,4 @@ def mean_with_error(samples: Float[Tensor, "B *n K"], products: int, method: str
     """Return mean and standard error over the last axis, reduced in float64."""
     samples = samples.double()
     stderr = samples.std(dim=-1) / samples.shape[-1] ** 0.5
-    return Estimate(samples.mean(dim=-1), stderr, products, method)
+    return Estimate(samples.mean(dim=-1), stderr, samples.shape[-1], products, method)

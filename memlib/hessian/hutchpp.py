@@ -5,7 +5,8 @@ estimator of (I - Q Q^T) A (I - Q Q^T). The error falls like 1 / products for a 
 for any A it is set by the Frobenius norm of what the sketch misses; it vanishes for an A of rank below a
 third of the budget.
 
-Given Q the probes are independent, so the standard error of the remainder is the standard error of the whole.
+Given Q the probes are independent, so the standard error of the remainder is the standard error of the
+whole.
 
 Reference:
     Meyer, Musco, Musco and Woodruff (2021), Hutch++: Optimal stochastic trace estimation, SOSA 2021,
@@ -30,8 +31,8 @@ def hutchpp(op: LinearOperator, budget: int, generator: torch.Generator) -> Esti
     """Estimate tr A from `budget >= 4` products per sample; fewer are made if d is below a third."""
     spent = op.products
     rank = min(budget // 3, op.dim)
-    S = draw.rademacher(op, rank, generator)
-    G = draw.rademacher(op, budget - 2 * (budget // 3), generator)
+    probes = budget - 2 * (budget // 3)
+    S, G = draw.rademacher(op, rank + probes, generator).split((rank, probes), dim=2)
 
     Q = torch.linalg.qr(arguments.matmat(op, S)).Q
     caught = (Q * arguments.matmat(op, Q, rank + 1)).sum(dim=(1, 2))

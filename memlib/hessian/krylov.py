@@ -4,11 +4,11 @@ The space keeps, for each of B operators A, an orthonormal basis and the project
 
     A Q_m = Q_m H_m + q_{m+1} b_m^T,        Q_m = (q_1, ..., q_m),
 
-the *Krylov decomposition* of Stewart (2001). Fresh steps make it Arnoldi's; `lanczos` and `arnoldi` read Ritz
-values off H_m and compress the basis at a restart, both through this one class. No library does this for many
-operators
-at once on the device that holds them: ARPACK takes one operator and CPU vectors, and a batched Lanczos that
-stops, or replaces negative values, for the whole batch is of no use for score Hessians.
+the *Krylov decomposition* of Stewart (2001). Fresh steps make it Arnoldi's; `lanczos` and `arnoldi` read
+Ritz values off H_m and compress the basis at a restart, both through this one class. No library does this
+for many operators at once on the device that holds them: ARPACK takes one operator and CPU vectors, and a
+batched Lanczos that stops, or replaces negative values, for the whole batch is of no use for score
+Hessians.
 
 Orthogonalisation is classical Gram-Schmidt, done twice: two matrix products per pass, and orthogonality to
 machine precision unless the new vector lies in the space ("twice is enough", Kahan in Parlett 1998, section
@@ -16,14 +16,14 @@ machine precision unless the new vector lies in the space ("twice is enough", Ka
 eigenvalues.
 
 A *breakdown* means that the space became invariant: nothing but rounding is left of the new vector. That
-sample goes on with a fresh random direction orthogonal to what it has and a zero in H, so that further copies
-of repeated eigenvalues are found and d steps always give all d eigenvalues. Masks decide this on the device;
-the other samples do not notice. The spare direction is orthogonalised beside every product, for nearly no
-cost: reading the basis dominates.
+sample goes on with a fresh random direction orthogonal to what it has and a zero in H, so that further
+copies of repeated eigenvalues are found and d steps always give all d eigenvalues. Masks decide this on the
+device; the other samples do not notice. The spare direction is orthogonalised beside every product, for
+nearly no cost: reading the basis dominates.
 
-Precision: basis, H and Ritz problems are in the operator's dtype (float64 unless chosen otherwise), whatever
-the network's own dtype is. Cost per step: one product and 8 B m d multiplications; memory B (m + 1) d
-numbers.
+Precision: basis, H and Ritz problems are in the operator's dtype (float64 unless chosen otherwise),
+whatever the network's own dtype is. Cost per step: one product and 8 B m d multiplications; memory B (m +
+1) d numbers.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class KrylovSpace:
     def compress(self, weights: Float[Tensor, "B m p"], columns: Int[Tensor, " B"]) -> None:
         """Restart: replace the basis by the first `columns[b]` of the combinations `Q W` for each sample b.
 
-        The columns of `W` must be orthonormal and, as far as they are kept, span an invariant subspace of H;
-        the new decomposition is then again exact (Stewart 2001, section 3). Samples may keep different
-        numbers of columns: those with more wait while the others catch up.
+        The columns of `W` must be orthonormal and, as far as they are kept, span an invariant subspace of
+        H; the new decomposition is then again exact (Stewart 2001). Samples may keep different numbers of
+        columns: those with more wait while the others catch up.
         """
         m, p, sample = self.size, weights.shape[2], torch.arange(self.op.batch, device=self.op.device)
         kept = torch.arange(p, device=self.op.device) < columns[:, None]

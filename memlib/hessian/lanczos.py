@@ -1,15 +1,14 @@
 r"""Lanczos for a batch of symmetric operators: extreme eigenvalues, or whole spectra after d steps.
 
 After m steps A Q_m = Q_m T_m + beta_m q_{m+1} e_m^T with a tridiagonal T_m; its eigenpairs (theta_i, s_i)
-give Ritz values theta_i with residual ||A Q s_i - theta_i Q s_i|| = beta_m |e_m^T s_i|, and an eigenvalue of
-A lies within that distance of theta_i (Parlett 1998, section 4.5 and chapter 13). The basis is kept
+give Ritz values theta_i with residual ||A Q s_i - theta_i Q s_i|| = beta_m |e_m^T s_i|, and an eigenvalue
+of A lies within that distance of theta_i (Parlett 1998, section 4.5 and chapter 13). The basis is kept
 orthonormal by two full passes (see `krylov`). The basis is compressed by thick restart (Wu and Simon 2000)
 once it is full, so that memory is bounded.
 
 An operator that is not symmetric to rounding is not refused, because products in the network's dtype are
-never exactly
-symmetric: T is the symmetric part of the projected operator, which is the projection of (A + A^T) / 2
-exactly; what that leaves out enters the residuals, and `asymmetry` says how much it was.
+never exactly symmetric: T is the symmetric part of the projected operator, which is the projection of (A +
+A^T) / 2 exactly; what that leaves out enters the residuals, and `asymmetry` says how much it was.
 
 References:
     Lanczos (1950), J. Res. Natl. Bur. Stand. 45, 255.

@@ -1,9 +1,9 @@
 """Restarted Krylov eigensolver for a batch: the loop shared by `lanczos` and `arnoldi`.
 
 Expand the space to its capacity, read the Ritz pairs, stop or compress to the wanted ones and go on. For a
-symmetric operator this is thick-restart Lanczos (Wu and Simon 2000), for a general one Krylov-Schur (Stewart
-2001); both are the implicitly restarted method of ARPACK in a form that needs no shifts. Memory is bounded by
-the capacity.
+symmetric operator this is thick-restart Lanczos (Wu and Simon 2000), for a general one Krylov-Schur
+(Stewart 2001); both are the implicitly restarted method of ARPACK in a form that needs no shifts. Memory is
+bounded by the capacity.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
+from scipy.stats import t as student
 from torch import Tensor
 
 
@@ -17,35 +17,37 @@ class Estimate:
     Attributes:
         value: estimates, shape `(B,)` or `(B, n)`, float64 wherever the device has it.
         stderr: standard errors in the same shape.
+        samples: numbers averaged, behind the standard error.
         products: matrix-vector products spent per sample.
         method: name of the estimator.
     """
 
     value: Float[Tensor, "*B"]
     stderr: Float[Tensor, "*B"]
+    samples: int
     products: int
     method: str
 
     def interval(self, level: float = 0.95) -> tuple[Float[Tensor, "*B"], Float[Tensor, "*B"]]:
-        """Return the two ends of the normal confidence interval of the given level."""
+        """Return the two ends of the confidence interval of the given level, by Student's t distribution."""
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, got {level}")
-        half = NormalDist().inv_cdf(0.5 + level / 2) * self.stderr
+        half = float(student.ppf(0.5 + level / 2, self.samples - 1)) * self.stderr
         return self.value - half, self.value + half
 
     def affine(self, scale: float | Tensor = 1.0, shift: float | Tensor = 0.0) -> Estimate:
         """Return the estimate of `scale * value + shift`; `scale` and `shift` broadcast against `value`."""
         factor = torch.as_tensor(scale, dtype=self.value.dtype, device=self.value.device)
-        return Estimate(factor * self.value + shift, factor.abs() * self.stderr, self.products, self.method)
+        return replace(self, value=factor * self.value + shift, stderr=factor.abs() * self.stderr)
 
 
 @dataclass(frozen=True)
 class CountInterval:
     """How many eigenvalues of a symmetric operator lie above a threshold.
 
-    By Cauchy's interlacing theorem the number of Ritz values above the threshold never exceeds the number of
-    eigenvalues above it, and the same holds below, so `lower` and `upper` are bounds for the operator that
-    was applied, up to the rounding margin `size * eps * max|Ritz value|` around the threshold.
+    By Cauchy's interlacing theorem the number of Ritz values above the threshold never exceeds the number
+    of eigenvalues above it, and the same holds below, so `lower` and `upper` are bounds for the operator
+    that was applied, up to the rounding margin `size * eps * max|Ritz value|` around the threshold.
 
     Attributes:
         value: best count, shape `(B,)`: see `settled`.

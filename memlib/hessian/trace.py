@@ -1,7 +1,7 @@
 r"""Traces of B operators, each with a standard error: Hutchinson, Hutch++ and XTrace, and powers.
 
-The shifted form exploits what score Hessians are. At noise level sigma an isolated point has H = -I / sigma^2
-and every direction along the data adds to it, so M = sigma^2 H + I is low rank plus small, and
+The shifted form exploits what score Hessians are. At noise level sigma an isolated point has H = -I /
+sigma^2 and every direction along the data adds to it, so M = sigma^2 H + I is low rank plus small, and
 
     tr H = (tr M - d) / sigma^2,        tr H^p = (tr((M - I)^p - (-I)^p) + (-1)^p d) / sigma^(2p).
 

@@ -1,23 +1,22 @@
 r"""XTrace: Hutch++ in which every test vector serves both for the sketch and, left out, for the remainder.
 
-With k test vectors Omega and the basis Q R = A Omega, let Q_i be a basis of the sketch without its column i.
-The estimate is the mean over i of
+With k test vectors Omega and the basis Q R = A Omega, let Q_i be a basis of the sketch without its column
+i. The estimate is the mean over i of
 
     tr(Q_i^T A Q_i) + (omega_i^T (I - Q_i Q_i^T)) A ((I - Q_i Q_i^T) omega_i).
 
 Leaving one column out is a rank-one change, Q_i Q_i^T = Q (I - s_i s_i^T) Q^T, where s_i is column i of
-R^{-T} scaled to
-length one: it is orthogonal to all columns of R but its own. So 2k products give all k estimates, in O(d k^2)
-work. The projected test vector is rescaled to length sqrt(d - k + 1), what a vector uniform on the sphere of
-its subspace would have; this leaves the mean and lowers the variance where the remainder is close to a
-multiple of the identity.
+R^{-T} scaled to length one: it is orthogonal to all columns of R but its own. So 2k products give all k
+estimates, in O(d k^2) work. The projected test vector is rescaled to length sqrt(d - k + 1), what a vector
+uniform on the sphere of its subspace would have; this leaves the mean and lowers the variance where the
+remainder is close to a multiple of the identity.
 
-The standard error treats the k estimates as independent. They are weakly dependent, so it comes out somewhat
-low.
+The standard error treats the k estimates as independent. They are weakly dependent, so it comes out
+somewhat low.
 
 Reference:
     Epperly, Tropp and Webber (2024), XTrace: Making the most of every sample in stochastic trace estimation,
-    SIAM J. Matrix Anal. Appl. 45, 1; sections 2.1 and 2.3 and the error estimate of section 2.2.
+    SIAM J. Matrix Anal. Appl. 45, 1.
 """
 
 from __future__ import annotations
