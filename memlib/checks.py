@@ -19,16 +19,26 @@ def floating(name: str, x: Tensor) -> Tensor:
     return x
 
 
-def finite(name: str, x: Tensor) -> Tensor:
-    """Return `x` unchanged if it is floating and has no NaN or infinity, else raise `ValueError` naming the
-    rows.
+def shaped(name: str, x: Tensor, sample_shape: tuple[int, ...]) -> Tensor:
+    """Return `x` unchanged if it is floating and `(B, *sample_shape)`, else raise `ValueError`.
+
+    Values are not read, so that it costs nothing on a GPU and works under `torch.func`.
     """
     floating(name, x)
-    if not torch.isfinite(x).all():
-        bad = (
-            ~torch.isfinite(x.reshape(x.shape[0], -1)).all(dim=1) if x.ndim else ~torch.isfinite(x).reshape(1)
+    if tuple(x.shape[1:]) != sample_shape or x.ndim == 0:
+        raise ValueError(
+            f"{name} must have shape (B, {', '.join(map(str, sample_shape))}), batch first, "
+            f"got {tuple(x.shape)}; add a missing batch axis with x[None]"
         )
-        rows = bad.nonzero().flatten().tolist()[:8]
+    return x
+
+
+def finite(name: str, x: Tensor) -> Tensor:
+    """Return `x` unchanged if it is floating and finite, else raise `ValueError` naming the rows."""
+    floating(name, x)
+    if not torch.isfinite(x).all():
+        good = torch.isfinite(x if x.ndim else x[None]).flatten(1).all(dim=1)
+        rows = (~good).nonzero().flatten().tolist()[:8]
         raise ValueError(
             f"{name} has NaN or infinite entries in rows {rows}; drop or repair those samples first"
         )
@@ -41,12 +51,12 @@ def batched(name: str, x: Tensor, sample_shape: tuple[int, ...] | None = None) -
     `sample_shape=None` accepts any sample shape of at least one axis.
     """
     finite(name, x)
-    wanted = "(B, ...)" if sample_shape is None else f"(B, {', '.join(map(str, sample_shape))})"
-    right_shape = x.ndim >= 2 if sample_shape is None else tuple(x.shape[1:]) == tuple(sample_shape)
-    if x.ndim < 2 or not right_shape:
+    if sample_shape is not None:
+        shaped(name, x, sample_shape)
+    elif x.ndim < 2:
         raise ValueError(
-            f"{name} must have shape {wanted}, batch first, got {tuple(x.shape)}; add the batch axis with x[None]"
+            f"{name} must have shape (B, ...), batch first, got {tuple(x.shape)}; add the axis with x[None]"
         )
-    if x.shape[0] == 0:
-        raise ValueError(f"{name} is an empty batch of shape {tuple(x.shape)}; pass at least one sample")
+    if x.numel() == 0:
+        raise ValueError(f"{name} is empty, of shape {tuple(x.shape)}; pass at least one sample")
     return x

@@ -23,18 +23,21 @@ from memlib import checks
 class GaussianMixture:
     """A mixture of K Gaussians in d dimensions.
 
-    Args:
-        weights: `(K,)`, positive, summing to 1 within 1e-6.
-        means: `(K, d)`.
-        covariances: `(K, d, d)` symmetric positive definite, or `(K, d)` diagonals, or `(K,)` isotropic
-            variances.
+    All numbers are kept, and all results returned, in float64.
 
-    All numbers are kept, and all results returned, in float64. Raises `ValueError` that says which component
-    is wrong.
+    Args:
+        weights: `(K,)`, positive, summing to 1 within 1e-6; what is left of the difference is divided out.
+        means: `(K, d)`.
+        covariances: `(K, d, d)` symmetric positive definite, or `(K, d)` diagonals, or `(K,)` variances.
+
+    Raises:
+        ValueError: for shapes that do not fit, numbers that are not finite, and naming the components whose
+            covariance is not symmetric positive definite.
 
     Example:
-        >>> plane = GaussianMixture(torch.tensor([0.5, 0.5]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0.1, 0.1]))
-        >>> plane.diffused(alpha=0.6, sigma=0.8).score(torch.zeros(1, 2)).tolist()
+        >>> means = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+        >>> pair = GaussianMixture(torch.tensor([0.5, 0.5]), means, torch.tensor([0.1, 0.1]))
+        >>> pair.diffused(alpha=0.6, sigma=0.8).score(torch.zeros(1, 2)).tolist()
         [[0.0, 0.0]]
     """
 
@@ -43,7 +46,7 @@ class GaussianMixture:
         checks.batched("means", means)
         checks.finite("covariances", covariances)
         components, dim = _components_and_dim(weights, means)
-        self.weights, self.means = weights.double(), means.double()
+        self.weights, self.means = weights.double() / weights.double().sum(), means.double()
         self.covariances = _full_covariances(covariances.double(), components, dim)
         self._variances, self._axes = _eigen(self.covariances)
 
@@ -59,7 +62,7 @@ class GaussianMixture:
             raise ValueError(
                 f"alpha must be finite and sigma finite and >= 0, got alpha={alpha}, sigma={sigma}"
             )
-        noise = sigma**2 * torch.eye(self.dim, dtype=torch.float64)
+        noise = sigma**2 * torch.eye(self.dim, dtype=torch.float64, device=self.means.device)
         return GaussianMixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise)
 
     def log_prob(self, x: Float[Tensor, "B d"]) -> Float64[Tensor, " B"]:
@@ -81,7 +84,7 @@ class GaussianMixture:
         z = self._whitened(x)
         posterior = self._log_joint(z).softmax(dim=1)
         scores = self._component_scores(z)
-        # Differences from the mean score, not raw squares: s_k s_k^T and s s^T cancel badly where one component dominates.
+        # Differences from the mean score: s_k s_k^T and s s^T would cancel where one component dominates.
         centred = scores - torch.einsum("bk,bkd->bd", posterior, scores)[:, None]
         between = torch.einsum("bk,bkd,bke->bde", posterior, centred, centred)
         precisions = torch.einsum("kde,ke,kfe->kdf", self._axes, 1 / self._variances, self._axes)
@@ -98,9 +101,7 @@ class GaussianMixture:
         return self.means[component] + torch.einsum("nde,ne->nd", self._axes[component], scaled)
 
     def _whitened(self, x: Tensor) -> Tensor:
-        """Coordinates of x - mu_k along the principal axes of component k, divided by the standard deviations:
-        (B, K, d).
-        """
+        """Coordinates of x - mu_k along component k's axes, in standard deviations, `(B, K, d)`."""
         checks.batched("x", x, (self.dim,))
         centred = x.double()[:, None] - self.means
         return torch.einsum("bkd,kde->bke", centred, self._axes) / self._variances.sqrt()
@@ -120,39 +121,40 @@ def _components_and_dim(weights: Tensor, means: Tensor) -> tuple[int, int]:
         )
     if (weights <= 0).any() or abs(weights.double().sum().item() - 1) > 1e-6:
         raise ValueError(
-            f"weights must be positive and sum to 1, got {weights.tolist()} with sum {weights.double().sum().item():.6g}; "
-            "divide them by their sum"
+            f"weights must be positive and sum to 1, got {weights.tolist()}, "
+            f"sum {weights.double().sum().item():.6g}; divide them by their sum"
         )
     return means.shape[0], means.shape[1]
 
 
 def _full_covariances(covariances: Tensor, components: int, dim: int) -> Tensor:
     if covariances.shape == (components,):
-        return covariances[:, None, None] * torch.eye(dim, dtype=torch.float64)
+        return torch.diag_embed(covariances[:, None].expand(-1, dim))
     if covariances.shape == (components, dim):
         return torch.diag_embed(covariances)
     if covariances.shape == (components, dim, dim):
         return covariances
     raise ValueError(
-        f"covariances must have shape ({components},), ({components}, {dim}) or ({components}, {dim}, {dim}), "
-        f"got {tuple(covariances.shape)}"
+        f"covariances must have shape ({components},), ({components}, {dim}) "
+        f"or ({components}, {dim}, {dim}), got {tuple(covariances.shape)}"
     )
 
 
 def _eigen(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Variances `(K, d)` along principal axes `(K, d, d)` (columns), refused unless symmetric positive definite."""
+    """Variances `(K, d)` along the principal axes, the columns of `(K, d, d)`."""
     skew = (covariances - covariances.mT).abs().amax(dim=(1, 2))
     size = covariances.abs().amax(dim=(1, 2))
     if (skew > 1e-10 * size).any():
         bad = (skew > 1e-10 * size).nonzero().flatten().tolist()
         raise ValueError(
-            f"covariances {bad} are not symmetric (largest difference {skew.max().item():.3g}); use 0.5 * (S + S.T)"
+            f"covariances {bad} are not symmetric (largest difference {skew.max().item():.3g}); "
+            "use 0.5 * (S + S.T)"
         )
     variances, axes = torch.linalg.eigh(0.5 * (covariances + covariances.mT))
     if (variances <= 0).any():
         bad = (variances <= 0).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(
-            f"covariances {bad} are not positive definite (smallest eigenvalue {variances.min().item():.3g}); "
-            "add a small multiple of the identity"
+            f"covariances {bad} are not positive definite (smallest eigenvalue "
+            f"{variances.min().item():.3g}); add a small multiple of the identity"
         )
     return variances, axes

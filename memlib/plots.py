@@ -32,7 +32,7 @@ STYLE = {
 
 def use_style() -> None:
     """Set the book's matplotlib style for this process."""
-    mpl.rcParams.update(STYLE)
+    mpl.style.use(STYLE)
 
 
 def plane(extent: float, points: int) -> np.ndarray:
@@ -70,9 +70,7 @@ def density_panels(
     where: np.ndarray,
     extent: float,
 ) -> Figure:
-    """A grid of landscapes: per row name, one (log density on a `plane`, vectors at `where`) pair for each
-    title.
-    """
+    """A grid of landscapes: per row, one (log density on a `plane`, vectors at `where`) for each title."""
     figure, axes = plt.subplots(
         len(rows),
         len(titles),
@@ -120,9 +118,7 @@ def spectra(ax: Axes, eigenvalues: np.ndarray, color: str, label: str) -> None:
 
 
 def image_grid(rows: Mapping[str, np.ndarray], columns: int = 8) -> Figure:
-    """Rows of grey images `(N, 1, H, W)` or colour images `(N, 3, H, W)` in [-1, 1], the first `columns` of
-    each.
-    """
+    """Rows of images `(N, 1, H, W)` grey or `(N, 3, H, W)` in [-1, 1], the first `columns` of each."""
     figure, axes = plt.subplots(
         len(rows),
         columns,

@@ -1,5 +1,4 @@
-"""Noise schedules: alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind each kind of
-prediction.
+"""Noise schedules, alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind a prediction.
 
 The paper's alpha_t is `alpha**2` here. Time is the integer index of the discrete process: t = 0 has the least
 noise, t = steps - 1 the most.
@@ -19,7 +18,7 @@ Prediction = Literal["epsilon", "v", "sample", "flow"]
 Spacing = Literal["trailing", "leading"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VariancePreserving:
     """A discrete variance-preserving process, alpha**2 + sigma**2 = 1 (Ho et al. 2020).
 
@@ -34,12 +33,14 @@ class VariancePreserving:
     alpha_squared: Float64[Tensor, " steps"]
 
     def __post_init__(self) -> None:
-        a = self.alpha_squared
+        a = torch.as_tensor(self.alpha_squared, dtype=torch.float64)
         if a.ndim != 1 or len(a) == 0 or not ((a > 0) & (a < 1)).all() or not (a.diff() < 0).all():
             raise ValueError(
                 "alpha_squared must be a 1-D tensor, strictly decreasing inside (0, 1), "
-                f"got shape {tuple(a.shape)} with values {a.flatten()[:3].tolist()}...; pass the cumulative product of 1 - beta"
+                f"got shape {tuple(a.shape)} with values {a.flatten()[:3].tolist()}...; "
+                "pass the cumulative product of 1 - beta"
             )
+        object.__setattr__(self, "alpha_squared", a)
 
     @classmethod
     def from_betas(cls, betas: Tensor) -> VariancePreserving:
@@ -92,7 +93,7 @@ class VariancePreserving:
                 f"t must lie in [0, {self.steps - 1}] for a schedule of {self.steps} steps, "
                 f"got values from {int(index.min())} to {int(index.max())}"
             )
-        return self.alpha_squared.to(index.device)[index]
+        return self.alpha_squared.to(index.device)[index.long()]  # torch reads uint8 indices as a mask
 
     def timesteps(self, count: int, spacing: Spacing = "trailing") -> list[int]:
         """The `count` time indices a sampler visits, from the noisiest down (Lin et al. 2024, table 2).
@@ -122,10 +123,18 @@ def score_from_prediction(
     """Score of x_t = alpha x_0 + sigma eps from a network's output.
 
     Args:
-        prediction, x: same shape `(B, *sample_shape)`.
-        alpha, sigma: broadcastable to `x`.
-        kind: "epsilon" predicts eps; "v" predicts alpha eps - sigma x_0 (Salimans & Ho 2022; needs alpha^2 +
-            sigma^2 = 1); "sample" predicts x_0; "flow" predicts eps - x_0 (rectified flow).
+        prediction: what the network returned, `(B, *sample_shape)`.
+        x: the noisy points, same shape.
+        alpha: broadcastable to `x`.
+        sigma: broadcastable to `x`.
+        kind: "epsilon" predicts eps; "v" predicts alpha eps - sigma x_0 and needs alpha^2 + sigma^2 = 1
+            (Salimans & Ho 2022); "sample" predicts x_0; "flow" predicts eps - x_0 (rectified flow).
+
+    Returns:
+        The score, same shape as `x`.
+
+    Raises:
+        ValueError: for another shape or an unknown kind.
     """
     if prediction.shape != x.shape:
         raise ValueError(

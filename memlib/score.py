@@ -32,12 +32,13 @@ class Model(Protocol):
 class Score:
     """The gradient of a log density at noise level (alpha, sigma).
 
+    `conditional - unconditional` is a `ScoreDifference`, a score too; both must be at the same level.
+
     Args:
         fn: x `(B, *sample_shape)` -> s of the same shape and dtype, each row from its own row of x.
-        alpha, sigma: the level, x_t = alpha x_0 + sigma eps; `sigma > 0`.
+        alpha: scale of x_0 in x_t = alpha x_0 + sigma eps.
+        sigma: scale of the noise, positive.
         name: for labels of figures and messages.
-
-    `conditional - unconditional` is a `ScoreDifference`, a score too; both must be at the same level.
 
     Example:
         >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
@@ -53,6 +54,7 @@ class Score:
         self.fn, self.alpha, self.sigma, self.name = fn, float(alpha), float(sigma), name
 
     def __call__(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """The score s(x), same shape as `x`."""
         return self.fn(x)
 
     def __sub__(self, other: Score) -> ScoreDifference:
@@ -72,7 +74,8 @@ class ScoreDifference(Score):
     def __init__(self, conditional: Score, unconditional: Score) -> None:
         if (conditional.alpha, conditional.sigma) != (unconditional.alpha, unconditional.sigma):
             raise ValueError(
-                f"a score difference needs one noise level, got {conditional!r} and {unconditional!r}; take both at the same t"
+                f"a score difference needs one noise level, got {conditional!r} and {unconditional!r}; "
+                "take both at the same t"
             )
         self.conditional, self.unconditional = conditional, unconditional
         super().__init__(
@@ -84,11 +87,19 @@ class ScoreDifference(Score):
 
 
 def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
-    """Score of a model at time index `t` under `label` (None: unconditional; an int, or one integer per sample
-    `(B,)`).
+    """Score of a model at time index `t` under `label`.
 
-    Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), it repeats
-    the labels.
+    Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), the score
+    repeats the labels.
+
+    Args:
+        model: network, schedule and kind of prediction.
+        t: index into the schedule.
+        label: None for the unconditional score, an int, or one integer per sample `(B,)`.
+        name: of the score; None makes one from t and the label.
+
+    Raises:
+        ValueError: for a time outside the schedule or labels that are no integers.
 
     Example:
         >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
@@ -99,7 +110,7 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
     alpha, sigma = model.schedule.alpha(t).item(), model.schedule.sigma(t).item()
     if isinstance(label, Tensor) and (label.ndim != 1 or label.dtype.is_floating_point):
         raise ValueError(
-            f"label must be an int or an integer tensor (B,), got shape {tuple(label.shape)} {label.dtype}"
+            f"label must be an int or an integer tensor (B,), got {label.dtype} of shape {tuple(label.shape)}"
         )
 
     def fn(x: Tensor) -> Tensor:
@@ -124,4 +135,5 @@ def score_norm(score: Callable[[Tensor], Tensor], x: Float[Tensor, "B ..."]) -> 
     """||s(x)|| per sample, in float64."""
     with torch.no_grad():
         s = score(checks.batched("x", x))
-    return s.flatten(1).double().norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(s.flatten(1).double(), dim=1)
+    return norms

@@ -7,9 +7,11 @@ scale. Where a statistic multiplies a Jacobian with a vector it takes the produc
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from memlib import checks
 from memlib.hessian import JacobianOperator, Product
 from memlib.score import Score, ScoreDifference, score_norm
 
@@ -26,13 +28,13 @@ __all__ = [
 
 
 def scaled(eigenvalues: Float[Tensor, "B d"], sigma: float) -> Float[Tensor, "B d"]:
-    """Lambda sigma^2, which has one scale at every t: an isolated point has all values -1."""
-    return eigenvalues * sigma**2
+    """Eigenvalues times sigma^2, which have one scale at every t: an isolated point has all values -1."""
+    return _spectrum(eigenvalues) * sigma**2
 
 
 def nonnegative_count(eigenvalues: Float[Tensor, "B d"]) -> Int64[Tensor, " B"]:
     """Number of eigenvalues >= 0; fewer means more strongly memorized (the paper, figure 3)."""
-    return (eigenvalues >= 0).sum(dim=1)
+    return (_spectrum(eigenvalues) >= 0).sum(dim=1)
 
 
 def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"]:
@@ -41,10 +43,8 @@ def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"
 
 
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
-    """Tr H^power from all eigenvalues; -tr H is the paper's sharpness (lemma 4.1), -tr H^3 goes with ||H s||^2
-    (lemma 4.3).
-    """
-    return eigenvalues.double().pow(power).sum(dim=1)
+    """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 goes with ||H s||^2 (lemma 4.3)."""
+    return _spectrum(eigenvalues).double().pow(power).sum(dim=1)
 
 
 def hessian_score_norm(
@@ -52,7 +52,8 @@ def hessian_score_norm(
 ) -> Float64[Tensor, " B"]:
     """||H s|| at x (lemma 4.3: the mean of its square is -tr H^3 for a Gaussian)."""
     with JacobianOperator(score, x, product=product) as op:
-        return op.matvec(op.value).norm(dim=1)
+        norms: Tensor = torch.linalg.vector_norm(op.matvec(op.value), dim=1)
+    return norms
 
 
 def difference_norm(difference: ScoreDifference, x: Float[Tensor, "B ..."]) -> Float64[Tensor, " B"]:
@@ -63,5 +64,12 @@ def difference_norm(difference: ScoreDifference, x: Float[Tensor, "B ..."]) -> F
 def curvature_gain(
     difference: ScoreDifference, x: Float[Tensor, "B ..."], product: Product = "jvp"
 ) -> Float64[Tensor, " B"]:
-    """||H_Delta s_Delta||, H_Delta the Jacobian of s_Delta; the paper's statistic is its square (section 4.3)."""
+    """||H_Delta s_Delta||, H_Delta the Jacobian of s_Delta; the paper takes its square (section 4.3)."""
     return hessian_score_norm(difference, x, product)
+
+
+def _spectrum(eigenvalues: Tensor) -> Tensor:
+    """The same eigenvalues once they are finite and `(B, d)`: a NaN would count as negative, as sharp."""
+    if checks.batched("eigenvalues", eigenvalues).ndim != 2:
+        raise ValueError(f"eigenvalues must have shape (B, d), got {tuple(eigenvalues.shape)}")
+    return eigenvalues

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 
@@ -24,20 +25,34 @@ def sha256(path: Path) -> str:
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """File name -> sha256 from `folder/SHA256SUMS`, the format of the `sha256sum` command."""
+    """File name -> sha256 from `folder/SHA256SUMS`, the format of the `sha256sum` command.
+
+    Raises:
+        DataError: if the list is missing or has a line of another form.
+    """
     listing = folder / "SHA256SUMS"
     if not listing.is_file():
         raise DataError(
-            f"{listing} is missing: {folder} must hold the shipped files; restore it with 'git checkout -- {folder}'"
+            f"{listing} is missing: {folder} must hold the shipped files; "
+            f"restore it with 'git checkout -- {folder}'"
         )
-    pairs = (line.split(maxsplit=1) for line in listing.read_text().splitlines() if line.strip())
-    return {name.strip().lstrip("*"): digest for digest, name in pairs}
+    checksums = {}
+    for line in filter(str.strip, listing.read_text().splitlines()):
+        found = re.fullmatch(r"([0-9a-f]{64}) [ *](\S.*)", line)
+        if found is None:
+            raise DataError(
+                f"{listing} has the line {line!r}, expected a sha256, two spaces and a file name; "
+                f"restore it with 'git checkout -- {listing}'"
+            )
+        checksums[found[2]] = found[1]
+    return checksums
 
 
 def verified(folder: Path, name: str) -> Path:
     """Path of the shipped file `folder/name` once its sha256 agrees with `folder/SHA256SUMS`.
 
-    Raises `DataError` naming the file, the hash found and expected, and how to get it back.
+    Raises:
+        DataError: naming the file, the hash found and expected, and how to get it back.
     """
     path, expected = folder / name, read_checksums(folder).get(name)
     remedy = f"restore it with 'git checkout -- {path}' (its origin is in {folder / 'README.md'})"
@@ -49,6 +64,7 @@ def verified(folder: Path, name: str) -> Path:
     if found != expected:
         size = path.stat().st_size
         raise DataError(
-            f"{path} ({size:,} bytes) has sha256 {found}, expected {expected}: it is truncated or changed; {remedy}"
+            f"{path} ({size:,} bytes) has sha256 {found}, expected {expected}: "
+            f"it is truncated or changed; {remedy}"
         )
     return path

@@ -15,7 +15,7 @@ from memlib.datasets.files import DataError, data_root, verified
 
 Split = Literal["train", "test"]
 _PREFIX = {"train": "train", "test": "t10k"}
-_UNSIGNED_BYTE = 0x08
+_UNSIGNED_BYTES = b"\x00\x00\x08"
 
 
 def load(
@@ -23,11 +23,17 @@ def load(
 ) -> tuple[Float32[Tensor, "N 1 28 28"], Int64[Tensor, " N"]]:
     """Images in [-1, 1] (black is -1) and their digits; 60,000 for "train", 10,000 for "test".
 
-    Every file is checked against its sha256 first; `DataError` says what is wrong with it.
+    Args:
+        split: "train" or "test".
+        folder: of the four files; None takes those that ship.
 
-    >>> images, digits = load("test")
-    >>> images.shape, digits.shape
-    (torch.Size([10000, 1, 28, 28]), torch.Size([10000]))
+    Raises:
+        DataError: if a file's sha256 is not the one listed, saying what is wrong and what to do.
+
+    Example:
+        >>> images, digits = load("test")
+        >>> images.shape, digits.shape
+        (torch.Size([10000, 1, 28, 28]), torch.Size([10000]))
     """
     if split not in get_args(Split):
         raise ValueError(f"split must be one of {list(get_args(Split))}, got {split!r}")
@@ -56,10 +62,10 @@ def digit(
 def _read_idx(path: Path) -> np.ndarray:
     """A gzipped idx file of unsigned bytes: magic 0, 0, type, rank; big-endian sizes; data."""
     raw = gzip.decompress(path.read_bytes())
-    rank = raw[3]
-    if raw[0] or raw[1] or raw[2] != _UNSIGNED_BYTE:
+    if raw[:3] != _UNSIGNED_BYTES:
         raise DataError(
-            f"{path} does not start like an idx file of unsigned bytes (magic {raw[:4].hex()}, expected 000008..)"
+            f"{path} is no idx file of unsigned bytes: it starts with {raw[:4].hex()}, expected 000008.."
         )
+    rank = raw[3]
     shape = np.frombuffer(raw, ">i4", count=rank, offset=4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -16,16 +17,22 @@ from memlib.datasets.files import sha256
 from memlib.networks.mlp import MLP, MLPConfig
 from memlib.networks.model import DiffusionModel
 from memlib.networks.unet import UNet, UNetConfig
-from memlib.schedule import VariancePreserving
+from memlib.schedule import Prediction, VariancePreserving
 
-_NETWORKS = {"MLP": (MLP, MLPConfig), "UNet": (UNet, UNetConfig)}
+_NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {
+    "MLP": (MLP, MLPConfig),
+    "UNet": (UNet, UNetConfig),
+}
 _SCHEDULES = {
     "linear": VariancePreserving.linear,
     "scaled_linear": VariancePreserving.scaled_linear,
     "cosine": VariancePreserving.cosine,
 }
 _LOSS_POINTS = 200
+_REMEDY = "restore both files with git, or train them anew with memlib.recipes.RECIPES[name].train(folder)"
 WEIGHTS, CARD = "model.safetensors", "card.json"
+# What the weights mean depends on these entries of the card: the weights' file repeats them.
+_BINDING = ("network", "schedule", "prediction")
 
 
 class CheckpointError(ValueError):
@@ -34,7 +41,12 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model read from a folder, and its card."""
+    """A model read from a folder, and its card.
+
+    Attributes:
+        model: network, schedule and kind of prediction.
+        card: what `card.json` holds.
+    """
 
     model: DiffusionModel
     card: dict[str, Any]
@@ -44,10 +56,12 @@ def build(network: dict[str, Any]) -> nn.Module:
     """A freshly initialised network from `{"class": "UNet" | "MLP", "config": {...}}`."""
     try:
         module, config = _NETWORKS[network["class"]]
-        return module(config(**network["config"]))
-    except (KeyError, TypeError) as error:
+        with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator
+            return module(config(**network["config"]))
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"cannot build a network from {network!r} ({error}); expected a class among {list(_NETWORKS)} and its configuration"
+            f"cannot build a network from {network!r} ({error!r}); "
+            f"expected a class among {list(_NETWORKS)} and its configuration"
         ) from error
 
 
@@ -68,43 +82,57 @@ def loss_curve(losses: Tensor) -> list[dict[str, float]]:
 def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> dict[str, Any]:
     """Write `folder/model.safetensors` and `folder/card.json`, each whole, and return the card.
 
-    `card` must hold "schedule" {"name", "steps"} and "prediction"; the network's class and configuration, its
-    number of parameters and the sha256 of the weights are added here.
+    Args:
+        folder: made if needed.
+        network: an `MLP` or a `UNet`.
+        card: holds "schedule" {"name", "steps"} and "prediction", and whatever else JSON can say. The
+            network's class, configuration and size and the sha256 of the weights are added here.
+
+    Raises:
+        CheckpointError: if such a checkpoint could not be loaded again; nothing is written then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    config = asdict(network.config)  # type: ignore[call-overload]
+    full = card | {"network": {"class": type(network).__name__, "config": config}}
+    _model(build(full["network"]), full)
     weights = {k: v.detach().contiguous().cpu() for k, v in network.state_dict().items()}
-    temporary = folder / (WEIGHTS + ".tmp")
-    save_file(weights, temporary)
-    full = card | {
-        "network": {"class": type(network).__name__, "config": asdict(network.config)},  # type: ignore[call-overload]
-        "parameters": sum(w.numel() for w in weights.values()),
-        "sha256": sha256(temporary),
-    }
-    os.replace(temporary, folder / WEIGHTS)
-    temporary = folder / (CARD + ".tmp")
-    temporary.write_text(json.dumps(full, indent=1) + "\n")
-    os.replace(temporary, folder / CARD)
+    full |= {"parameters": sum(w.numel() for w in weights.values())}
+    _json(full)  # fails here, before anything is written
+    folder.mkdir(parents=True, exist_ok=True)
+    new_weights, new_card = folder / (WEIGHTS + ".tmp"), folder / (CARD + ".tmp")
+    save_file(weights, new_weights, metadata=_binding(full))
+    full |= {"sha256": sha256(new_weights)}
+    new_card.write_text(_json(full) + "\n")
+    new_weights.replace(folder / WEIGHTS)
+    new_card.replace(folder / CARD)
     return full
 
 
 def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Read a checkpoint once its hash and configuration agree with its card.
 
-    Raises `CheckpointError` when a file is missing, the weights' sha256 differs, or they do not fit the
-    configuration.
+    Raises:
+        CheckpointError: a file is missing, the weights' sha256 is not the card's, or the card describes
+            another network, schedule or prediction than the one these weights were saved with.
     """
     for name in (WEIGHTS, CARD):
         if not (folder / name).is_file():
-            raise CheckpointError(
-                f"{folder / name} is missing; restore it with git, or train it anew (memlib train --help)"
-            )
-    card = json.loads((folder / CARD).read_text())
+            raise CheckpointError(f"{folder / name} is missing; {_REMEDY}")
+    try:
+        card = dict(json.loads((folder / CARD).read_text()))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CARD} is not a JSON object ({error}); {_REMEDY}") from error
     found = sha256(folder / WEIGHTS)
     if found != card.get("sha256"):
         raise CheckpointError(
-            f"{folder / WEIGHTS} has sha256 {found}, its card says {card.get('sha256')}; "
-            "restore both files with git, or train the checkpoint anew (memlib train --help)"
+            f"{folder / WEIGHTS} has sha256 {found}, its card says {card.get('sha256')}; {_REMEDY}"
         )
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        stated = file.metadata() or {}
+    for key, here in _binding(card).items():
+        if stated.get(key) != here:
+            raise CheckpointError(
+                f"{folder / CARD} says {key} {here}, the weights were saved with {stated.get(key)}; {_REMEDY}"
+            )
     network = build(card["network"])
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -112,6 +140,28 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
         raise CheckpointError(
             f"the weights in {folder} do not fit the configuration {card['network']}: {error}"
         ) from error
-    schedule = schedule_named(card["schedule"]["name"], card["schedule"]["steps"])
-    network = network.to(device).eval().requires_grad_(False)
-    return Checkpoint(DiffusionModel(network, schedule, card["prediction"]), card)
+    return Checkpoint(_model(network.to(device).eval().requires_grad_(False), card), card)
+
+
+def _model(network: nn.Module, card: dict[str, Any]) -> DiffusionModel:
+    try:
+        schedule = schedule_named(card["schedule"]["name"], card["schedule"]["steps"])
+        prediction = card["prediction"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"a card needs 'prediction' and 'schedule' with 'name' and 'steps' ({error!r}), got {card!r}"
+        ) from error
+    if prediction not in get_args(Prediction):
+        raise CheckpointError(f"prediction must be one of {list(get_args(Prediction))}, got {prediction!r}")
+    return DiffusionModel(network, schedule, prediction)
+
+
+def _binding(card: dict[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(card.get(key), sort_keys=True) for key in _BINDING}
+
+
+def _json(card: dict[str, Any]) -> str:
+    try:
+        return json.dumps(card, indent=1, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the card cannot be written as JSON: {error}") from error

@@ -9,11 +9,7 @@ from torch import Tensor, nn
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoidal features of the time index (Vaswani et al. 2017; Ho et al. 2020) through a two-layer
-    perceptron.
-
-    `forward(t (B,))` returns `(B, width)` in the dtype of the module's weights.
-    """
+    """Sinusoidal features of the time index through two layers (Vaswani et al. 2017; Ho et al. 2020)."""
 
     frequencies: Tensor
 
@@ -24,6 +20,7 @@ class TimeEmbedding(nn.Module):
         self.layers = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t: Tensor) -> Tensor:
+        """Features `(B, width)` of times `t (B,)`, in the dtype of the weights."""
         angles = t[:, None].to(self.frequencies.dtype) * self.frequencies
         features = torch.cat([angles.sin(), angles.cos()], dim=1)
         embedded: Tensor = self.layers(features)

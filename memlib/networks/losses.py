@@ -1,4 +1,4 @@
-"""Denoising score matching of first and second order (Lu et al. 2022, as used in the paper's appendix A.1)."""
+"""Denoising score matching of first and second order (Lu et al. 2022; the paper, appendix A.1)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ def score_matching_loss(
     projections: int = 1,
     device: str | torch.device = "cpu",
 ) -> Tensor:
-    """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, each divided by d, at
-    uniform times.
+    """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, both divided by d.
 
-    l_1 = sigma s(x_t) + eps, with s the network's score and eps the noise in x_t. The Frobenius norm is
-    estimated without bias by ||(sigma^2 H + I - l_1 l_1^T) v||^2 over `projections` random sign vectors v;
-    `projections=0` sums over all d unit vectors, which is exact. l_1 is not detached: both terms train the
-    score (the paper does not say which).
+    l_1 = sigma s(x_t) + eps at a uniform time, with s the network's score, H its Jacobian and eps the noise
+    in x_t. l_1 is not detached: both terms train the score (the paper does not say which). Data and generator
+    come on the CPU, so that one seed gives the same draws on every device.
 
-    x0 `(B, *sample_shape)` and label `(B,)` or None come on the CPU, as does the generator, so that the same
-    seed gives the same draws on every device.
+    Args:
+        network: `network(x, t, label)`.
+        schedule: the noise process.
+        x0: clean samples `(B, *sample_shape)`.
+        label: `(B,)` or None.
+        generator: of times, noise and projections.
+        prediction: what the network predicts.
+        second_order: weight of the second term; 0 leaves it out.
+        projections: random sign vectors v whose ||(...) v||^2 estimates the Frobenius norm without bias; 0
+            sums over all d unit vectors, which is exact.
+        device: where the network is.
+
+    Returns:
+        The loss, a scalar with its graph.
     """
     t = torch.randint(schedule.steps, (len(x0),), generator=generator)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
@@ -73,7 +83,8 @@ def _both_orders(
     second = x.new_zeros(())
     with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative; restored on exit
         for v in directions:
-            value, slope = torch.func.jvp(scaled_score, (x,), (v,))
+            evaluated = torch.func.jvp(scaled_score, (x,), (v,))
+            value, slope = evaluated[0], evaluated[1]
             residual = value + noise  # l_1
             along = (residual * v).flatten(1).sum(1).view(sigma.shape)
             second = second + (sigma * slope + v - residual * along).square().mean()

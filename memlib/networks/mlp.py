@@ -8,12 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from memlib import checks
 from memlib.networks.embedding import TimeEmbedding, expand_index
 
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """Sizes of an `MLP`: data dimension, hidden width, number of residual blocks."""
+    """Sizes of an `MLP`.
+
+    Attributes:
+        dim: dimension of the data.
+        width: of the hidden layers.
+        blocks: residual blocks of two layers each.
+    """
 
     dim: int = 2
     width: int = 128
@@ -26,11 +33,7 @@ class MLPConfig:
 
 
 class MLP(nn.Module):
-    """Residual perceptron: x `(B, dim)`, t int or `(B,)` -> prediction `(B, dim)`.
-
-    Smooth (SiLU) throughout, so that second derivatives exist. It has no classes: `label` is accepted for a
-    common interface with the U-Net and must be None.
-    """
+    """Residual perceptron, smooth (SiLU) throughout, so that second derivatives exist."""
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()
@@ -49,6 +52,11 @@ class MLP(nn.Module):
         self.leave = nn.Linear(config.width, config.dim)
 
     def forward(self, x: Float[Tensor, "B d"], t: int | Tensor, label: None = None) -> Float[Tensor, "B d"]:
+        """Prediction at `x` and time `t`, an int or `(B,)`.
+
+        `label` is there for a common interface with the U-Net and must be None.
+        """
+        checks.shaped("x", x, self.config.sample_shape)
         if label is not None:
             raise ValueError(f"an MLP has no classes, got label={label!r}; leave it None")
         time = self.time(expand_index("t", t, len(x), x.device))

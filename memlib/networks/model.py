@@ -9,10 +9,14 @@ from torch import nn
 from memlib.schedule import Prediction, VariancePreserving
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DiffusionModel:
-    """`network(x, t, label)` predicts `prediction` ("epsilon", "v", "sample", "flow") on the times of
-    `schedule`.
+    """A network, the schedule it was trained on and what it predicts.
+
+    Attributes:
+        network: `network(x, t, label)`.
+        schedule: the noise process whose time indices it takes.
+        prediction: "epsilon", "v", "sample" or "flow".
     """
 
     network: nn.Module

@@ -1,16 +1,15 @@
-"""A small class-conditional U-Net for images (Ronneberger et al. 2015; Ho et al. 2020), smooth so that second
-derivatives exist.
-"""
+"""A small class-conditional U-Net for images (Ronneberger et al. 2015; Ho et al. 2020), smooth throughout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
+from memlib import checks
 from memlib.networks.embedding import TimeEmbedding, expand_index
 
 
@@ -19,10 +18,11 @@ class UNetConfig:
     """Sizes of a `UNet`.
 
     Attributes:
-        image_channels, image_size: sample shape `(image_channels, image_size, image_size)`.
+        image_channels: 1 for grey, 3 for colour.
+        image_size: height and width.
         patch: pixels are folded `patch x patch` into channels before the first convolution, which divides the
             cost by patch**2.
-        channels: width at each resolution, halving the resolution from one to the next.
+        channels: width at each resolution, multiples of 8, halving the resolution from one to the next.
         blocks: residual blocks per resolution on the way down (one more on the way up).
         attention: self-attention at the lowest resolution.
         classes: number of class labels; one more embedding stands for "no class".
@@ -37,14 +37,12 @@ class UNetConfig:
     classes: int = 10
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "channels", tuple(self.channels)
-        )  # a list when the configuration was read from JSON
+        object.__setattr__(self, "channels", tuple(self.channels))  # JSON gives a list
         smallest = self.patch * 2 ** (len(self.channels) - 1)
         if self.image_size % smallest:
             raise ValueError(
-                f"image_size={self.image_size} cannot be folded by patch={self.patch} and halved {len(self.channels) - 1} times; "
-                f"it must be a multiple of {smallest}"
+                f"image_size={self.image_size} cannot be folded by patch={self.patch} and halved "
+                f"{len(self.channels) - 1} times; it must be a multiple of {smallest}"
             )
 
     @property
@@ -77,6 +75,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if incoming == outgoing else nn.Conv2d(incoming, outgoing, 1)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Features `(B, outgoing, H, W)` from `h (B, incoming, H, W)`, `embedding (B, width)`."""
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         changed = self.second(self.norm(self.first(h)) * (1 + scale) + shift)
         out: Tensor = self.skip(h) + changed
@@ -94,19 +93,17 @@ class SelfAttention(nn.Module):
         self.out = _zero_conv(channels, channels, 1)
 
     def forward(self, h: Tensor) -> Tensor:
+        """Features of the same shape as `h (B, channels, H, W)`."""
         batch, channels, height, width = h.shape
         qkv = self.to_qkv(self.norm(h)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
         q, k, v = qkv.transpose(-1, -2).unbind(dim=1)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = functional.scaled_dot_product_attention(q, k, v)
         out: Tensor = h + self.out(attended.transpose(-1, -2).reshape(batch, channels, height, width))
         return out
 
 
 class UNet(nn.Module):
-    """x `(B, C, H, W)`, t int or `(B,)`, label None, int or `(B,)` -> prediction `(B, C, H, W)`.
-
-    `label=None` (or `config.classes`) asks for the unconditional prediction.
-    """
+    """Residual blocks down and up with skip connections, attention at the bottom, classes as embeddings."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -149,15 +146,20 @@ class UNet(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C H W"], t: int | Tensor, label: int | Tensor | None = None
     ) -> Float[Tensor, "B C H W"]:
+        """Prediction at `x` and time `t`, an int or `(B,)`.
+
+        `label` is an int or `(B,)`; None, or `config.classes`, asks for the unconditional prediction.
+        """
+        checks.shaped("x", x, self.config.sample_shape)
         label = self.config.classes if label is None else label
         if isinstance(label, int) and not 0 <= label <= self.config.classes:
             raise ValueError(
-                f"label must lie in [0, {self.config.classes}] ({self.config.classes} is 'no class'), got {label}"
+                f"label must lie in [0, {self.config.classes}], where the last means no class, got {label}"
             )
         embedding = self.time(expand_index("t", t, len(x), x.device))
-        embedding = F.silu(embedding + self.label(expand_index("label", label, len(x), x.device)))
+        embedding = functional.silu(embedding + self.label(expand_index("label", label, len(x), x.device)))
 
-        h = self.enter(F.pixel_unshuffle(x, self.config.patch))
+        h = self.enter(functional.pixel_unshuffle(x, self.config.patch))
         skips = [h]
         for stage, shrink in zip(self.down, self.shrink, strict=True):
             for block in stage:  # type: ignore[attr-defined]  # a ModuleList iterates over its blocks
@@ -173,5 +175,5 @@ class UNet(nn.Module):
             for block in stage:  # type: ignore[attr-defined]
                 h = block(torch.cat([h, skips.pop()], dim=1), embedding)
             if not isinstance(grow, nn.Identity):
-                h = grow(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-        return F.pixel_shuffle(self.leave(h), self.config.patch)
+                h = grow(functional.interpolate(h, scale_factor=2.0, mode="nearest"))
+        return functional.pixel_shuffle(self.leave(h), self.config.patch)

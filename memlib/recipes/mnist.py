@@ -29,9 +29,7 @@ def training_images() -> dict[int, Tensor]:
 
 
 def _draw() -> Draw:
-    """With probability 0.2 an image of either digit without its label, else one of the labelled ones, copies
-    counted.
-    """
+    """With probability 0.2 an image of either digit, unlabelled; else a labelled one, copies counted."""
     labelled = training_images()
     images = torch.cat(list(labelled.values()))
     labels = torch.cat([torch.full((len(x),), digit) for digit, x in labelled.items()])

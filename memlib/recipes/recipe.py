@@ -20,7 +20,7 @@ from memlib.networks.checkpoint import (
     save_checkpoint,
     schedule_named,
 )
-from memlib.networks.training import Draw, TrainingConfig, train
+from memlib.networks.training import Draw, TrainingConfig, TrainingResult, train
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,29 @@ class Recipe:
         schedule = schedule_named(self.schedule, 1000)
         with torch.random.fork_rng(
             devices=[]
-        ):  # initial weights come from the global generator; leave it as it was
-            torch.manual_seed(self.training.seed)
+        ):  # layers draw from the CPU's global generator: leave it as it was
+            torch.default_generator.manual_seed(self.training.seed)
             network = self.network()
         state = folder / "training-state.safetensors"
         result = train(
             network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
         )
-        card = {
+        save_checkpoint(folder, result.network, self._card(result, schedule.steps, device))
+        state.unlink(missing_ok=True)
+        return load_checkpoint(folder, device)
+
+    def _card(self, result: TrainingResult, steps: int, device: str | torch.device) -> dict[str, Any]:
+        on_gpu = torch.device(device).type == "cuda"
+        return {
             "name": self.name,
             "about": self.about,
             "prediction": "epsilon",
-            "schedule": {"name": self.schedule, "steps": schedule.steps},
+            "schedule": {"name": self.schedule, "steps": steps},
             "data": self.data(),
             "training": asdict(self.training),
             "seconds": round(result.seconds, 1),
             "machine": {
-                "device": torch.cuda.get_device_name(device)
-                if torch.device(device).type == "cuda"
-                else "CPU",
+                "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
                 "architecture": platform.machine(),
                 "threads": torch.get_num_threads(),
                 "cores": os.cpu_count(),
@@ -89,6 +93,3 @@ class Recipe:
             },
             "loss": loss_curve(result.losses),
         }
-        save_checkpoint(folder, result.network, card)
-        state.unlink(missing_ok=True)
-        return load_checkpoint(folder, device)
