@@ -22,7 +22,7 @@ DEV      := $(VENV)/.memlib-dev
 COMPARE  := $(VENV)/.memlib-compare
 # --nolock: a lock left by a killed run would stop the next one; runs lock their own folder while they last.
 PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --nolock --rerun-incomplete \
-            --quiet all $(SNAKEMAKE)
+            --quiet host progress reason rules $(SNAKEMAKE)
 # What went wrong is the last thing one reads.
 WHY       = { $(BIN)/memlib failures; exit 1; }
 

@@ -64,7 +64,7 @@ def _papermill(notebook: Path, overrides: dict[str, Any], context: Context, time
     # TQDM_DISABLE: progress bars would fill the page with the machine's paths and escape codes.
     variables = {"TQDM_DISABLE": "1", **context.environment()}
     with _log(context.output / LOG), _environment(variables), TemporaryDirectory(prefix="memlib-") as sockets:
-        # Sockets in a folder of their own instead of TCP ports (or of sockets in the current folder, the default
+        # Sockets in a folder of their own, not TCP ports (nor sockets in the current folder, the default
         # of this transport): kernels started side by side cannot meet on one, and nobody else can connect.
         kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
         papermill.execute_notebook(

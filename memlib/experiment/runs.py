@@ -85,7 +85,7 @@ class Place:
         if (self.final / FILE).is_file():
             shutil.rmtree(self.earlier, ignore_errors=True)
             self.final.rename(self.earlier)
-        # Snakemake has removed the results it wants anew, and made the folder for them: what is left is no run.
+        # Snakemake has removed the results it wants anew and made their folder: what is left is no run.
         shutil.rmtree(self.final, ignore_errors=True)
 
     def publish(self) -> None:
