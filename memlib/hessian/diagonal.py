@@ -86,7 +86,6 @@ def _xdiag(op: LinearOperator, budget: int, generator: torch.Generator) -> Estim
 
 def leave_one_out_diagonals(op: LinearOperator, omega: Tensor) -> Tensor:
     """Return the k leave-one-out estimates of diag A, `(B, d, k)`, for sign vectors `omega (B, d, k)`."""
-    Q, R, Z, S, _, X = leave_one_out_sketch(op, omega)
-    # diag(A P_i) = diag(Z (I - s s^T) Q^T), and A (I - P_i) omega_i = Q r_i - Z x_i.
-    caught = (Z * Q).sum(dim=2, keepdim=True) - (Z @ S) * (Q @ S)
-    return caught + omega * (Q @ R - Z @ X)
+    Q, Z, S, _, remainder = leave_one_out_sketch(op, omega)
+    caught = (Z * Q).sum(dim=2, keepdim=True) - (Z @ S) * (Q @ S)  # diag(Z (I - s_i s_i^T) Q^T)
+    return caught + omega * remainder

@@ -32,7 +32,8 @@ def hutchpp(op: LinearOperator, budget: int, generator: torch.Generator) -> Esti
     spent = op.products
     rank = min(budget // 3, op.dim)
     probes = budget - 2 * (budget // 3)
-    S, G = draw.rademacher(op, rank + probes, generator).split((rank, probes), dim=2)
+    signs = draw.rademacher(op, rank + probes, generator)
+    S, G = signs[:, :, :rank], signs[:, :, rank:]
 
     Q = torch.linalg.qr(arguments.matmat(op, S)).Q
     caught = (Q * arguments.matmat(op, Q, rank + 1)).sum(dim=(1, 2))

@@ -36,27 +36,31 @@ if TYPE_CHECKING:
 
 
 class Sketch(NamedTuple):
-    """What 2k products give: Q R = A Omega, Z = A Q, the leave-one-out directions S and X.
+    """What 2k products give.
 
+    Q: basis of the sketch, Q R = A Omega.
+    Z: A Q.
+    S: column i is the direction s_i in the coordinates of Q.
     X: column i holds the coordinates in Q of the projection of omega_i on the sketch without column i.
+    remainder: column i is A (I - Q_i Q_i^T) omega_i.
     """
 
     Q: Float[Tensor, "B d k"]
-    R: Float[Tensor, "B k k"]
     Z: Float[Tensor, "B d k"]
     S: Float[Tensor, "B k k"]
-    W: Float[Tensor, "B k k"]
     X: Float[Tensor, "B k k"]
+    remainder: Float[Tensor, "B d k"]
 
 
 def leave_one_out_sketch(op: LinearOperator, omega: Float[Tensor, "B d k"]) -> Sketch:
     """Sketch the operator with the test vectors `omega` at the price of 2k products."""
-    Q, R = torch.linalg.qr(arguments.matmat(op, omega))
+    Y = arguments.matmat(op, omega)
+    Q, R = torch.linalg.qr(Y)
     Z = arguments.matmat(op, Q, omega.shape[2] + 1)
     S = _left_out_directions(R)
     W = Q.mT @ omega
     X = W - S * (S * W).sum(dim=1, keepdim=True)
-    return Sketch(Q, R, Z, S, W, X)
+    return Sketch(Q, Z, S, X, Y - Z @ X)
 
 
 def xtrace(op: LinearOperator, budget: int, generator: torch.Generator) -> Estimate:
@@ -73,16 +77,13 @@ def xtrace(op: LinearOperator, budget: int, generator: torch.Generator) -> Estim
 def leave_one_out_traces(op: LinearOperator, omega: Float[Tensor, "B d k"]) -> Float[Tensor, "B k"]:
     """Return the k leave-one-out estimates of tr A; algebra in the module."""
     d, k = omega.shape[1:]
-    Q, R, Z, S, W, X = leave_one_out_sketch(op, omega)
+    sketch = leave_one_out_sketch(op, omega)
+    Q, Z, S = sketch.Q, sketch.Z, sketch.S
     H = Q.mT @ Z
-    # v_i = omega_i - Q x_i is the projected test vector; A omega_i = Q r_i and A Q = Z.
-    sw = (S * W).sum(dim=1)
-    along = sw * (S * R).sum(dim=1)  # v_i^T Q r_i = (w_i - x_i)^T r_i
-    across = ((H @ X - Z.mT @ omega) * X).sum(dim=1)  # -v_i^T Z x_i
-    length2 = omega.square().sum(dim=1) - W.square().sum(dim=1) + sw.square()  # ||v_i||^2
-    scale = (d - k + 1) / length2
-    without = H.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True) - (S * (H @ S)).sum(dim=1)
-    return without + scale * (along + across)
+    caught = H.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True) - (S * (H @ S)).sum(dim=1)
+    V = omega - Q @ sketch.X
+    missed = (V * sketch.remainder).sum(dim=1) / V.square().sum(dim=1)
+    return caught + (d - k + 1) * missed
 
 
 def _left_out_directions(R: Float[Tensor, "B k k"]) -> Float[Tensor, "B k k"]:

@@ -99,17 +99,21 @@ def hutchpp(A: Tensor, S: Tensor, G: Tensor) -> Tensor:
     return torch.trace(Q.T @ A @ Q) + torch.trace(G.T @ P @ A @ P @ G) / G.shape[1]
 
 
-def xtrace(A: Tensor, omega: Tensor) -> Tensor:
-    """Epperly, Tropp and Webber (2024), normalised: each leave-one-out estimate from a QR of its own."""
+def xtrace(A: Tensor, omega: Tensor) -> tuple[Tensor, float]:
+    """Epperly, Tropp and Webber (2024), normalised: each leave-one-out estimate from a QR of its own.
+
+    Also returns the largest ||omega|| / ||v|| by which the normalisation magnifies rounding.
+    """
     d, k = omega.shape
-    estimates = []
+    estimates, growth = [], 1.0
     for i in range(k):
         others = [j for j in range(k) if j != i]
         Q = torch.linalg.qr(A @ omega[:, others]).Q
         P = torch.eye(d, dtype=A.dtype) - Q @ Q.T
         v = P @ omega[:, i]
         estimates.append(torch.trace(Q.T @ A @ Q) + (d - k + 1) * (v @ A @ v) / (v @ v))
-    return torch.stack(estimates)
+        growth = max(growth, float(omega[:, i].norm() / v.norm()))
+    return torch.stack(estimates), growth
 
 
 def xdiag(A: Tensor, omega: Tensor) -> Tensor:
