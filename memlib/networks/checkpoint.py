@@ -31,7 +31,7 @@ _SCHEDULES = {
 _LOSS_POINTS = 200
 _REMEDY = "restore both files with git, or train them anew with memlib.recipes.RECIPES[name].train(folder)"
 WEIGHTS, CARD = "model.safetensors", "card.json"
-# What the weights mean depends on these entries of the card: the weights' file repeats them.
+# What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
 _BINDING = ("network", "schedule", "prediction")
 
 
@@ -99,7 +99,7 @@ def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> d
     _json(full)  # fails here, before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     new_weights, new_card = folder / (WEIGHTS + ".tmp"), folder / (CARD + ".tmp")
-    save_file(weights, new_weights, metadata=_binding(full))
+    save_file(weights, new_weights, metadata={"card": _binding(full)})
     full |= {"sha256": sha256(new_weights)}
     new_card.write_text(_json(full) + "\n")
     new_weights.replace(folder / WEIGHTS)
@@ -127,12 +127,11 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
             f"{folder / WEIGHTS} has sha256 {found}, its card says {card.get('sha256')}; {_REMEDY}"
         )
     with safe_open(folder / WEIGHTS, framework="pt") as file:
-        stated = file.metadata() or {}
-    for key, here in _binding(card).items():
-        if stated.get(key) != here:
-            raise CheckpointError(
-                f"{folder / CARD} says {key} {here}, the weights were saved with {stated.get(key)}; {_REMEDY}"
-            )
+        stated = (file.metadata() or {}).get("card")
+    if stated != _binding(card):
+        raise CheckpointError(
+            f"{folder / CARD} says {_binding(card)}, but its weights were saved with {stated}; {_REMEDY}"
+        )
     network = build(card["network"])
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -156,8 +155,9 @@ def _model(network: nn.Module, card: dict[str, Any]) -> DiffusionModel:
     return DiffusionModel(network, schedule, prediction)
 
 
-def _binding(card: dict[str, Any]) -> dict[str, str]:
-    return {key: json.dumps(card.get(key), sort_keys=True) for key in _BINDING}
+def _binding(card: dict[str, Any]) -> str:
+    # One entry, not three: safetensors writes several in random order, and the file's hash would vary.
+    return json.dumps({key: card.get(key) for key in _BINDING}, sort_keys=True)
 
 
 def _json(card: dict[str, Any]) -> str:
