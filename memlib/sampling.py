@@ -95,7 +95,7 @@ def ddim(
     states: dict[int, Tensor] = {}
     # The level after the last step has no noise: alpha = 1, sigma = 0.
     levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in times[1:]] + [(1.0, 0.0)]
-    bar = tqdm(times, desc="sampling", disable=not progress, mininterval=2.0)
+    bar = tqdm(times, desc="sampling", mininterval=2.0) if progress else times
     for t, (alpha, sigma) in zip(bar, levels, strict=True):
         if t in kept:
             states[t] = x.clone()

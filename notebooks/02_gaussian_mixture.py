@@ -110,7 +110,12 @@ run.figure(
     figure,
     "landscapes",
     about="Log density with exact and learned score vectors at four times",
-    data={"times": shown_times, "points": coarse, "exact_score": exact_arrows, "learned_score": learned_arrows},
+    data={
+        "times": shown_times,
+        "points": coarse,
+        "exact_score": exact_arrows,
+        "learned_score": learned_arrows,
+    },
 )
 
 # %% [markdown]
@@ -123,7 +128,7 @@ quality = {"t": [], "score error": [], "Hessian error": [], "asymmetry": []}
 for t in [999, 800, 600, 400, 200, 100, 50, 20, 5]:
     diffused = mixture.diffused(schedule.alpha(t), schedule.sigma(t))
     x = diffused.sample(1000, generator)
-    spectrum = dense(JacobianOperator(learned(t), x.float(), product="jvp"))
+    spectrum = dense(JacobianOperator(learned(t), x.float()))
     with torch.no_grad():
         difference = learned(t)(x.float()).double() - diffused.score(x)
     true_hessian = diffused.hessian(x)
@@ -131,7 +136,11 @@ for t in [999, 800, 600, 400, 200, 100, 50, 20, 5]:
     quality["score error"].append((difference.norm() / diffused.score(x).norm()).item())
     quality["Hessian error"].append(((spectrum.matrices - true_hessian).norm() / true_hessian.norm()).item())
     quality["asymmetry"].append(spectrum.asymmetry.mean().item())
-table = run.table(quality, "quality", about="Relative errors of the learned score and Hessian over 1,000 points of p_t, and ||J - J^T|| / ||J||")
+table = run.table(
+    quality,
+    "quality",
+    about="Relative errors of the learned score and Hessian over 1,000 points of p_t, and ||J - J^T|| / ||J||",
+)
 table.style.format("{:.3f}", subset=["score error", "Hessian error", "asymmetry"]).hide(axis="index")
 
 # %% [markdown]
@@ -157,9 +166,13 @@ modes = {
 for name, mode in modes.items():
     estimate = intervals.proportion((mode == TINY).numpy())
     run.record(
-        f"tiny_share_{name}", estimate.value, interval=estimate.bounds, level=0.95, n=starts,
+        f"tiny_share_{name}",
+        estimate.value,
+        interval=estimate.bounds,
+        level=0.95,
+        n=starts,
         about=f"Share of {name} samples that end in the tiny mode; the data has 0.05",
-    )  # fmt: skip
+    )
 
 
 def eigenvalues_along(name: str, mode: int) -> np.ndarray:
@@ -171,7 +184,7 @@ def eigenvalues_along(name: str, mode: int) -> np.ndarray:
         if name == "exact":
             found = torch.linalg.eigvalsh(mixture.diffused(schedule.alpha(t), sigma).hessian(x))
         else:
-            found = dense(JacobianOperator(learned(t), x, product="jvp")).eigenvalues
+            found = dense(JacobianOperator(learned(t), x)).eigenvalues
         values.append(found * sigma**2)
     return torch.stack(values, dim=1).numpy()
 
@@ -188,9 +201,12 @@ for ax, name in zip(axes, trajectories, strict=True):
 axes[0].set_ylabel(r"smallest $\lambda\,\sigma_t^2$")
 axes[0].legend(loc="lower left")
 run.figure(
-    figure, "paths", about="Smallest eigenvalue times sigma^2 along sampling paths, by mode",
-    data={"t": times} | {f"{name}_{'tiny' if mode == TINY else 'broad'}": v for (name, mode), v in followed.items()},
-)  # fmt: skip
+    figure,
+    "paths",
+    about="Smallest eigenvalue times sigma^2 along sampling paths, by mode",
+    data={"t": times}
+    | {f"{name}_{'tiny' if mode == TINY else 'broad'}": v for (name, mode), v in followed.items()},
+)
 
 # %% [markdown]
 # ## When do the two kinds separate?
@@ -211,35 +227,57 @@ figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for name, color in (("learned", plots.MEMORIZED), ("exact", plots.NEUTRAL)):
     found = foretelling[name]
     plots.interval_line(
-        ax, times, [e.value for e in found], [e.low for e in found], [e.high for e in found], color, f"{name} score"
+        ax,
+        times,
+        [e.value for e in found],
+        [e.low for e in found],
+        [e.high for e in found],
+        color,
+        f"{name} score",
     )
 ax.axhline(0.5, color=plots.NEUTRAL, linewidth=0.6)
 ax.set(xlabel="time $t$", ylabel="AUC", xlim=(times[0], times[-1]), ylim=(-0.03, 1.03))
 ax.legend(loc="lower right")
 run.figure(
-    figure, "foretelling", about="AUC of the smallest eigenvalue for the final mode, against time",
-    data={"t": times} | {f"{name}_{part}": [getattr(e, part) for e in found] for name, found in foretelling.items() for part in ("value", "low", "high")},
-)  # fmt: skip
+    figure,
+    "foretelling",
+    about="AUC of the smallest eigenvalue for the final mode, against time",
+    data={"t": times}
+    | {
+        f"{name}_{part}": [getattr(e, part) for e in found]
+        for name, found in foretelling.items()
+        for part in ("value", "low", "high")
+    },
+)
 
 # %%
 for name, found in foretelling.items():
     # The first time from which on the interval stays above 0.9, so that a lucky dip does not count.
     settled = [t for k, t in enumerate(times) if all(e.low > 0.9 for e in found[k:])]
     run.record(
-        f"separation_time_{name}", settled[0] if settled else 0,
+        f"separation_time_{name}",
+        settled[0] if settled else 0,
         about=f"Largest t from which on the {name} smallest eigenvalue tells the modes apart (AUC surely above 0.9); 0 if none",
-    )  # fmt: skip
+    )
     first = found[0]
     run.record(
-        f"first_step_auc_{name}", first.value, interval=first.bounds, level=0.95, n=first.n,
+        f"first_step_auc_{name}",
+        first.value,
+        interval=first.bounds,
+        level=0.95,
+        n=first.n,
         about=f"AUC of the smallest {name} eigenvalue at the first step, t = {times[0]}",
-    )  # fmt: skip
+    )
     for mode, word in ((TINY, "memorized"), (BROAD, "general")):
         last = intervals.mean(followed[name, mode][:, -1, 0])
         run.record(
-            f"last_step_{word}_{name}", last.value, interval=last.bounds, level=0.95, n=last.n,
+            f"last_step_{word}_{name}",
+            last.value,
+            interval=last.bounds,
+            level=0.95,
+            n=last.n,
             about=f"Mean smallest eigenvalue times sigma^2 of {word} paths at t = {times[-1]}, {name} score",
-        )  # fmt: skip
+        )
 
 # %% [markdown]
 # ## The landscape in motion
@@ -253,14 +291,19 @@ def draw(t: int, ax: plt.Axes) -> None:
     alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
     plots.density(ax, mixture.diffused(alpha, sigma).log_prob(fine).numpy(), extent)
     ax.scatter(*(alpha * training_points.T), s=2, color="white", alpha=0.5, linewidths=0)
-    at_spot = torch.linalg.eigvalsh(mixture.diffused(alpha, sigma).hessian(alpha * torch.tensor([POSITIONS[TINY]]).double()))
-    ax.set_title(rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot.min():,.1f}")
+    at_spot = torch.linalg.eigvalsh(
+        mixture.diffused(alpha, sigma).hessian(alpha * torch.tensor([POSITIONS[TINY]]).double())
+    )
+    ax.set_title(
+        rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot.min():,.1f}"
+    )
 
 
 run.animation(
-    plots.animate(draw, [*frame_times, *[frame_times[-1]] * 8]), "landscape",
+    plots.animate(draw, [*frame_times, *[frame_times[-1]] * 8]),
+    "landscape",
     about="The diffused log density of the mixture as the noise falls: one hill splits into a broad mode and a needle",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## What the run shows
@@ -270,7 +313,9 @@ run.animation(
 # %%
 learned_tiny, learned_broad = followed["learned", TINY][:, -1, 0], followed["learned", BROAD][:, -1, 0]
 assert learned_tiny.max() < learned_broad.min(), "memorized paths must end sharper than every general one"
-assert abs(followed["exact", TINY][:, -1, 0] + 1).max() < 0.02, "an isolated point has scaled eigenvalues of -1"
+assert abs(followed["exact", TINY][:, -1, 0] + 1).max() < 0.02, (
+    "an isolated point has scaled eigenvalues of -1"
+)
 assert quality["score error"][0] < 0.1, "the learned score must be right at large noise"
 provenance = run.finish()
 provenance

@@ -48,7 +48,6 @@ output: str = ""  # folder for results; empty: build/runs/04_mnist/interactive
 
 # %%
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 
 from memlib import experiment, intervals, plots, sharpness
@@ -67,14 +66,20 @@ run = experiment.start("04_mnist", globals())
 
 # %%
 recipe = MNIST_COPIES.with_training(steps=training_steps)
-checkpoint = recipe.train(run.output / "checkpoint", device=run.device) if train else MNIST_COPIES.load(run.device)
+checkpoint = (
+    recipe.train(run.output / "checkpoint", device=run.device) if train else MNIST_COPIES.load(run.device)
+)
 model = checkpoint.model
 schedule = model.schedule
 
 noise = torch.randn(samples, *CONFIG.sample_shape, generator=torch.Generator().manual_seed(seed))
 labels = torch.tensor([GENERAL] * samples + [COPIED] * samples, device=run.device)
 trajectory = ddim(
-    model_score(model, labels, guidance), schedule, noise.repeat(2, 1, 1, 1).to(run.device), steps=steps, keep=positions
+    model_score(model, labels, guidance),
+    schedule,
+    noise.repeat(2, 1, 1, 1).to(run.device),
+    steps=steps,
+    keep=positions,
 )
 generated = {GENERAL: trajectory.samples[:samples].cpu(), COPIED: trajectory.samples[samples:].cpu()}
 
@@ -96,9 +101,17 @@ typical = nearest(general_images[:300], general_images, skip=1)[0].median()
 distance_general, neighbour = nearest(generated[GENERAL], general_images)
 distance_copied, _ = nearest(generated[COPIED], copied_image()[None])
 for key, distances, about in (
-    ("copied_distance", distance_copied, "Distance of samples under 9 to the copied image, in units of the typical distance between neighbouring threes"),
-    ("general_distance", distance_general, "Distance of samples under 3 to the nearest training three, in the same units"),
-):  # fmt: skip
+    (
+        "copied_distance",
+        distance_copied,
+        "Distance of samples under 9 to the copied image, in units of the typical distance between neighbouring threes",
+    ),
+    (
+        "general_distance",
+        distance_general,
+        "Distance of samples under 3 to the nearest training three, in the same units",
+    ),
+):
     estimate = intervals.mean((distances / typical).numpy())
     run.record(key, estimate.value, interval=estimate.bounds, level=0.95, n=samples, about=about)
 
@@ -114,9 +127,11 @@ figure = plots.image_grid(
     shown,
 )
 run.figure(
-    figure, "samples", about="Samples of both classes and their nearest training images",
+    figure,
+    "samples",
+    about="Samples of both classes and their nearest training images",
     data={"general": generated[GENERAL], "copied": generated[COPIED], "nearest": general_images[neighbour]},
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## Spectra
@@ -133,19 +148,24 @@ spectra = {
 eigenvalues = {t: s.eigenvalues.cpu() for t, s in spectra.items()}
 groups = {"general": (slice(0, samples), plots.GENERAL), "memorized": (slice(samples, None), plots.MEMORIZED)}
 
-# %% mystnb={"image": {"alt": "Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it."}, "figure": {"caption": "All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2). Thin lines are single samples, thick lines their mean.", "name": "fig-mnist-spectra"}}
+# %% mystnb={"image": {"alt": "Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it."}, "figure": {"caption": "All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.", "name": "fig-mnist-spectra"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 for ax, t in zip(axes, (times[0], times[-1]), strict=True):
     for name, (rows, color) in groups.items():
-        plots.spectra(ax, sharpness.scaled(eigenvalues[t][rows], schedule.sigma(t).item()).numpy(), color, name)
-    ax.axhline(0, color=plots.NEUTRAL, linewidth=0.6)
+        plots.spectra(
+            ax, sharpness.scaled(eigenvalues[t][rows], schedule.sigma(t).item()).numpy(), color, name
+        )
     ax.set(title=rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$", xlabel="index of the eigenvalue")
+axes[1].axhline(0, color=plots.NEUTRAL, linewidth=0.6)
 axes[0].set_ylabel(r"$\lambda\,\sigma_t^2$")
 axes[0].legend(loc="upper left")
 run.figure(
-    figure, "spectra", about="Spectra of both classes at the first and last step; all times are in the data",
-    data={"t": times} | {f"{name}_t{t}": eigenvalues[t][rows] for t in times for name, (rows, _) in groups.items()},
-)  # fmt: skip
+    figure,
+    "spectra",
+    about="Spectra of both classes at the first and last step; all times are in the data",
+    data={"t": times}
+    | {f"{name}_t{t}": eigenvalues[t][rows] for t in times for name, (rows, _) in groups.items()},
+)
 
 # %% [markdown]
 # The number of eigenvalues that are not negative is the paper's measure: directions in which the density does not fall off, of
@@ -155,9 +175,13 @@ run.figure(
 rows_of_table = []
 for t in times:
     counts = sharpness.nonnegative_count(eigenvalues[t])
-    gap = intervals.mean((counts[:samples] - counts[samples:]).double())  # paired: same noise under both labels
+    gap = intervals.mean(
+        (counts[:samples] - counts[samples:]).double()
+    )  # paired: same noise under both labels
     level_gap = intervals.mean(
-        ((sharpness.trace(eigenvalues[t][:samples]) - sharpness.trace(eigenvalues[t][samples:])) * schedule.sigma(t).item() ** 2 / 784)
+        (sharpness.trace(eigenvalues[t][:samples]) - sharpness.trace(eigenvalues[t][samples:]))
+        * schedule.sigma(t).item() ** 2
+        / 784
     )
     asymmetry = spectra[t].asymmetry.cpu()
     rows_of_table.append(
@@ -180,17 +204,38 @@ for t in times:
     )
     position = "first" if t == times[0] else "last" if t == times[-1] else f"t{t}"
     run.record(
-        f"count_gap_{position}", gap.value, interval=gap.bounds, level=0.95, n=samples,
+        f"count_gap_{position}",
+        gap.value,
+        interval=gap.bounds,
+        level=0.95,
+        n=samples,
         about=f"Non-negative eigenvalues, general minus memorized, same noise, t = {t}",
-    )  # fmt: skip
+    )
     run.record(
-        f"mean_gap_{position}", level_gap.value, interval=level_gap.bounds, level=0.95, n=samples,
+        f"mean_gap_{position}",
+        level_gap.value,
+        interval=level_gap.bounds,
+        level=0.95,
+        n=samples,
         about=f"Mean eigenvalue times sigma^2, general minus memorized, same noise, t = {t}",
-    )  # fmt: skip
-table = run.table({key: [row[key] for row in rows_of_table] for key in rows_of_table[0]}, "counts", about="Non-negative eigenvalues of both classes over time")
-table[["t", "sigma", "general, lowest", "general, highest", "memorized, lowest", "memorized, highest", "asymmetry, general", "asymmetry, memorized"]].style.format(
-    "{:.3f}", subset=["sigma", "asymmetry, general", "asymmetry, memorized"]
-).hide(axis="index")
+    )
+table = run.table(
+    {key: [row[key] for row in rows_of_table] for key in rows_of_table[0]},
+    "counts",
+    about="Non-negative eigenvalues of both classes over time",
+)
+table[
+    [
+        "t",
+        "sigma",
+        "general, lowest",
+        "general, highest",
+        "memorized, lowest",
+        "memorized, highest",
+        "asymmetry, general",
+        "asymmetry, memorized",
+    ]
+].style.format("{:.3f}", subset=["sigma", "asymmetry, general", "asymmetry, memorized"]).hide(axis="index")
 
 # %% mystnb={"image": {"alt": "Number of non-negative eigenvalues of each sample against time: the general samples rise towards small times, the memorized ones stay near zero."}, "figure": {"caption": "Non-negative eigenvalues of every sample along its path; sampling runs from left to right.", "name": "fig-mnist-counts"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
@@ -200,20 +245,37 @@ for name, (rows, color) in groups.items():
     ax.plot([], [], color=color, label=name)
 ax.set(xlabel="time $t$", ylabel="eigenvalues $\\geq 0$", xlim=(times[0] + 15, -15))
 ax.set_yscale("symlog", linthresh=1)
+ax.set_ylim(bottom=-0.1)
 ax.legend(loc="upper left")
 run.figure(
-    figure, "counts_over_time", about="Non-negative eigenvalues of every sample against time",
+    figure,
+    "counts_over_time",
+    about="Non-negative eigenvalues of every sample against time",
     data={"t": times} | {name: counts[rows] for name, (rows, _) in groups.items()},
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## What the run shows
 
 # %%
 last = sharpness.nonnegative_count(eigenvalues[times[-1]])
-run.record("memorized_count_last", last[samples:].double().mean(), n=samples, about="Mean non-negative eigenvalues of memorized samples at the last step")
-run.record("general_count_last", last[:samples].double().mean(), n=samples, about="Mean non-negative eigenvalues of general samples at the last step")
-assert last[samples:].max() < last[:samples].min(), "every memorized sample must have fewer non-negative eigenvalues than every general one"
-assert (distance_copied.max() < distance_general.min()), "the copied class must be nearer to its image than any three to a training three"
+run.record(
+    "memorized_count_last",
+    last[samples:].double().mean(),
+    n=samples,
+    about="Mean non-negative eigenvalues of memorized samples at the last step",
+)
+run.record(
+    "general_count_last",
+    last[:samples].double().mean(),
+    n=samples,
+    about="Mean non-negative eigenvalues of general samples at the last step",
+)
+assert last[samples:].max() < last[:samples].min(), (
+    "every memorized sample must have fewer non-negative eigenvalues than every general one"
+)
+assert distance_copied.max() < distance_general.min(), (
+    "the copied class must be nearer to its image than any three to a training three"
+)
 provenance = run.finish()
 provenance

@@ -59,7 +59,7 @@ def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> De
     before = op.products
     matrices = torch.empty(op.batch, op.dim, op.dim, dtype=op.dtype, device=op.device)
     starts = range(0, op.dim, chunk)
-    for start in tqdm(starts, desc="columns of the Jacobian", disable=not progress, mininterval=2.0):
+    for start in tqdm(starts, desc="columns of the Jacobian", mininterval=2.0) if progress else starts:
         stop = min(start + chunk, op.dim)
         units = torch.zeros(op.dim, stop - start, dtype=op.dtype, device=op.device)
         units[start:stop] = torch.eye(stop - start, dtype=op.dtype, device=op.device)

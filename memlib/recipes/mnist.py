@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -62,4 +63,11 @@ MNIST_COPIES = Recipe(
     draw=_draw,
     data=_data,
     training=TrainingConfig(steps=9000, learning_rate=8e-4),
+)
+
+MNIST_UNDERTRAINED = replace(
+    MNIST_COPIES,
+    name="mnist_undertrained",
+    about="The same as mnist_copies after a ninth of the steps: what the statistics say of a model that is not finished",
+    training=replace(MNIST_COPIES.training, steps=1000),
 )

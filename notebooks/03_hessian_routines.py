@@ -1,0 +1,558 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Reading a Hessian one product at a time
+#
+# An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Nobody writes that
+# matrix down. Everything the paper measures can be had from products $Jv$ with a vector, each about as dear as one pass
+# through the network. This chapter is about which products to take, how many, and how far to trust what they say.
+#
+# :::{admonition} This chapter
+# :class: note
+#
+# - **Answers** Algorithm 1 of the paper {cite}`jeon2024understanding` (its appendix A.2), the Arnoldi iteration behind its
+#   spectra.
+# - **Adds** what one pass of Gram-Schmidt does to a count; how asymmetric a learned Jacobian is; trace estimators with error
+#   bars; spectral densities and local dimension; precision; measured costs.
+# - **Takes** about a minute and a half on two cores, with the shipped checkpoints.
+# :::
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+seed: int = 0  # seed of noises, start vectors and probes
+time: int = 20  # time index at which the Hessians are taken, of 1,000
+repeats: int = 40  # repetitions of each random estimator
+budgets: list[int] = [12, 24, 36, 60, 96, 144, 240]  # products given to the trace estimators
+krylov_steps: list[int] = [20, 40, 60, 80, 120, 160, 200]  # steps of the ghost experiment
+asymmetry_times: list[int] = [1, 20, 100, 300, 600, 999]  # times at which asymmetry is estimated
+probes: int = 16  # random directions of the asymmetry estimates
+device: str = "auto"  # "auto", "cpu" or "cuda"
+output: str = ""  # folder for results; empty: build/runs/03_hessian_routines/interactive
+
+# %%
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from memlib import experiment, hessian, plots
+from memlib.datasets import mnist
+from memlib.experiment.files import project_root
+from memlib.hessian.printed import algorithm_1
+from memlib.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
+from memlib.score import score_at
+
+plots.use_style()
+run = experiment.start("03_hessian_routines", globals())
+generator = torch.Generator().manual_seed(seed)
+
+# %% [markdown]
+# ## Two Hessians
+#
+# The model is that of {doc}`04_mnist`: many threes, one copied nine. We look at one point of each kind, noised to the same
+# small time: the nine that was copied, and a three from the test set, which the model has never seen.
+
+# %%
+model = MNIST_COPIES.load(run.device).model
+alpha, sigma = model.schedule.alpha(time).item(), model.schedule.sigma(time).item()
+clean = torch.stack([copied_image(), mnist.digit(GENERAL, 1, "test")[0]])
+labels = torch.tensor([COPIED, GENERAL], device=run.device)
+kinds = {"memorized": plots.MEMORIZED, "general": plots.GENERAL}
+x = (alpha * clean + sigma * torch.randn(clean.shape, generator=generator)).to(run.device)
+score = score_at(model, time, labels)
+truth = hessian.dense(hessian.JacobianOperator(score, x), progress=True)
+symmetric = 0.5 * (truth.matrices + truth.matrices.mT)
+threshold = -0.5 / sigma**2
+true_count = truth.count_above(threshold)
+for k, kind in enumerate(kinds):
+    run.record(
+        f"count_{kind}",
+        true_count[k].item(),
+        about=f"Eigenvalues of the {kind} Hessian above -1/(2 sigma^2), dense",
+    )
+
+# %% mystnb={"image": {"alt": "Histograms of the scaled eigenvalues of both Hessians. Both have a tall peak at minus one; the general one also has a tail that reaches past zero."}, "figure": {"caption": "Both spectra, times sigma squared, with the density estimated by stochastic Lanczos quadrature (line, with a band of two standard errors) on top of the exact histogram. Most directions lead off the data and sit at minus one; what makes a point general is the tail to the right.", "name": "fig-two-spectra"}}
+op = hessian.DenseOperator(symmetric)
+spectral = hessian.density(op, probes=24, steps=40, generator=generator)
+grid, width = torch.linspace(-1.6, 0.6, 221).double(), 0.04
+smooth = spectral.smooth(grid / sigma**2, width / sigma**2)
+exact_scaled = (truth.eigenvalues * sigma**2).cpu().numpy()
+figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
+for k, (ax, (kind, color)) in enumerate(zip(axes, kinds.items(), strict=True)):
+    ax.hist(
+        exact_scaled[k], bins=np.linspace(-1.6, 0.6, 56), density=True, color=color, alpha=0.35, label="exact"
+    )
+    middle, error = (smooth.value[k] / sigma**2).cpu().numpy(), (smooth.stderr[k] / sigma**2).cpu().numpy()
+    ax.plot(grid, middle, color=color, label="quadrature")
+    ax.fill_between(grid, middle - 2 * error, middle + 2 * error, color=color, alpha=0.3, linewidth=0)
+    ax.set(title=kind, xlabel=r"$\lambda\,\sigma_t^2$", yscale="log", ylim=(1e-3, 40))
+    ax.legend(loc="upper right")
+run.figure(
+    figure,
+    "spectra",
+    about="Exact spectra of both Hessians and their quadrature estimate",
+    data={
+        "exact_scaled": exact_scaled,
+        "grid": grid,
+        "estimate": smooth.value.cpu() / sigma**2,
+        "stderr": smooth.stderr.cpu() / sigma**2,
+    },
+)
+
+# %% [markdown]
+# ## Ghosts
+#
+# The paper counts eigenvalues, and obtains them from Arnoldi's method with one pass of modified Gram-Schmidt. In floating point
+# that pass leaves the new direction slightly inside the space already spanned, and wherever an eigenvalue has converged it is
+# found again: a *ghost*. Score Hessians are the worst case, hundreds of eigenvalues in a tight cluster and a few outside it,
+# because those few converge early. A second pass, "twice is enough", removes the ghosts and costs next to nothing beside a
+# pass through the network.
+#
+# Count the eigenvalues above $-1/(2\sigma_t^2)$, half-way between an isolated point and a free direction, on the symmetric
+# part of both Hessians and on a matrix built to look like them: 300 eigenvalues, 280 of them near $-100$, 20 in $[-5, 1]$.
+
+# %%
+built = torch.cat(
+    [
+        -100 + 0.1 * torch.rand(280, generator=generator, dtype=torch.float64),
+        torch.linspace(-5, 1, 20).double(),
+    ]
+)
+basis = torch.linalg.qr(torch.randn(300, 300, generator=generator, dtype=torch.float64)).Q
+cases = {
+    "built": (basis @ torch.diag(built) @ basis.T, -50.0),
+    "memorized": (symmetric[0].cpu(), threshold),
+    "general": (symmetric[1].cpu(), threshold),
+}
+ghosts = {
+    "Hessian": [],
+    "steps": [],
+    "true count": [],
+    "one pass": [],
+    "one pass, float32": [],
+    "two passes": [],
+    "settled": [],
+}
+for name, (matrix, cut) in cases.items():
+    start = torch.randn(len(matrix), generator=generator, dtype=torch.float64)
+    for steps in krylov_steps:
+        once = [
+            int(
+                (
+                    torch.linalg.eigvals(algorithm_1((matrix.to(dtype)).mv, start.to(dtype), steps)).real
+                    > cut
+                ).sum()
+            )
+            for dtype in (torch.float64, torch.float32)
+        ]
+        twice = hessian.lanczos(hessian.DenseOperator(matrix[None]), steps, start=start[None]).count_above(
+            cut
+        )
+        row = (
+            name,
+            steps,
+            int((torch.linalg.eigvalsh(matrix) > cut).sum()),
+            *once,
+            twice.value.item(),
+            bool(twice.settled),
+        )
+        for column, value in zip(ghosts.values(), row, strict=True):
+            column.append(value)
+ghost_table = run.table(
+    ghosts, "ghosts", about="Eigenvalues counted above the threshold, against the number of Krylov steps"
+)
+
+# %% mystnb={"image": {"alt": "Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts."}, "figure": {"caption": "Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.", "name": "fig-ghosts"}}
+figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+for ax, (name, part) in zip(axes, ghost_table.groupby("Hessian", sort=False), strict=True):
+    ax.plot(
+        part["steps"],
+        part["one pass, float32"],
+        "v:",
+        color=plots.MEMORIZED,
+        label="one pass, float32",
+        markersize=4,
+    )
+    ax.plot(
+        part["steps"], part["one pass"], "s--", color=plots.MEMORIZED, label="one pass, float64", markersize=4
+    )
+    ax.plot(part["steps"], part["two passes"], "-", color=plots.GENERAL, label="two passes")
+    for settled, face in ((True, plots.GENERAL), (False, "white")):
+        chosen = part[part["settled"] == settled]
+        ax.plot(
+            chosen["steps"],
+            chosen["two passes"],
+            "o",
+            color=plots.GENERAL,
+            markerfacecolor=face,
+            markersize=5,
+        )
+    ax.axhline(part["true count"].iloc[0], color=plots.NEUTRAL, linewidth=0.8, linestyle="--")
+    ax.set(title=name, xlabel="Krylov steps")
+axes[0].set_ylabel("eigenvalues counted")
+axes[0].legend(loc="upper left")
+run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, one pass and two")
+
+# %%
+last = ghost_table[ghost_table["steps"] == max(krylov_steps)].set_index("Hessian")
+for name in cases:
+    for column, key in (
+        ("one pass", "once"),
+        ("one pass, float32", "once32"),
+        ("two passes", "twice"),
+        ("true count", "true"),
+    ):
+        run.record(
+            f"ghost_{name}_{key}",
+            int(last.loc[name, column]),
+            about=f"Eigenvalues counted on the {name} Hessian after {max(krylov_steps)} steps: {column}",
+        )
+
+# %% [markdown]
+# ## How asymmetric is a learned Jacobian?
+#
+# A Hessian is symmetric; the Jacobian of a network need not be. Then $Jv$ and $J^\top v$ differ, eigenvalues may be complex, and
+# "the" statistic depends on which product was taken. The ratio $\lVert J - J^\top \rVert_F / \lVert J \rVert_F$ is 0 for a
+# gradient and $\sqrt 2$ for a matrix without any relation to its transpose. It is estimated from random directions, at no more
+# than three sweeps each, for the finished model and for one stopped after a ninth of its training.
+
+# %%
+found = {"model": [], "kind": [], "t": [], "asymmetry": [], "standard error": []}
+for name, recipe in (("finished", MNIST_COPIES), ("undertrained", MNIST_UNDERTRAINED)):
+    candidate = recipe.load(run.device).model
+    for t in asymmetry_times:
+        at = candidate.schedule.alpha(t).item(), candidate.schedule.sigma(t).item()
+        points = at[0] * clean + at[1] * torch.randn(clean.shape, generator=generator)
+        estimate = hessian.JacobianOperator(score_at(candidate, t, labels), points.to(run.device)).asymmetry(
+            probes, generator
+        )
+        for k, kind in enumerate(kinds):
+            row = (name, kind, t, estimate.ratio[k].item(), estimate.standard_error[k].item())
+            for column, value in zip(found.values(), row, strict=True):
+                column.append(value)
+asymmetry = run.table(
+    found, "asymmetry", about="||J - J^T|| / ||J|| over time, two models, two kinds of point"
+)
+for name in ("finished", "undertrained"):
+    for kind in kinds:
+        part = asymmetry[(asymmetry["model"] == name) & (asymmetry["kind"] == kind)]
+        worst = part.loc[part["asymmetry"].idxmax()]
+        half = 1.96 * worst["standard error"]
+        run.record(
+            f"asymmetry_{name}_{kind}",
+            worst["asymmetry"],
+            interval=(worst["asymmetry"] - half, worst["asymmetry"] + half),
+            level=0.95,
+            n=probes,
+            about=f"Largest asymmetry over the times, {name} model, {kind} point (at t = {worst['t']})",
+        )
+
+# %% mystnb={"image": {"alt": "Asymmetry against time for the finished and the undertrained model at both points."}, "figure": {"caption": "Asymmetry of the learned Jacobian against time, with two standard errors.", "name": "fig-asymmetry"}}
+figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+for (name, kind), part in asymmetry.groupby(["model", "kind"]):
+    ax.errorbar(
+        part["t"] + 1,
+        part["asymmetry"],
+        2 * part["standard error"],
+        fmt="o-" if name == "finished" else "s--",
+        color=kinds[kind],
+        label=f"{name}, {kind}",
+        markersize=4,
+        capsize=2,
+    )
+ax.set(xlabel="time $t + 1$", ylabel=r"$\|J - J^\top\|_F\,/\,\|J\|_F$", xscale="log")
+ax.set_ylim(bottom=0)
+ax.legend()
+run.figure(figure, "asymmetry", about="Asymmetry of the learned Jacobian over time")
+
+# %% [markdown]
+# What it does to a statistic, at the two points above: $\lVert H s \rVert$ by each product.
+
+# %%
+by_product = {"product": [], "memorized": [], "general": []}
+for product in ("jvp", "vjp", "symmetric", "difference"):
+    with hessian.JacobianOperator(score, x, product=product) as jacobian:
+        norms = jacobian.matvec(jacobian.value).norm(dim=1) * sigma**3
+    by_product["product"].append(product)
+    by_product["memorized"].append(norms[0].item())
+    by_product["general"].append(norms[1].item())
+products_table = run.table(by_product, "products", about="||H s|| sigma^3 by each product")
+products_table.style.format("{:.4f}", subset=["memorized", "general"]).hide(axis="index")
+
+# %% [markdown]
+# ## Traces
+#
+# $-\operatorname{tr} H$ is the paper's sharpness. Hutchinson's estimator averages $v^\top H v$ over random signs; Hutch++
+# {cite}`meyer2021hutch` and XTrace {cite}`epperly2024xtrace` spend part of the products on the dominant directions and
+# estimate only the rest. They profit from low rank, and $H$ itself has none: nearly all its eigenvalues are
+# $-1/\sigma_t^2$. But $\sigma_t^2 H + I$ has, and the trace of one gives the other:
+#
+# ```{math}
+# \operatorname{tr} H = \frac{\operatorname{tr}(\sigma_t^2 H + I) - d}{\sigma_t^2} .
+# ```
+#
+# The error below is the root mean square over repetitions, of $\operatorname{tr}(\sigma_t^2 H)$, whose size is $d = 784$.
+
+# %%
+many = hessian.DenseOperator(truth.matrices.repeat_interleave(repeats, 0))
+true_trace = truth.matrices.diagonal(dim1=1, dim2=2).sum(1) * sigma**2
+methods = {
+    "Hutchinson": {"method": "hutchinson"},
+    "Hutch++, raw": {"method": "hutch++"},
+    "Hutch++, shifted": {"method": "hutch++", "sigma": sigma},
+    "XTrace, raw": {"method": "xtrace"},
+    "XTrace, shifted": {"method": "xtrace", "sigma": sigma},
+}
+traces = {"estimator": [], "kind": [], "products": [], "rms error": [], "mean standard error": [], "z": []}
+for name, options in methods.items():
+    for budget in budgets:
+        estimate = hessian.trace(many, budget, generator=generator, **options)
+        value = (estimate.value * sigma**2).reshape(2, repeats)
+        stderr = (estimate.stderr * sigma**2).reshape(2, repeats)
+        error = value - true_trace[:, None]
+        for k, kind in enumerate(kinds):
+            row = (
+                name,
+                kind,
+                budget,
+                error[k].square().mean().sqrt().item(),
+                stderr[k].mean().item(),
+                (error[k] / stderr[k]).square().mean().sqrt().item(),
+            )
+            for column, item in zip(traces.values(), row, strict=True):
+                column.append(item)
+trace_table = run.table(
+    traces,
+    "traces",
+    about="Error of the trace estimators against products; z is the root mean square of error over reported standard error",
+)
+
+# %% mystnb={"image": {"alt": "Root mean square error of five trace estimators against the number of products, for both Hessians."}, "figure": {"caption": "Error of the trace estimators against the products they spend.", "name": "fig-traces"}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
+styles = {
+    "Hutchinson": ("k", "-"),
+    "Hutch++, raw": ("tab:orange", ":"),
+    "Hutch++, shifted": ("tab:orange", "-"),
+    "XTrace, raw": ("tab:green", ":"),
+    "XTrace, shifted": ("tab:green", "-"),
+}
+for ax, kind in zip(axes, kinds, strict=True):
+    for name, (color, line) in styles.items():
+        part = trace_table[(trace_table["estimator"] == name) & (trace_table["kind"] == kind)]
+        ax.plot(
+            part["products"],
+            part["rms error"],
+            color=color,
+            linestyle=line,
+            marker="o",
+            markersize=3,
+            label=name,
+        )
+    ax.set(title=kind, xlabel="products", xscale="log", yscale="log")
+axes[0].set_ylabel(r"rms error of $\mathrm{tr}\,\sigma_t^2 H$")
+axes[1].legend(fontsize=8)
+run.figure(figure, "traces", about="Root mean square error of the trace estimators against products")
+
+# %%
+at_sixty = trace_table[trace_table["products"] == 60].set_index(["estimator", "kind"])["rms error"]
+for kind in kinds:
+    best = min(at_sixty["Hutch++, shifted", kind], at_sixty["XTrace, shifted", kind])
+    run.record(
+        f"trace_gain_{kind}",
+        at_sixty["Hutchinson", kind] / best,
+        n=repeats,
+        about=f"Hutchinson's error over that of the better of Hutch++ and XTrace (shifted), 60 products, {kind} Hessian",
+    )
+    run.record(
+        f"hutchinson_error_{kind}",
+        at_sixty["Hutchinson", kind],
+        n=repeats,
+        about=f"Hutchinson's rms error of tr sigma^2 H at 60 products, {kind} Hessian",
+    )
+
+# %% [markdown]
+# ## Dimension
+#
+# A scaled eigenvalue near 0 is a direction along the data. Counting them with a smooth step gives a local dimension; so does
+# FLIPD, $d + \sigma_t^2(\operatorname{tr} H + \lVert s \rVert^2)$ {cite}`kamkari2024geometric`, from a trace and a score norm.
+
+# %%
+jacobian = hessian.JacobianOperator(score, x)
+filtered = hessian.local_dimension(op, sigma, probes=24, steps=40, generator=generator)
+kappa = 0.1
+exact_filtered = (1 / (1 + (torch.tensor(exact_scaled).abs() / kappa) ** 4)).sum(1)
+flipd = hessian.flipd(
+    hessian.trace(jacobian, 60, sigma=sigma, generator=generator),
+    jacobian.value.norm(dim=1),
+    sigma,
+    jacobian.dim,
+)
+jacobian.release()
+dimension = {
+    "kind": list(kinds),
+    "spectral filter": [],
+    "standard error": [],
+    "exact filter": [],
+    "FLIPD": [],
+    "FLIPD standard error": [],
+}
+for k in range(2):
+    for column, value in zip(
+        list(dimension.values())[1:],
+        (filtered.value[k], filtered.stderr[k], exact_filtered[k], flipd.value[k], flipd.stderr[k]),
+        strict=True,
+    ):
+        column.append(float(value))
+dimension_table = run.table(dimension, "dimension", about="Local dimension of both points by two estimators")
+dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="index")
+
+# %% [markdown]
+# ## Where the curvature sits
+#
+# The diagonal of $\sigma_t^2 H + I$ is a map over pixels: 0 where the density is as sharp as around an isolated point, larger
+# where the image is free to change.
+
+# %% mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 products (XDiag). Bright pixels are free to change.", "name": "fig-diagonal"}}
+freedom = hessian.diagonal(
+    hessian.AffineOperator(hessian.DenseOperator(truth.matrices), sigma**2, 1.0), 120, generator=generator
+)
+exact_diagonal = 1 + sigma**2 * truth.matrices.diagonal(dim1=1, dim2=2)
+maps = torch.stack([exact_diagonal, freedom.value], dim=1).reshape(2, 2, 28, 28).cpu().numpy()
+figure, axes = plt.subplots(2, 3, figsize=(6.6, 4.2), layout="constrained")
+for line, kind, image, pair in zip(axes, kinds, x.cpu(), maps, strict=True):
+    line[0].imshow(image[0], cmap="gray", vmin=-1, vmax=1)
+    line[0].set_ylabel(kind)
+    for ax, values in zip(line[1:], pair, strict=True):
+        shown = ax.imshow(values, vmin=0, vmax=float(maps.max()))
+for ax in axes.flat:
+    ax.set(xticks=[], yticks=[])
+for ax, title in zip(axes[0], ("$x_t$", "exact", "120 products"), strict=True):
+    ax.set_title(title)
+figure.colorbar(shown, ax=axes, shrink=0.8, label=r"$1 + \sigma_t^2 H_{ii}$")
+run.figure(
+    figure,
+    "diagonal",
+    about="Diagonal of sigma^2 H + I, exact and estimated",
+    data={"maps": maps, "x": x.cpu()},
+)
+
+# %% [markdown]
+# ## Precision
+#
+# The network runs in its own dtype; bases, small matrices and sums are float64. Against the same network in float64, one
+# product with a random direction is off by:
+
+# %%
+double = MNIST_COPIES.load(run.device).model
+double.network.double()
+direction = torch.randn(2, 784, generator=generator, dtype=torch.float64).to(run.device)
+reference = {
+    p: hessian.JacobianOperator(score_at(double, time, labels), x.double(), product=p).matvec(direction)
+    for p in ("jvp", "vjp")
+}
+reference["difference"] = reference["jvp"]
+precision = {"network": [], "product": [], "memorized": [], "general": []}
+for dtype in (torch.float32, torch.bfloat16):
+    low = MNIST_COPIES.load(run.device).model
+    low.network.to(dtype)
+    for product, exact_product in reference.items():
+        result = hessian.JacobianOperator(score_at(low, time, labels), x.to(dtype), product=product).matvec(
+            direction
+        )
+        errors = ((result - exact_product).norm(dim=1) / exact_product.norm(dim=1)).tolist()
+        for column, value in zip(
+            precision.values(), (str(dtype).removeprefix("torch."), product, *errors), strict=True
+        ):
+            column.append(value)
+precision_table = run.table(
+    precision, "precision", about="Relative error of one product against the network in float64"
+)
+run.record(
+    "float32_error",
+    precision_table[(precision_table["network"] == "float32") & (precision_table["product"] != "difference")][
+        ["memorized", "general"]
+    ]
+    .to_numpy()
+    .max(),
+    about="Largest relative error of an exact float32 product",
+)
+run.record(
+    "bfloat16_error",
+    precision_table[
+        (precision_table["network"] == "bfloat16") & (precision_table["product"] != "difference")
+    ][["memorized", "general"]]
+    .to_numpy()
+    .max(),
+    about="Largest relative error of an exact bfloat16 product",
+)
+precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axis="index")
+
+# %% [markdown]
+# ## What it costs
+#
+# Measured by `make bench` and kept in `benchmarks/results/`; this notebook times nothing, it only shows the table. Ratios are
+# medians over runs that alternate both sides in one process.
+
+# %%
+recorded = sorted((project_root() / "benchmarks" / "results").glob("hessian-*.json"))
+costs = pd.concat(
+    [
+        pd.DataFrame(json.loads(p.read_text())["rows"]).assign(
+            machine=json.loads(p.read_text())["machine"]["name"]
+        )
+        for p in recorded
+    ]
+)
+run.table(costs, "benchmarks", about="Recorded benchmarks")
+costs.style.format(precision=3).hide(axis="index")
+
+# %% [markdown]
+# ## On a model of your own
+#
+# Whatever maps a batch of points to scores will do; nothing else is asked of it.
+#
+# ```python
+# import torch
+# from memlib import hessian
+# from memlib.score import Score
+#
+# def fn(x):                                   # your network, at one fixed time and condition
+#     return -my_network(x, t, prompt) / sigma  # an epsilon prediction is a score after division by -sigma
+#
+# H = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x)     # x: (B, ...), one point per sample
+# print(H.asymmetry(8).ratio)                                              # can it be read as a Hessian at all?
+# print(hessian.trace(H, 60, sigma=sigma))                                 # sharpness, with a standard error
+# S = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x, product="symmetric")
+# print(hessian.count_above(S, 0.0, steps=200))                            # non-negative eigenvalues, with bounds
+# ```
+
+# %% [markdown]
+# ## What the run shows
+
+# %%
+assert (ghost_table[ghost_table["settled"]].eval("`two passes` == `true count`")).all(), (
+    "a settled count must be the true one"
+)
+assert last.loc["built", "one pass"] > last.loc["built", "true count"], (
+    "one pass must return ghosts on the built matrix"
+)
+assert asymmetry["asymmetry"].max() < 2, "the ratio cannot exceed 2"
+assert ((filtered.value.cpu() - exact_filtered).abs() < 5 * filtered.stderr.cpu() + 1).all(), (
+    "the filter must agree with the dense one"
+)
+provenance = run.finish()
+provenance
