@@ -18,6 +18,10 @@ class Animation:
     link: str | None
     alternative: str
 
+    def __repr__(self) -> str:
+        """What it shows, without its path: executed notebooks go to readers."""
+        return f"{self.path.name}: {self.alternative}"
+
     def _repr_html_(self) -> str:
         still = self._source(self.path.with_suffix(".png"), "image/png")
         moving = self._source(self.path, "image/gif")
