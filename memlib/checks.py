@@ -37,7 +37,7 @@ def finite(name: str, x: Tensor) -> Tensor:
     """Return `x` unchanged if it is floating and finite, else raise `ValueError` naming the rows."""
     floating(name, x)
     if not torch.isfinite(x).all():
-        good = torch.isfinite(x if x.ndim else x[None]).flatten(1).all(dim=1)
+        good = torch.isfinite(x.reshape(len(x) if x.ndim else 1, -1)).all(dim=1)
         rows = (~good).nonzero().flatten().tolist()[:8]
         raise ValueError(
             f"{name} has NaN or infinite entries in rows {rows}; drop or repair those samples first"

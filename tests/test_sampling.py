@@ -1,0 +1,120 @@
+"""DDIM and guidance against what they do exactly to Gaussians."""
+
+import math
+
+import pytest
+import torch
+
+from memlib.mixture import GaussianMixture
+from memlib.networks import MLP, DiffusionModel, MLPConfig
+from memlib.sampling import ddim, guided, model_score
+from memlib.schedule import VariancePreserving
+from memlib.score import Score
+
+SCHEDULE = VariancePreserving.linear()
+
+
+def exact(mixture):
+    def at(t):
+        level = {"alpha": SCHEDULE.alpha(t).item(), "sigma": SCHEDULE.sigma(t).item()}
+        return Score(mixture.diffused(**level).score, **level)
+
+    return at
+
+
+def gaussian(mean, variance):
+    return GaussianMixture(torch.ones(1), torch.full((1, 2), mean), torch.tensor([variance]))
+
+
+def noise(count=4, seed=0):
+    return torch.randn(count, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_many_steps_carry_noise_as_the_flow_of_a_gaussian_does():
+    """The probability flow maps (x - alpha mean) / deviation at the last time to the same at time 0, exactly."""
+    mean, variance = 1.5, 0.3
+    start = noise()
+    alpha, sigma = SCHEDULE.alpha(999).item(), SCHEDULE.sigma(999).item()
+    expected = mean + math.sqrt(variance) * (start - alpha * mean) / math.sqrt(alpha**2 * variance + sigma**2)
+    errors = [
+        (ddim(exact(gaussian(mean, variance)), SCHEDULE, start, steps=steps).samples - expected)
+        .abs()
+        .max()
+        .item()
+        for steps in (50, 200, 800)
+    ]
+    # A first-order method: four times the steps, about a quarter of the error.
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]
+    assert errors[2] < 0.005
+
+
+def test_point_masses_are_reached_in_one_step():
+    point = gaussian(0.7, 1e-12)
+    reached = ddim(exact(point), SCHEDULE, noise(), steps=1).samples
+    # sigma / alpha at the last time is 157: the score's error of 1e-12 / sigma^2 and the roundings are multiplied by it.
+    assert torch.allclose(reached, torch.full_like(reached, 0.7), atol=1e-5)
+
+
+def test_kept_states_are_those_the_steps_start_from():
+    start = noise()
+    score = exact(gaussian(0.0, 1.0))
+    trajectory = ddim(score, SCHEDULE, start, steps=5, keep=(0, 2, -1))
+    times = SCHEDULE.timesteps(5)
+    assert set(trajectory.states) == {times[0], times[2], times[4]}
+    assert torch.equal(trajectory.states[times[0]], start)
+    last = trajectory.states[times[4]]
+    at = score(times[4])
+    assert torch.equal(trajectory.samples, (last - at.sigma * at.epsilon(last)) / at.alpha)
+    assert set(ddim(score, SCHEDULE, start, steps=5).states) == set()
+
+
+def test_noise_is_left_as_it_was_and_no_graph_is_kept():
+    start = noise().requires_grad_()
+    before = start.detach().clone()
+    samples = ddim(exact(gaussian(1.0, 0.5)), SCHEDULE, start, steps=3).samples
+    assert torch.equal(start, before)
+    assert not samples.requires_grad
+
+
+def test_guidance_extrapolates_and_calls_each_score_once():
+    calls = []
+
+    def constant(value):
+        def fn(x):
+            calls.append(value)
+            return torch.full_like(x, value)
+
+        return Score(fn, alpha=0.6, sigma=0.8, name=f"s{value:g}")
+
+    score = guided(constant(3.0), constant(1.0), 7.5)
+    assert score(torch.zeros(1, 2)).tolist() == [[1 + 7.5 * 2] * 2]
+    assert sorted(calls) == [1.0, 3.0]
+    assert (score.alpha, score.sigma, score.name) == (0.6, 0.8, "s3, guidance 7.5")
+
+
+def test_guidance_takes_both_scores_at_one_level():
+    with pytest.raises(ValueError, match="one noise level"):
+        guided(*(Score(lambda x: x, alpha=1.0, sigma=s) for s in (0.5, 0.6)), 2.0)
+
+
+def test_score_of_a_model_without_guidance_is_the_conditional_one():
+    class Labelled(torch.nn.Module):
+        def forward(self, x, t, label):
+            return x * (0.0 if label is None else label)
+
+    model = DiffusionModel(Labelled(), SCHEDULE)
+    x, sigma = torch.ones(1, 2), SCHEDULE.sigma(5).item()
+    for label, guidance, factor in ((2, 1.0, 2), (2, 3.0, 6), (None, 3.0, 0), (None, 1.0, 0)):
+        assert torch.allclose(model_score(model, label, guidance)(5)(x), -factor * x / sigma)
+
+
+def test_bad_arguments_are_refused():
+    score, start = exact(gaussian(0.0, 1.0)), noise()
+    with pytest.raises(ValueError, match=r"count must lie in \[1, 1000\], got 0"):
+        ddim(score, SCHEDULE, start, steps=0)
+    with pytest.raises(ValueError, match=r"positions in \[-5, 4\] for 5 steps, got \(5,\)"):
+        ddim(score, SCHEDULE, start, steps=5, keep=(5,))
+    with pytest.raises(ValueError, match=r"noise has NaN"):
+        ddim(score, SCHEDULE, start * float("nan"))
+    with pytest.raises(ValueError, match=r"shape \(B, 2\)"):
+        ddim(model_score(DiffusionModel(MLP(MLPConfig()), SCHEDULE)), SCHEDULE, torch.zeros(4, 3))

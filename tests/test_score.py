@@ -1,0 +1,106 @@
+"""Scores of functions and of models, their differences and norms."""
+
+import pytest
+import torch
+
+from memlib.mixture import GaussianMixture
+from memlib.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
+from memlib.schedule import VariancePreserving
+from memlib.score import Score, ScoreDifference, score_at, score_norm
+
+SCHEDULE = VariancePreserving.linear()
+SMALL = UNetConfig(image_size=8, channels=(8, 16), blocks=1, classes=3)
+
+
+@pytest.fixture(scope="module")
+def unet():
+    network = UNet(SMALL)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():  # the last layers start at zero, which would hide every dependence
+        parameter.data.normal_(0.0, 0.1, generator=generator)
+    return DiffusionModel(network.double().requires_grad_(False), SCHEDULE)
+
+
+class Exact:
+    """The network of an isotropic Gaussian: its exact noise prediction at every time."""
+
+    prediction, schedule = "epsilon", SCHEDULE
+
+    def network(self, x, t, label):
+        alpha, sigma = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
+        return sigma * x / (0.25 * alpha**2 + sigma**2)
+
+
+@pytest.mark.parametrize("t", [0, 500, 999])
+def test_score_of_an_exact_network_is_the_mixtures(t):
+    alpha, sigma = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
+    mixture = GaussianMixture(torch.ones(1), torch.zeros(1, 3), torch.tensor([0.25])).diffused(alpha, sigma)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(t))
+    score = score_at(Exact(), t)
+    assert (score.alpha, score.sigma) == (alpha.item(), sigma.item())
+    # A product and a quotient by sigma: a few roundings.
+    assert torch.allclose(score(x), mixture.score(x), rtol=16 * torch.finfo(torch.float64).eps)
+    assert torch.equal(score.epsilon(x), -sigma * score(x))
+
+
+def test_difference_is_a_score_at_the_same_level():
+    s, u = (Score(lambda x, k=k: k * x, alpha=0.6, sigma=0.8, name=str(k)) for k in (3.0, 1.0))
+    difference = s - u
+    assert isinstance(difference, ScoreDifference)
+    assert (difference.alpha, difference.sigma, difference.name) == (0.6, 0.8, "3.0 - 1.0")
+    x = torch.tensor([[1.0, 2.0]])
+    assert torch.equal(difference(x), 2 * x)
+    assert torch.equal((difference - u)(x), x)
+
+
+def test_norms_are_float64_and_leave_no_graph():
+    x = torch.tensor([[3.0, 4.0], [0.0, 1.0]], requires_grad=True)
+    norms = score_norm(Score(lambda z: -2 * z, alpha=1.0, sigma=1.0), x)
+    assert norms.tolist() == [10.0, 2.0]
+    assert norms.dtype == torch.float64
+    assert not norms.requires_grad
+
+
+def test_one_label_per_sample_is_the_label_of_its_row(unet):
+    x = torch.randn(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = score_at(unet, 300, torch.tensor([0, 2, 1]))(x)
+    for row, label in enumerate([0, 2, 1]):
+        alone = score_at(unet, 300, label)(x[row : row + 1])[0]
+        # Another batch size may sum in another order: some hundred roundings of numbers of this size.
+        assert torch.allclose(rows[row], alone, rtol=0, atol=1e-12 * alone.abs().max().item())
+
+
+def test_labels_are_repeated_with_their_samples(unet):
+    x = torch.randn(2, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    score = score_at(unet, 300, torch.tensor([0, 2]))
+    repeated = score(x.repeat_interleave(3, 0)).reshape(2, 3, 1, 8, 8)
+    assert torch.allclose(repeated, score(x)[:, None].expand_as(repeated), rtol=1e-11, atol=1e-13)
+    assert not torch.allclose(repeated[0], score_at(unet, 300, 2)(x)[:1])  # labels matter at all
+
+
+def test_no_label_is_the_class_after_the_last(unet):
+    x = torch.ones(1, 1, 8, 8, dtype=torch.float64)
+    assert torch.equal(score_at(unet, 0)(x), score_at(unet, 0, SMALL.classes)(x))
+    assert "label" not in score_at(unet, 0).name
+    assert score_at(unet, 7, 2).name == "model at t=7, label 2"
+
+
+def test_bad_scores_are_refused(unet):
+    for sigma in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="needs sigma > 0"):
+            Score(lambda x: x, alpha=1.0, sigma=sigma)
+    one, other = (Score(lambda x: x, alpha=0.6, sigma=s, name="s") for s in (0.8, 0.7))
+    with pytest.raises(ValueError, match="one noise level.*take both at the same t"):
+        one - other
+    with pytest.raises(ValueError, match=r"t must lie in \[0, 999\]"):
+        score_at(unet, 1000)
+    with pytest.raises(
+        ValueError, match=r"label must be an int or an integer tensor \(B,\), got torch.float32"
+    ):
+        score_at(unet, 0, torch.tensor([1.0]))
+    with pytest.raises(ValueError, match="2 labels do not fit a batch of 3"):
+        score_at(unet, 0, torch.tensor([0, 1]))(torch.zeros(3, 1, 8, 8).double())
+    with pytest.raises(ValueError, match="x must be"):
+        score_norm(one, [1.0])
+    with pytest.raises(ValueError, match="has no classes"):
+        score_at(DiffusionModel(MLP(MLPConfig()), SCHEDULE), 0, 1)(torch.zeros(1, 2))

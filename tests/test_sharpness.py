@@ -1,0 +1,82 @@
+"""Statistics against their definitions and the paper's lemmas on Gaussians."""
+
+import pytest
+import torch
+
+from memlib import sharpness
+from memlib.mixture import GaussianMixture
+from memlib.score import Score
+
+EIGENVALUES = torch.tensor([[-4.0, -1.0, 0.0, 2.0], [-9.0, -9.0, -9.0, -9.0]], dtype=torch.float64)
+EPS = torch.finfo(torch.float64).eps
+
+
+def gaussian_score(variances):
+    mixture = GaussianMixture(torch.ones(1), torch.zeros(1, len(variances)), torch.tensor([variances]))
+    return mixture, Score(mixture.score, alpha=1.0, sigma=1.0)
+
+
+def test_counts_and_traces():
+    assert sharpness.nonnegative_count(EIGENVALUES).tolist() == [2, 0]
+    assert sharpness.positive_fraction(EIGENVALUES).tolist() == [0.5, 0.0]
+    assert sharpness.trace(EIGENVALUES).tolist() == [-3.0, -36.0]
+    assert sharpness.trace(EIGENVALUES, 3).tolist() == [-64.0 - 1 + 8, -4 * 729.0]
+    assert sharpness.scaled(EIGENVALUES, 1 / 3)[1].tolist() == pytest.approx([-1.0] * 4)
+
+
+@pytest.mark.parametrize("product", ["jvp", "vjp", "symmetric", "difference"])
+def test_hessian_score_norm_of_a_gaussian(product):
+    """s = -x / v, H = -1 / v: ||H s|| = ||x / v^2||."""
+    variances = [0.5, 1.0, 2.0]
+    _, score = gaussian_score(variances)
+    x = torch.tensor([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    expected = (x / torch.tensor(variances).double() ** 2).norm(dim=1)
+    # A forward difference of a linear score rounds to sqrt(eps) of its size; the others to eps.
+    tolerance = 1e-7 if product == "difference" else 16 * EPS
+    found = sharpness.hessian_score_norm(score, x, product)
+    assert torch.allclose(found, expected, rtol=tolerance, atol=0)
+
+
+def test_lemmas_on_samples_of_a_gaussian():
+    """Lemma 4.1: E ||s||^2 = -tr H; lemma 4.3: E ||H s||^2 = -tr H^3."""
+    variances = [0.5, 1.0, 2.0]
+    mixture, score = gaussian_score(variances)
+    n = 4000
+    x = mixture.sample(n, torch.Generator().manual_seed(0))
+    H = mixture.hessian(x[:1])
+    eigenvalues = torch.linalg.eigvalsh(H)
+    for squares, power in (
+        (sharpness.score_norm(score, x) ** 2, 1),
+        (sharpness.hessian_score_norm(score, x) ** 2, 3),
+    ):
+        error = squares.std() / n**0.5
+        assert (squares.mean() + sharpness.trace(eigenvalues, power)[0]).abs() < 5 * error
+
+
+def test_differences_use_the_difference_of_scores():
+    matrices = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[-1.0, 0.0], [0.0, -1.0]]], dtype=torch.float64)
+    conditional, unconditional = (Score(lambda x, M=M: x @ M.T, alpha=0.6, sigma=0.8) for M in matrices)
+    delta, J = conditional - unconditional, matrices[0] - matrices[1]
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    s = J @ x[0]
+    assert sharpness.difference_norm(delta, x).item() == pytest.approx(s.norm().item())
+    # J is not symmetric: the products are told apart.
+    assert sharpness.curvature_gain(delta, x).item() == pytest.approx((J @ s).norm().item())
+    assert sharpness.curvature_gain(delta, x, "vjp").item() == pytest.approx((J.T @ s).norm().item())
+    assert (J @ s).norm() != (J.T @ s).norm()
+
+
+@pytest.mark.parametrize("statistic", [sharpness.nonnegative_count, sharpness.positive_fraction, sharpness.trace, lambda e: sharpness.scaled(e, 1.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("eigenvalues", "message"),
+    [
+        (torch.tensor([[float("nan"), 1.0]]), r"NaN or infinite entries in rows \[0\]"),
+        (torch.ones(3), r"shape \(B, \.\.\.\)"),
+        (torch.ones(1, 2, 2), r"eigenvalues must have shape \(B, d\), got \(1, 2, 2\)"),
+        (torch.ones(1, 2, dtype=torch.int64), "floating dtype"),
+    ],
+)
+def test_bad_spectra_are_refused(statistic, eigenvalues, message):
+    """A NaN compares as negative: uncaught, it would make a point look memorized."""
+    with pytest.raises(ValueError, match=message):
+        statistic(eigenvalues)
