@@ -47,7 +47,7 @@ class CountInterval:
 
     By Cauchy's interlacing theorem the number of Ritz values above the threshold never exceeds the number
     of eigenvalues above it, and the same holds below, so `lower` and `upper` are bounds for the operator
-    that was applied, up to the rounding margin `size * eps * max|Ritz value|` around the threshold.
+    that was applied, up to the rounding margin `10 sqrt(d) eps max|Ritz value|` around the threshold.
 
     Attributes:
         value: best count, shape `(B,)`: see `settled`.
@@ -92,7 +92,7 @@ class CountInterval:
         """
         theta, residuals, converged = ritz
         tau = torch.as_tensor(threshold, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
-        margin = theta.shape[1] * torch.finfo(theta.dtype).eps * theta.abs().amax(dim=1, keepdim=True)
+        margin = 10 * dim**0.5 * torch.finfo(theta.dtype).eps * theta.abs().amax(dim=1, keepdim=True)
         above, below = theta > tau + margin, theta < tau - margin
         lower, upper = above.sum(dim=1), dim - below.sum(dim=1)
         clear = converged & ((theta - tau).abs() > residuals + margin)
