@@ -28,6 +28,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memlib.experiment.files import checked_name, project_root
 
+_NOT_IN_NAMES = str.maketrans("", "", " []'\"")
+
 
 class Preset(BaseModel):
     """Overrides by notebook name, and the seconds one cell may take."""
@@ -37,7 +39,7 @@ class Preset(BaseModel):
     name: str
     about: str
     timeout: Annotated[int, Field(ge=1)] | None = None
-    notebooks: dict[str, dict[str, Any]] = {}
+    notebooks: dict[str, dict[str, Any] | None] = {}
 
     def overrides(self, notebook: str) -> dict[str, Any]:
         """The overrides for one notebook; none if the preset does not name it."""
@@ -57,7 +59,8 @@ class Sweep(BaseModel):
         """Run name and overrides; a run without `name` is called by its overrides, "seed=0"."""
         for run in self.runs:
             overrides = dict(run)
-            made = ",".join(f"{key}={value}" for key, value in overrides.items()).replace(" ", "")
+            # Lists lose their brackets: sizes=1,2.
+            made = ",".join(f"{key}={value}" for key, value in overrides.items()).translate(_NOT_IN_NAMES)
             yield checked_name("run", str(overrides.pop("name", made))), overrides
 
 

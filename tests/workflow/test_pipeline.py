@@ -1,0 +1,245 @@
+"""The pipeline on a small project of its own: what runs again after which change, and what a failure leaves.
+
+The project holds the real Snakefile and a copy of memlib, so a change of a module can be tried.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+NOTEBOOK = """\
+# ---
+# jupyter:
+#   kernelspec: {{display_name: Python 3, language: python, name: python3}}
+# ---
+
+# %% [markdown]
+# # Notebook {name}
+
+# %% tags=["parameters"]
+seed: int = 0  # seed of every draw
+device: str = "cpu"  # where
+output: str = ""  # folder
+
+# %%
+from memlib import experiment
+
+run = experiment.start("{name}", globals())
+run.record("seed_squared", seed**2, about="A number to quote.")
+
+# %%
+run.finish()
+"""
+
+CONFIG = """\
+title: A small book
+only_build_toc_files: true
+execute: {execute_notebooks: "off"}
+html: {use_repository_button: false}
+sphinx:
+  recursive_update: true
+  config:
+    html_static_path: [assets]
+    extensions: [myst_nb, jupyter_book, sphinx_external_toc, sphinx_book_theme]
+"""
+
+TOC = """\
+format: jb-book
+root: book/intro
+chapters:
+  - file: notebooks/01_one
+  - file: notebooks/02_two
+"""
+
+INTRO = "# Start\n\nThe number is {glue:text}`../notebooks/02_two.ipynb::seed_squared`.\n"
+
+
+class Project:
+    """A small project and the ways to run its pipeline."""
+
+    def __init__(self, root):
+        self.root = root
+        shutil.copytree(ROOT / "memlib", root / "memlib", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "workflow", root / "workflow")
+        for name in ("pyproject.toml", "constraints.txt"):
+            shutil.copy2(ROOT / name, root)
+        for name in ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "data/numbers.txt"):
+            self.write(name, "1\n")
+        self.preset()
+        self.write("book/assets/style.css", "")
+        self.write("book/intro.md", INTRO)
+        self.write("_config.yml", CONFIG)
+        self.write("_toc.yml", TOC)
+        for name in ("01_one", "02_two"):
+            self.write(f"notebooks/{name}.py", NOTEBOOK.format(name=name))
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def append(self, name, text):
+        before = (self.root / name).read_text()
+        self.write(name, before + text)
+        return lambda: self.write(name, before)
+
+    def preset(self, **overrides):
+        lines = [f"  02_two: {{{', '.join(f'{k}: {v}' for k, v in overrides.items())}}}\n"]
+        self.write("workflow/presets/quick.yml", "about: Small.\nnotebooks:\n" + "".join(lines))
+
+    def call(self, *command, check=True):
+        environment = {**os.environ, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def snakemake(self, *options, check=True):
+        return self.call(
+            "snakemake", "-s", "workflow/Snakefile", "--cores", "2", "--nolock", *options, check=check
+        )
+
+    def planned(self, *options):
+        """What would run now."""
+        text = self.snakemake("--dry-run", *options).stdout
+        return set(re.findall(r"running (\S+) \(", text)) | set(re.findall(r"building the (book)", text))
+
+    @property
+    def html(self):
+        return self.root / "build" / "book" / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("project"))
+    project.snakemake()
+    return project
+
+
+def test_the_book_shows_what_the_notebooks_found(project):
+    assert (project.html / "index.html").is_file()
+    assert "The number is 0." in (project.html / "book" / "intro.html").read_text()
+    page = (project.html / "notebooks" / "02_two.html").read_text()
+    (link,) = re.findall(r'href="(\.\./_static/runs/02_two/results\.json)"', page)
+    assert (project.html / "notebooks" / link).is_file()
+    assert str(project.root) not in page
+
+
+def test_nothing_changed(project):
+    assert project.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("book/intro.md", {"book"}),
+        ("_config.yml", {"book"}),
+        ("memlib/experiment/staging.py", {"book"}),
+        ("memlib/cli.py", set()),
+        ("notebooks/01_one.py", {"01_one", "book"}),
+        ("memlib/checks.py", {"01_one", "02_two", "book"}),
+        ("data/numbers.txt", {"01_one", "02_two", "book"}),
+        ("constraints.txt", {"01_one", "02_two", "book"}),
+    ],
+)
+def test_what_runs_again_after_a_change(project, name, again):
+    undo = project.append(name, "\n# changed\n")
+    try:
+        assert project.planned() == again
+    finally:
+        undo()
+    assert project.planned() == set()
+
+
+def test_a_page_that_has_gone_builds_the_book_again(project):
+    extra = project.write("book/extra.md", "# Extra\n")
+    assert project.planned() == {"book"}
+    extra.unlink()
+
+
+def test_parameters_of_one_notebook_run_that_one_again(project):
+    project.preset(seed=3)
+    try:
+        assert project.planned() == {"02_two", "book"}
+    finally:
+        project.preset()
+    assert project.planned() == set()
+
+
+def test_a_sweep_plans_its_runs(project):
+    project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 1}, {seed: 2}]\n")
+    options = ("--config", "sweep=sweep.yml", "--", "sweep")
+    plan = project.snakemake("--dry-run", *options).stdout
+    assert set(re.findall(r"running 01_one \((\S+)\)", plan)) == {"seed=1", "seed=2"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "message"),
+    [
+        ({"sead": 1}, (), "unknown parameter 'sead', did you mean seed?"),
+        ({"seed": "one"}, (), "seed must be int, got 'one'"),
+        ({}, ("--config", "preset=quik"), "unknown preset 'quik', did you mean quick?"),
+        ({}, ("--config", "sweep=none.yml"), "none.yml is not there"),
+    ],
+)
+def test_bad_parameters_stop_before_anything_runs(project, overrides, options, message):
+    project.preset(**overrides)
+    try:
+        done = project.snakemake(*options, check=False)
+    finally:
+        project.preset()
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert project.planned() == set()
+
+
+def test_a_failed_notebook_stops_the_book_until_it_succeeds(project):
+    undo = project.append("notebooks/02_two.py", "\n# %%\nraise RuntimeError('not today')\n")
+    assert project.snakemake(check=False).returncode != 0
+    assert not (project.root / "build" / "runs" / "02_two" / "quick").exists()
+
+    told = project.call("memlib", "failures", check=False)
+    assert told.returncode == 1
+    assert "02_two (run quick) failed" in told.stdout
+    for what in ("partial notebook", "log"):
+        (path,) = re.findall(rf"{what}: (\S+)", told.stdout)
+        assert "not today" in Path(path).read_text()
+
+    # The success of another notebook changes nothing about it.
+    project.call("memlib", "run", "01_one")
+    stopped = project.call("memlib", "stage", check=False)
+    assert stopped.returncode == 1
+    assert "02_two (run quick) failed" in stopped.stdout
+
+    undo()
+    project.snakemake()
+    assert project.call("memlib", "failures").stdout == ""
+    assert (project.html / "notebooks" / "02_two.html").is_file()
+
+
+def test_a_warning_of_the_book_is_an_error_that_is_shown(project):
+    undo = project.append("book/intro.md", "\n{ref}`nowhere`\n")
+    try:
+        done = project.snakemake(check=False)
+        assert done.returncode != 0
+        assert "undefined label: 'nowhere'" in done.stdout
+        assert not (project.html / "index.html").exists()
+    finally:
+        undo()
