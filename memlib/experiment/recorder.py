@@ -18,6 +18,7 @@ from memlib.experiment.context import Context
 from memlib.experiment.display import Animation, Provenance
 from memlib.experiment.files import checked_name, project_root, whole
 from memlib.experiment.results import FILE, Artifact, Results, Scalar, write
+from memlib.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ class Run:
     def record(
         self,
         key: str,
-        value: float,
+        value: float | Interval,
         *,
         interval: tuple[float, float] | None = None,
         level: float | None = None,
@@ -87,7 +88,8 @@ class Run:
 
         Args:
             key: Name of the number, unique in the notebook.
-            value: A finite number; a tensor or array of one element will do.
+            value: A finite number; a tensor or array of one element will do. An `Interval` brings its bounds, level
+                and n along.
             interval: Lower and upper bound of its uncertainty.
             level: Coverage of the interval, such as 0.95; required with it.
             n: How many samples it rests on.
@@ -97,6 +99,8 @@ class Run:
             ValueError: A value is NaN or infinite, the bounds are swapped, or `level` is missing.
         """
         checked_name("record", key)
+        if isinstance(value, Interval):
+            value, interval, level, n = value.value, value.bounds, value.level, value.n
         bounds = None if interval is None else [float(values.number(key, bound)) for bound in interval]
         number = values.number(key, value)
         self._scalars[key] = Scalar(value=number, interval=bounds, level=level, n=n, about=about)
