@@ -59,3 +59,14 @@ def test_every_notebook_is_in_the_book(project: Path) -> None:
         assert f"notebooks/{notebook.stem}`" in landing, (
             f"{notebook.name} is not in the table of book/intro.md"
         )
+
+
+def test_every_room_of_memlib_is_on_the_page_of_the_house(project: Path) -> None:
+    page = (project / "book/guide/architecture.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| \d \| `(\w+)` \|", page, re.MULTILINE))
+    rooms = {
+        path.stem
+        for path in (project / "memlib").iterdir()
+        if (path.suffix == ".py" or (path / "__init__.py").is_file()) and not path.stem.startswith("_")
+    }
+    assert shown == rooms
