@@ -88,8 +88,8 @@ class Run:
 
         Args:
             key: Name of the number, unique in the notebook.
-            value: A finite number; a tensor or array of one element will do. An `Interval` brings its bounds, level
-                and n along.
+            value: A finite number; a tensor or array of one element will do. An `Interval` brings its bounds,
+                level and n along.
             interval: Lower and upper bound of its uncertainty.
             level: Coverage of the interval, such as 0.95; required with it.
             n: How many samples it rests on.
