@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from memlib import __version__
-from memlib.experiment import driver, notebooks, parameters, presets, results, staging
+from memlib.experiment import driver, notebooks, parameters, presets, provenance, results, staging
 from memlib.experiment.files import project_root
 from memlib.experiment.runs import Place, RunError, build_folder, failures
 
@@ -183,6 +183,44 @@ def show_results(
         )
     console.print(table)
     console.print(f"commit {found.commit}, {found.hardware}, {found.duration_s:.0f} s")
+
+
+@app.command()
+def train(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="Name of a shipped checkpoint; leave out for a list.")
+    ] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Folder; default: build/checkpoints/CHECKPOINT. Training resumes there."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train a checkpoint that ships, anew, from its recipe.
+
+    Call it again after an interruption and it goes on where it was. For example:
+
+    - `memlib train`
+    - `memlib train two_modes`
+    - `memlib train mnist_copies --to data/checkpoints/mnist_copies` replaces the one that ships
+    """
+    from memlib.recipes import RECIPES  # with torch, which the other commands do without
+
+    if checkpoint not in RECIPES:
+        table = Table("checkpoint", "steps", "took", "on", "what")
+        for name, recipe in RECIPES.items():
+            card = recipe.load().card
+            where = f"{card['machine']['device']}, {card['machine']['threads']} threads"
+            table.add_row(
+                name, str(recipe.training.steps), f"{card['seconds'] / 60:.0f} min", where, recipe.about
+            )
+        console.print(table)
+        if checkpoint:
+            raise ValueError(f"no checkpoint is called {checkpoint!r}; choose one of {', '.join(RECIPES)}")
+        return
+    folder = to or build_folder() / "checkpoints" / checkpoint
+    RECIPES[checkpoint].train(folder, device=provenance.resolve_device(device))
+    console.print(str(folder))
 
 
 @app.command()

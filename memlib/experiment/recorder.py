@@ -100,7 +100,8 @@ class Run:
         """
         checked_name("record", key)
         if isinstance(value, Interval):
-            value, interval, level, n = value.value, value.bounds, value.level, value.n
+            interval, level, n = value.bounds, value.level, value.n
+            value = value.value
         bounds = None if interval is None else [float(values.number(key, bound)) for bound in interval]
         number = values.number(key, value)
         self._scalars[key] = Scalar(value=number, interval=bounds, level=level, n=n, about=about)
