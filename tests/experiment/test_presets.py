@@ -50,10 +50,8 @@ def test_a_malformed_preset_names_its_fault(tmp_path, text, message):
 
 
 def test_runs_without_a_name_are_called_by_their_overrides(tmp_path):
-    put(
-        tmp_path,
-        s="notebook: 01_a\nruns:\n  - {seed: 0, sigma: 0.5}\n  - {name: heavy, seed: 1}\n  - {sizes: [1, 2]}\n",
-    )
+    runs = "[{seed: 0, sigma: 0.5}, {name: heavy, seed: 1}, {sizes: [1, 2]}]"
+    put(tmp_path, s=f"notebook: 01_a\nruns: {runs}\n")
     sweep = presets.load_sweep(tmp_path / "s.yml")
     assert dict(sweep.named()) == {
         "seed=0,sigma=0.5": {"seed": 0, "sigma": 0.5},
