@@ -83,7 +83,7 @@ serve: $(BOOK)  ## the built book at http://localhost:8000 (PORT=...)
 clean:  ## remove everything made, except the environment
 	rm -rf build .snakemake
 
-lock:  ## write constraints.txt anew from the newest versions that pyproject.toml allows
+lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, torch as it is
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(TORCH)
