@@ -87,7 +87,7 @@ def exact(t: int) -> Score:
 
 learned = model_score(model)
 
-# %% mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
 extent, shown_times = 2.2, [800, 400, 150, 20]
 fine, coarse = torch.tensor(plots.plane(extent, 120)), torch.tensor(plots.plane(0.9 * extent, 13))
 densities, exact_arrows, learned_arrows = [], [], []
@@ -122,7 +122,7 @@ run.figure(
 # How good is the learned score where it is used, at points of $p_t$ itself? And how close to a gradient is it: is its
 # Jacobian symmetric, as a Hessian must be?
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator().manual_seed(seed)
 quality = {"t": [], "score error": [], "Hessian error": [], "asymmetry": []}
 for t in [999, 800, 600, 400, 200, 100, 50, 20, 5]:
@@ -188,7 +188,7 @@ def eigenvalues_along(name: str, mode: int) -> np.ndarray:
 
 followed = {(name, mode): eigenvalues_along(name, mode) for name in trajectories for mode in (TINY, BROAD)}
 
-# %% mystnb={"image": {"alt": "Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling."}, "figure": {"caption": "The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.", "name": "fig-paths"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling."}, "figure": {"caption": "The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.", "name": "fig-paths"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
 for ax, name in zip(axes, trajectories, strict=True):
     for mode, color, label in ((TINY, plots.MEMORIZED, "memorized"), (BROAD, plots.GENERAL, "general")):
@@ -212,7 +212,7 @@ run.figure(
 # paths this becomes a question with an answer: how well does the smallest eigenvalue at time $t$ tell in which mode a path will
 # end? The area under the ROC curve (AUC) is 0.5 if it does not tell at all and 1 if it tells without error.
 
-# %% mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t foretells where the path ends, with 95 % bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t foretells where the path ends, with 95 % bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
 foretelling = {
     name: [
         intervals.auc(-followed[name, TINY][:, k, 0], -followed[name, BROAD][:, k, 0])
@@ -247,7 +247,7 @@ run.figure(
     },
 )
 
-# %%
+# %% tags=["hide-input"]
 for name, found in foretelling.items():
     # The first time from which on the interval stays above 0.9, so that a lucky dip does not count.
     settled = [t for k, t in enumerate(times) if all(e.low > 0.9 for e in found[k:])]
@@ -290,7 +290,7 @@ for name, found in foretelling.items():
 # %% [markdown]
 # ## The landscape in motion
 
-# %%
+# %% tags=["hide-input"]
 frame_times = schedule.timesteps(frames)
 training_points = training_set()[:400].numpy()
 

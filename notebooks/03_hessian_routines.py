@@ -85,7 +85,7 @@ for k, kind in enumerate(kinds):
         about=f"Eigenvalues of the {kind} Hessian above -1/(2 sigma^2), dense",
     )
 
-# %% mystnb={"image": {"alt": "Histograms of the scaled eigenvalues of both Hessians. Both have a tall peak at minus one; the general one also has a tail that reaches past zero."}, "figure": {"caption": "Both spectra, times sigma squared, with the density estimated by stochastic Lanczos quadrature (line, with a band of two standard errors) on top of the exact histogram. Most directions lead off the data and sit at minus one; what makes a point general is the tail to the right.", "name": "fig-two-spectra"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Histograms of the scaled eigenvalues of both Hessians. Both have a tall peak at minus one; the general one also has a tail that reaches past zero."}, "figure": {"caption": "Both spectra, times sigma squared, with the density estimated by stochastic Lanczos quadrature (line, with a band of two standard errors) on top of the exact histogram. Most directions lead off the data and sit at minus one; what makes a point general is the tail to the right.", "name": "fig-two-spectra"}}
 op = hessian.DenseOperator(symmetric)
 spectral = hessian.density(op, probes=24, steps=40, generator=generator)
 grid, width = torch.linspace(-1.6, 0.6, 221).double(), 0.04
@@ -125,7 +125,7 @@ run.figure(
 # Count the eigenvalues above $-1/(2\sigma_t^2)$, half-way between an isolated point and a free direction, on the symmetric
 # part of both Hessians and on a matrix built to look like them: 300 eigenvalues, 280 of them near $-100$, 20 in $[-5, 1]$.
 
-# %%
+# %% tags=["hide-input"]
 built = torch.cat(
     [
         -100 + 0.1 * torch.rand(280, generator=generator, dtype=torch.float64),
@@ -176,7 +176,7 @@ ghost_table = run.table(
     ghosts, "ghosts", about="Eigenvalues counted above the threshold, against the number of Krylov steps"
 )
 
-# %% mystnb={"image": {"alt": "Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts."}, "figure": {"caption": "Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.", "name": "fig-ghosts"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts."}, "figure": {"caption": "Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.", "name": "fig-ghosts"}}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
 for ax, (name, part) in zip(axes, ghost_table.groupby("Hessian", sort=False), strict=True):
     ax.plot(
@@ -207,7 +207,7 @@ axes[0].set_ylabel("eigenvalues counted")
 axes[0].legend(loc="upper left")
 run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, one pass and two")
 
-# %%
+# %% tags=["hide-input"]
 last = ghost_table[ghost_table["steps"] == max(krylov_steps)].set_index("Hessian")
 for name in cases:
     for column, key in (
@@ -230,7 +230,7 @@ for name in cases:
 # gradient and $\sqrt 2$ for a matrix without any relation to its transpose. It is estimated from random directions, at no more
 # than three sweeps each, for the finished model and for one stopped after a ninth of its training.
 
-# %%
+# %% tags=["hide-input"]
 found = {"model": [], "kind": [], "t": [], "asymmetry": [], "standard error": []}
 for name, recipe in (("finished", MNIST_COPIES), ("undertrained", MNIST_UNDERTRAINED)):
     candidate = recipe.load(run.device).model
@@ -261,7 +261,7 @@ for name in ("finished", "undertrained"):
             about=f"Largest asymmetry over the times, {name} model, {kind} point (at t = {worst['t']})",
         )
 
-# %% mystnb={"image": {"alt": "Asymmetry against time for the finished and the undertrained model at both points."}, "figure": {"caption": "Asymmetry of the learned Jacobian against time, with two standard errors.", "name": "fig-asymmetry"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Asymmetry against time for the finished and the undertrained model at both points."}, "figure": {"caption": "Asymmetry of the learned Jacobian against time, with two standard errors.", "name": "fig-asymmetry"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for (name, kind), part in asymmetry.groupby(["model", "kind"]):
     ax.errorbar(
@@ -308,7 +308,7 @@ products_table.style.format("{:.4f}", subset=["memorized", "general"]).hide(axis
 # The error below is the root mean square over repetitions, of $\operatorname{tr}(\sigma_t^2 H)$, which is $-784$ at an isolated
 # point.
 
-# %%
+# %% tags=["hide-input"]
 many = hessian.DenseOperator(truth.matrices.repeat_interleave(repeats, 0))
 true_trace = truth.matrices.diagonal(dim1=1, dim2=2).sum(1) * sigma**2
 methods = {
@@ -342,7 +342,7 @@ trace_table = run.table(
     about="Error of the trace estimators against products; z is the root mean square of error over reported standard error",
 )
 
-# %% mystnb={"image": {"alt": "Root mean square error of five trace estimators against the number of products, for both Hessians."}, "figure": {"caption": "Error of the trace estimators against the products they spend.", "name": "fig-traces"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Root mean square error of five trace estimators against the number of products, for both Hessians."}, "figure": {"caption": "Error of the trace estimators against the products they spend.", "name": "fig-traces"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
 styles = {
     "Hutchinson": ("k", "-"),
@@ -378,7 +378,7 @@ run.figure(figure, "traces", about="Root mean square error of the trace estimato
 # $\sigma_t^2 H + I$ is not as low in rank as theory has it for exact scores: a trained network leaves hundreds of eigenvalues
 # spread between 0 and 1. Suppose the 30 best directions were known for nothing, and 30 sign probes spent on what remains:
 
-# %%
+# %% tags=["hide-input"]
 at_sixty = trace_table[trace_table["products"] == 60].set_index(["estimator", "kind"])["rms error"]
 shifted = sigma**2 * symmetric + torch.eye(784, dtype=symmetric.dtype, device=symmetric.device)
 values, vectors = torch.linalg.eigh(shifted)
@@ -422,7 +422,7 @@ for k, kind in enumerate(kinds):
 # FLIPD, $d + \sigma_t^2(\operatorname{tr} H + \lVert s \rVert^2)$ {cite}`kamkari2024geometric`, from a trace and a score norm.
 # The filter is read at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$.
 
-# %%
+# %% tags=["hide-input"]
 at_image = hessian.JacobianOperator(score, (alpha * clean).to(run.device))
 filtered = hessian.local_dimension(op, sigma, probes=24, steps=40, generator=generator)
 kappa = 0.1
@@ -458,7 +458,7 @@ dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="in
 # The diagonal of $\sigma_t^2 H + I$ is a map over pixels: 0 where the density is as sharp as around an isolated point, larger
 # where the image is free to change.
 
-# %% mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 products (XDiag). Bright pixels are free to change.", "name": "fig-diagonal"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 products (XDiag). Bright pixels are free to change.", "name": "fig-diagonal"}}
 freedom = hessian.diagonal(
     hessian.AffineOperator(hessian.DenseOperator(truth.matrices), sigma**2, 1.0), 120, generator=generator
 )
@@ -488,7 +488,7 @@ run.figure(
 # The network runs in its own dtype; bases, small matrices and sums are float64. Against the same network in float64, one
 # product with a random direction is off by:
 
-# %%
+# %% tags=["hide-input"]
 double = MNIST_COPIES.load(run.device).model
 double.network.double()
 direction = torch.randn(2, 784, generator=generator, dtype=torch.float64).to(run.device)
@@ -539,7 +539,7 @@ precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axi
 # Measured by `make bench` and kept in `benchmarks/results/`; this notebook times nothing, it only shows the table. Ratios are
 # medians over runs that alternate both sides in one process.
 
-# %%
+# %% tags=["hide-input"]
 recorded = sorted((project_root() / "benchmarks" / "results").glob("hessian-*.json"))
 costs = pd.concat(
     [

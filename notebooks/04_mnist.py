@@ -115,7 +115,7 @@ for key, distances, about in (
     estimate = intervals.mean((distances / typical).numpy())
     run.record(key, estimate, about=about)
 
-# %% mystnb={"image": {"alt": "Four rows of digits: samples under the label 3, different from one another; the nearest training threes; samples under the label 9, all the same; the copied nine."}, "figure": {"caption": "Samples from the same noises under both labels, and the training images nearest to them.", "name": "fig-mnist-samples"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of digits: samples under the label 3, different from one another; the nearest training threes; samples under the label 9, all the same; the copied nine."}, "figure": {"caption": "Samples from the same noises under both labels, and the training images nearest to them.", "name": "fig-mnist-samples"}}
 shown = min(8, samples)
 figure = plots.image_grid(
     {
@@ -148,7 +148,7 @@ spectra = {
 eigenvalues = {t: s.eigenvalues.cpu() for t, s in spectra.items()}
 groups = {"general": (slice(0, samples), plots.GENERAL), "memorized": (slice(samples, None), plots.MEMORIZED)}
 
-# %% mystnb={"image": {"alt": "Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it."}, "figure": {"caption": "All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.", "name": "fig-mnist-spectra"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it."}, "figure": {"caption": "All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.", "name": "fig-mnist-spectra"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 for ax, t in zip(axes, (times[0], times[-1]), strict=True):
     for name, (rows, color) in groups.items():
@@ -171,7 +171,7 @@ run.figure(
 # The number of eigenvalues that are not negative is the paper's measure: directions in which the density does not fall off, of
 # which a copied image leaves none.
 
-# %%
+# %% tags=["hide-input"]
 rows_of_table = []
 for t in times:
     counts = sharpness.nonnegative_count(eigenvalues[t])
@@ -231,7 +231,7 @@ table[
     ]
 ].style.format("{:.3f}", subset=["sigma", "asymmetry, general", "asymmetry, memorized"]).hide(axis="index")
 
-# %% mystnb={"image": {"alt": "Number of non-negative eigenvalues of each sample against time: the general samples rise towards small times, the memorized ones stay near zero."}, "figure": {"caption": "Non-negative eigenvalues of every sample along its path; sampling runs from left to right.", "name": "fig-mnist-counts"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Number of non-negative eigenvalues of each sample against time: the general samples rise towards small times, the memorized ones stay near zero."}, "figure": {"caption": "Non-negative eigenvalues of every sample along its path; sampling runs from left to right.", "name": "fig-mnist-counts"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 counts = torch.stack([sharpness.nonnegative_count(eigenvalues[t]) for t in times], dim=1).numpy()
 for name, (rows, color) in groups.items():
