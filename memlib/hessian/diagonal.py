@@ -35,7 +35,7 @@ def diagonal(
     op: LinearOperator,
     budget: int,
     *,
-    method: str = "xdiag",
+    method: str = "hutchinson",
     generator: torch.Generator | None = None,
 ) -> Estimate:
     """Estimate the diagonal of each operator, value and standard error `(B, d)`.
