@@ -458,7 +458,7 @@ dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="in
 # The diagonal of $\sigma_t^2 H + I$ is a map over pixels: 0 where the density is as sharp as around an isolated point, larger
 # where the image is free to change.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 products (XDiag). Bright pixels are free to change.", "name": "fig-diagonal"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 sign probes. Bright pixels are free to change.", "name": "fig-diagonal"}}
 freedom = hessian.diagonal(
     hessian.AffineOperator(hessian.DenseOperator(truth.matrices), sigma**2, 1.0), 120, generator=generator
 )
