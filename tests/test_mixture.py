@@ -63,7 +63,7 @@ def relative(found, expected):
 
 
 # Both routes to S^-1 (eigenvectors here, Cholesky there) are backward stable: their errors are at most about
-# d eps cond(S), to first power for the log density and score, and twice through the Hessian's two factors of S^-1.
+# d eps cond(S) of the largest entry, a hundred for constants.
 def tolerance(d, condition):
     return 100 * d * condition * EPS
 
@@ -99,7 +99,7 @@ def test_condition_number_of_ten_billion(d):
 
 @pytest.mark.parametrize("d", [1, 2, 10, 100])
 def test_score_and_hessian_against_finite_differences(d):
-    """Central differences along a random direction: error h^2 of the third derivative plus eps / h of rounding."""
+    """Central differences along random directions: off by h^2 of a third derivative and eps / h."""
     mixture = random_mixture(4, d, seed=d + 7).diffused(0.8, 0.6)
     x = points(mixture, 3)
     generator = torch.Generator().manual_seed(0)
@@ -172,7 +172,7 @@ def test_density_integrates_to_one():
         torch.tensor([0.3, 0.7000005]), torch.tensor([[-1.0], [2.0]]), torch.tensor([0.1, 1.0])
     )
     total = torch.trapezoid(mixture.log_prob(grid[:, None]).exp(), grid)
-    # The trapezoid rule is exact beyond any power of the step for a smooth density that vanishes at both ends.
+    # For a smooth density that vanishes at both ends the trapezoid rule beats any power of its step.
     assert total.item() == pytest.approx(1.0, abs=1e-12)
 
 
@@ -192,8 +192,10 @@ def test_moments_of_samples():
     x = mixture.sample(n, torch.Generator().manual_seed(0))
     mean = mixture.weights @ mixture.means
     centred = mixture.means - mean
-    covariance = torch.einsum("k,kde->de", mixture.weights, mixture.covariances + torch.einsum("kd,ke->kde", centred, centred))  # fmt: skip
-    # Five standard errors: of a mean, and of a covariance (fourth moments are below those of a Gaussian thrice as wide).
+    covariance = torch.einsum(
+        "k,kde->de", mixture.weights, mixture.covariances + torch.einsum("kd,ke->kde", centred, centred)
+    )
+    # Five standard errors, of a mean and of a covariance (whose variance is below 3 / n of its scale squared).
     deviation = covariance.diagonal().sqrt()
     assert ((x.mean(0) - mean).abs() < 5 * deviation / math.sqrt(n)).all()
     assert ((x.T.cov() - covariance).abs() < 5 * math.sqrt(3 / n) * torch.outer(deviation, deviation)).all()
@@ -244,14 +246,14 @@ EYES = torch.eye(2).expand(2, 2, 2)
             MEANS,
             torch.tensor([[[1.0, 0.5], [0.4, 1.0]], [[1.0, 0.0], [0.0, 1.0]]]),
             r"\[0\] are not symmetric.*0\.5",
-        ),  # fmt: skip
+        ),
         (HALF, MEANS, torch.tensor([[1.0, 1.0], [1.0, 0.0]]), r"\[1\] are not positive definite"),
         (
             HALF,
             MEANS,
             torch.tensor([[[1.0, 2.0], [2.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]]),
             r"\[0\] are not positive definite.*-1",
-        ),  # fmt: skip
+        ),
     ],
 )
 def test_bad_mixtures_are_refused(weights, means, covariances, message):
@@ -295,7 +297,16 @@ def test_the_room_knows_no_torch_modules():
     """Import contracts see whole packages only, so that torch.nn is looked for here."""
     tree = ast.parse(Path(memlib.mixture.__file__).read_text())
     imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    imported += [f"{node.module}.{a.name}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names]  # fmt: skip
-    used = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "torch"]  # fmt: skip
+    imported += [
+        f"{node.module}.{a.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for a in node.names
+    ]
+    used = [
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "torch"
+    ]
     assert not [name for name in imported if name.startswith("torch.nn")]
     assert "nn" not in used

@@ -31,7 +31,7 @@ def noise(count=4, seed=0):
 
 
 def test_many_steps_carry_noise_as_the_flow_of_a_gaussian_does():
-    """The probability flow maps (x - alpha mean) / deviation at the last time to the same at time 0, exactly."""
+    """The probability flow keeps (x - alpha mean) / deviation from the last time to time 0, exactly."""
     mean, variance = 1.5, 0.3
     start = noise()
     alpha, sigma = SCHEDULE.alpha(999).item(), SCHEDULE.sigma(999).item()
@@ -51,7 +51,7 @@ def test_many_steps_carry_noise_as_the_flow_of_a_gaussian_does():
 def test_point_masses_are_reached_in_one_step():
     point = gaussian(0.7, 1e-12)
     reached = ddim(exact(point), SCHEDULE, noise(), steps=1).samples
-    # sigma / alpha at the last time is 157: the score's error of 1e-12 / sigma^2 and the roundings are multiplied by it.
+    # sigma / alpha is 157 at the last time, by which the point's width and the roundings are multiplied.
     assert torch.allclose(reached, torch.full_like(reached, 0.7), atol=1e-5)
 
 

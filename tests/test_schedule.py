@@ -1,5 +1,7 @@
 """Schedules: identities, the same numbers as diffusers, and every prediction against an exact Gaussian."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -56,7 +58,10 @@ def test_float32_levels_are_kept_in_float64():
     assert VariancePreserving(torch.tensor([0.5, 0.25])).alpha(1).dtype == torch.float64
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("linear", "linear"), ("scaled_linear", "scaled_linear"), ("cosine", "squaredcos_cap_v2")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("linear", "linear"), ("scaled_linear", "scaled_linear"), ("cosine", "squaredcos_cap_v2")],
+)
 @pytest.mark.parametrize("steps", [10, 1000])
 def test_same_levels_as_diffusers(ours, theirs, steps):
     diffusers = pytest.importorskip("diffusers")
@@ -65,7 +70,7 @@ def test_same_levels_as_diffusers(ours, theirs, steps):
         num_train_timesteps=steps, beta_schedule=theirs, **options.get(ours, {})
     )
     alpha_squared = SCHEDULES[ours](steps).alpha_squared
-    # diffusers multiplies in float32: each of up to `steps` factors and products rounds by eps. Where a factor 1 - beta
+    # diffusers multiplies in float32: each of up to `steps` factors and products rounds. Where a factor 1 - beta
     # is small (0.001 at the cosine's end) the rounding of beta weighs 1 / (1 - beta) more.
     smallest = (alpha_squared[1:] / alpha_squared[:-1]).min().item()
     tolerance = torch.finfo(torch.float32).eps * (2 * steps + 1 / smallest)
@@ -93,8 +98,8 @@ def test_times_fall_strictly_inside_the_schedule(steps, data, spacing):
     count = data.draw(st.integers(1, steps))
     times = schedule.timesteps(count, spacing)
     assert len(times) == count
-    assert all(later < earlier for earlier, later in zip(times, times[1:], strict=False))
-    assert 0 <= times[-1]
+    assert all(later < earlier for earlier, later in itertools.pairwise(times))
+    assert times[-1] >= 0
     assert times[0] <= steps - 1
     assert spacing == "leading" or times[0] == steps - 1
 
@@ -111,7 +116,9 @@ def test_times_that_are_no_integers_are_refused(t):
         VariancePreserving.linear().sigma(t)
 
 
-@pytest.mark.parametrize("levels", [[0.5, 0.5], [0.5, 0.6], [1.0, 0.5], [0.5, 0.0], [], [[0.5]], [float("nan")]])  # fmt: skip
+@pytest.mark.parametrize(
+    "levels", [[0.5, 0.5], [0.5, 0.6], [1.0, 0.5], [0.5, 0.0], [], [[0.5]], [float("nan")]]
+)
 def test_levels_that_do_not_fall_are_refused(levels):
     with pytest.raises(ValueError, match="strictly decreasing inside"):
         VariancePreserving(torch.tensor(levels, dtype=torch.float64))
@@ -129,7 +136,7 @@ def test_other_bad_schedules_are_refused(name):
 
 
 def exact_predictions(x, alpha, sigma, mean, variance):
-    """What a perfect network predicts for x_0 ~ N(mean, variance I), by conditioning one Gaussian on another."""
+    """What a perfect network predicts for x_0 ~ N(mean, variance I): conditional means of Gaussians."""
     total = alpha**2 * variance + sigma**2
     x0 = mean + alpha * variance / total * (x - alpha * mean)
     epsilon = sigma / total * (x - alpha * mean)
@@ -164,5 +171,5 @@ def test_bad_predictions_are_refused():
     x, one = torch.zeros(2, 3), torch.tensor(1.0)
     with pytest.raises(ValueError, match=r"shape of x, \(2, 3\), got \(2, 4\)"):
         score_from_prediction(torch.zeros(2, 4), x, one, one, "epsilon")
-    with pytest.raises(ValueError, match="must be one of .*'epsilon', 'v', 'sample', 'flow'.*got 'noise'"):
+    with pytest.raises(ValueError, match=r"must be one of .*'epsilon', 'v', 'sample', 'flow'.*got 'noise'"):
         score_from_prediction(x, x, one, one, "noise")

@@ -90,7 +90,7 @@ def test_bad_scores_are_refused(unet):
         with pytest.raises(ValueError, match="needs sigma > 0"):
             Score(lambda x: x, alpha=1.0, sigma=sigma)
     one, other = (Score(lambda x: x, alpha=0.6, sigma=s, name="s") for s in (0.8, 0.7))
-    with pytest.raises(ValueError, match="one noise level.*take both at the same t"):
+    with pytest.raises(ValueError, match=r"one noise level.*take both at the same t"):
         one - other
     with pytest.raises(ValueError, match=r"t must lie in \[0, 999\]"):
         score_at(unet, 1000)

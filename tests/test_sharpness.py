@@ -66,7 +66,15 @@ def test_differences_use_the_difference_of_scores():
     assert (J @ s).norm() != (J.T @ s).norm()
 
 
-@pytest.mark.parametrize("statistic", [sharpness.nonnegative_count, sharpness.positive_fraction, sharpness.trace, lambda e: sharpness.scaled(e, 1.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        sharpness.nonnegative_count,
+        sharpness.positive_fraction,
+        sharpness.trace,
+        lambda e: sharpness.scaled(e, 1.0),
+    ],
+)
 @pytest.mark.parametrize(
     ("eigenvalues", "message"),
     [

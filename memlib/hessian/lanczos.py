@@ -70,8 +70,10 @@ def lanczos(
             (`NonFiniteProductError`, which names the samples and the step).
 
     Example:
-        >>> lanczos(DenseOperator(torch.diag(torch.tensor([-3.0, 0.0, 2.0]))[None].double()), 3).eigenvalues
-        tensor([[-3.0000e+00, ...
+        >>> from memlib.hessian.operator import DenseOperator
+        >>> op = DenseOperator(torch.diag(torch.tensor([-3.0, 1.0, 2.0]))[None].double())
+        >>> lanczos(op, 3).eigenvalues.round(decimals=9).tolist()
+        [[-3.0, 1.0, 2.0]]
     """
     return solve(
         op,

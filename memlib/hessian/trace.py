@@ -62,6 +62,7 @@ def trace(
         ValueError: for arguments out of range, or NaN or infinity in a product (`NonFiniteProductError`).
 
     Example:
+        >>> from memlib.hessian.operator import DenseOperator
         >>> trace(DenseOperator(-4 * torch.eye(6).double()[None]), 4, sigma=0.5).value
         tensor([-24.], dtype=torch.float64)
     """

@@ -48,7 +48,11 @@ def group_norm():
 
 def mixture():
     S = torch.tensor([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 0.1]])
-    exact = GaussianMixture(torch.tensor([0.3, 0.7]), torch.tensor([[-1.0, 0.0, 0.5], [1.0, 0.0, 0.0]]), torch.stack([S, torch.eye(3)]))  # fmt: skip
+    exact = GaussianMixture(
+        torch.tensor([0.3, 0.7]),
+        torch.tensor([[-1.0, 0.0, 0.5], [1.0, 0.0, 0.0]]),
+        torch.stack([S, torch.eye(3)]),
+    )
     return exact.score, normal(4, 3)
 
 
@@ -77,7 +81,7 @@ def tolerance(product, score, J, x):
     """Absolute error of an entry of a product with a vector of unit length."""
     size = max(1.0, torch.linalg.matrix_norm(J, 2).max().item(), score(x).abs().max().item())
     if product == "difference":
-        # Displacement h = sqrt(eps) ||x||: curvature times h, and eps |s| / h of rounding (both scale with sqrt(eps)).
+        # With h = sqrt(eps) ||x||, curvature times h and roundings eps |s| / h both go with sqrt(eps).
         return 100 * EPS**0.5 * size * max(1.0, x.flatten(1).norm(dim=1).max().item())
     return 1e3 * EPS * size  # some hundred additions in another order
 
@@ -142,7 +146,9 @@ def test_a_batch_larger_than_a_chunk_goes_one_direction_at_a_time():
     assert set(rows) == {3}
 
 
-@pytest.mark.parametrize(("product", "sweeps", "graph"), [("vjp", 1, 1), ("jvp", 2, 2), ("symmetric", 3, 2), ("difference", 1, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("product", "sweeps", "graph"), [("vjp", 1, 1), ("jvp", 2, 2), ("symmetric", 3, 2), ("difference", 1, 1)]
+)
 def test_products_and_passes_are_counted(product, sweeps, graph):
     score, x = mlp()
     op = JacobianOperator(score, x, product=product, chunk_size=12)  # 4 directions for 3 samples
@@ -187,7 +193,7 @@ def test_released_operators_refuse(product):
     score, x = mlp()
     with JacobianOperator(score, x, product=product) as op:
         op.matvec(normal(3, 5))
-    with pytest.raises(RuntimeError, match="was released.*build a new JacobianOperator"):
+    with pytest.raises(RuntimeError, match=r"was released.*build a new JacobianOperator"):
         op.matvec(normal(3, 5))
 
 
@@ -263,7 +269,7 @@ def test_bad_points_are_refused(x, message):
 
 def test_bad_arguments_are_refused():
     x = torch.zeros(3, 5)
-    with pytest.raises(ValueError, match="product must be one of .*'vjp'.*got 'hvp'"):
+    with pytest.raises(ValueError, match=r"product must be one of .*'vjp'.*got 'hvp'"):
         JacobianOperator(lambda z: -z, x, product="hvp")
     with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
         JacobianOperator(lambda z: -z, x, chunk_size=0)
@@ -337,7 +343,12 @@ def test_other_errors_of_a_score_pass_through():
 
 def flags():
     backends = torch.backends.cuda
-    return [backends.flash_sdp_enabled(), backends.mem_efficient_sdp_enabled(), backends.math_sdp_enabled(), backends.cudnn_sdp_enabled()]  # fmt: skip
+    return [
+        backends.flash_sdp_enabled(),
+        backends.mem_efficient_sdp_enabled(),
+        backends.math_sdp_enabled(),
+        backends.cudnn_sdp_enabled(),
+    ]
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -369,7 +380,7 @@ def test_error_of_the_asymmetry_covers_as_often_as_it_says():
     exact = dense(JacobianOperator(score, x[:1])).asymmetry
     estimate = JacobianOperator(score, x).asymmetry(64, torch.Generator().manual_seed(1))
     inside = ((estimate.ratio - exact).abs() < 2 * estimate.standard_error).double().mean()
-    # 95 % of 200 independent intervals, less the skewness of a ratio and three binomial standard errors (1.5 % each).
+    # 95 % of 200 intervals, less a ratio's skewness and three binomial standard errors of 1.5 %.
     assert inside > 0.88
 
 
