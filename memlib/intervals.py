@@ -20,7 +20,8 @@ class Interval:
 
     Attributes:
         value: the estimate.
-        low, high: ends of the interval.
+        low: lower end of the interval.
+        high: upper end.
         level: its coverage, such as 0.95.
         n: number of independent draws behind it (the smaller sample where there are two).
     """
@@ -62,7 +63,7 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95)
 
 
 def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Share of true values among independent draws `(n,)` with Wilson's interval, which keeps its width at 0 and 1.
+    """Share of true values among draws `(n,)` with Wilson's interval, which keeps its width at 0 and 1.
 
     Example:
         >>> proportion([True] * 20).high
@@ -78,12 +79,13 @@ def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
 def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Interval:
     """Probability that a positive scores above a negative, ties half: the area under the ROC curve.
 
-    The interval is Newcombe's (2006, part 2, method 5): all values theta whose distance to the estimate is at most z
-    standard errors at theta, with the variance of Hanley and McNeil (1982). It keeps its width where all positives
-    score above all negatives, where a bootstrap has none.
+    The interval is Newcombe's (2006, part 2, method 5): all values theta whose distance to the estimate is at
+    most z standard errors at theta, with the variance of Hanley and McNeil (1982). It keeps its width where
+    all positives score above all negatives, where a bootstrap has none.
 
     Args:
-        positive, negative: scores of independent draws `(m,)` and `(n,)`.
+        positive: scores of independent draws `(m,)`.
+        negative: scores of independent draws `(n,)`.
         level: coverage of the interval.
 
     Example:
@@ -99,7 +101,7 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
         inflation = 1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return abs(value - theta) - z * math.sqrt(theta * (1 - theta) * inflation / (m * n))
 
-    # The standard error vanishes at 0 and 1; just inside them it exceeds any distance, so both ends are bracketed.
+    # The standard error vanishes at 0 and 1; just inside it exceeds any distance, so both ends are bracketed.
     low = optimize.brentq(outside, 0.0, min(value, 1 - 1e-12)) if value > 0 else 0.0
     high = optimize.brentq(outside, max(value, 1e-12), 1.0) if value < 1 else 1.0
     return Interval(value, float(low), float(high), level, min(m, n))

@@ -195,7 +195,7 @@ def test_moments_of_samples():
     covariance = torch.einsum(
         "k,kde->de", mixture.weights, mixture.covariances + torch.einsum("kd,ke->kde", centred, centred)
     )
-    # Five standard errors, of a mean and of a covariance (whose variance is below 3 / n of its scale squared).
+    # Five standard errors, of a mean and of a covariance (of variance below 3 / n of its scale squared).
     deviation = covariance.diagonal().sqrt()
     assert ((x.mean(0) - mean).abs() < 5 * deviation / math.sqrt(n)).all()
     assert ((x.T.cov() - covariance).abs() < 5 * math.sqrt(3 / n) * torch.outer(deviation, deviation)).all()

@@ -70,8 +70,8 @@ def test_same_levels_as_diffusers(ours, theirs, steps):
         num_train_timesteps=steps, beta_schedule=theirs, **options.get(ours, {})
     )
     alpha_squared = SCHEDULES[ours](steps).alpha_squared
-    # diffusers multiplies in float32: each of up to `steps` factors and products rounds. Where a factor 1 - beta
-    # is small (0.001 at the cosine's end) the rounding of beta weighs 1 / (1 - beta) more.
+    # diffusers multiplies in float32: each of `steps` factors and products rounds. Where a factor 1 - beta is
+    # small (0.001 at the cosine's end) the rounding of beta weighs 1 / (1 - beta) more.
     smallest = (alpha_squared[1:] / alpha_squared[:-1]).min().item()
     tolerance = torch.finfo(torch.float32).eps * (2 * steps + 1 / smallest)
     assert torch.allclose(alpha_squared, scheduler.alphas_cumprod.double(), rtol=tolerance, atol=0)

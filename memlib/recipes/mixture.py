@@ -53,7 +53,8 @@ def _data() -> dict[str, Any]:
 
 TWO_MODES = Recipe(
     name="two_modes",
-    about="Plane: a tiny mode at 5 % beside a broad one, 3,000 points, score matching of both orders",
+    about="Plane: a tiny mode at 5 % beside a broad one, 3,000 points, "
+    "first- and second-order score matching",
     network=lambda: MLP(MLPConfig()),
     draw=_draw,
     data=_data,

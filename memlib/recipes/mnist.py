@@ -68,6 +68,7 @@ MNIST_COPIES = Recipe(
 MNIST_UNDERTRAINED = replace(
     MNIST_COPIES,
     name="mnist_undertrained",
-    about="The same as mnist_copies after a ninth of the steps: what the statistics say of a model that is not finished",
+    about="The same as mnist_copies after a ninth of the steps: "
+    "what the statistics say of a model that is not finished",
     training=replace(MNIST_COPIES.training, steps=1000),
 )

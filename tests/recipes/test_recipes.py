@@ -53,6 +53,7 @@ def test_shipped_checkpoints_are_those_of_the_recipes(name):
     card = checkpoint.card
     assert card["training"] == asdict(recipe.training)
     assert card["data"] == json.loads(json.dumps(recipe.data()))
+    assert (card["name"], card["about"]) == (recipe.name, recipe.about)
     assert card["schedule"] == {"name": recipe.schedule, "steps": 1000}
     assert checkpoint.model.network.config == recipe.network().config
     assert card["loss"][-1]["step"] == recipe.training.steps

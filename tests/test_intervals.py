@@ -1,0 +1,113 @@
+"""Intervals against tabulated values, and how often they hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from memlib import intervals
+
+
+def coverage(draw, interval, truth, repetitions=400):
+    """Share of simulated experiments whose interval holds the truth."""
+    rng = np.random.default_rng(0)
+    found = [interval(*draw(rng)) for _ in range(repetitions)]
+    return np.mean([i.low <= truth <= i.high for i in found])
+
+
+def test_mean_has_students_interval():
+    """Five draws of standard deviation sqrt(2.5): t(0.975, 4) = 2.776445."""
+    found = intervals.mean([1.0, 2.0, 3.0, 4.0, 5.0])
+    half = 2.776445105 * math.sqrt(2.5 / 5)
+    assert (found.value, found.n, found.level) == (3.0, 5, 0.95)
+    assert found.bounds == pytest.approx((3 - half, 3 + half), rel=1e-8)
+    assert intervals.mean([1.0, 2.0, 3.0], level=0.5).high < intervals.mean([1.0, 2.0, 3.0]).high
+
+
+def test_mean_of_equal_draws_has_no_width():
+    assert intervals.mean([2.0, 2.0]).bounds == (2.0, 2.0)
+    assert intervals.mean_difference([2.0, 2.0], [1.0, 1.0]).bounds == (1.0, 1.0)
+
+
+def test_mean_difference_has_welchs_interval():
+    """Variances 1 and 4 of three draws each: 2.941176 degrees of freedom, t(0.975) = 3.2184."""
+    found = intervals.mean_difference([1.0, 2.0, 3.0], [0.0, 2.0, 4.0])
+    assert found.value == 0
+    assert found.high == pytest.approx(3.2184 * math.sqrt(5 / 3), rel=1e-3)
+    assert found.low == -found.high
+    assert intervals.mean_difference([3.0, 4.0, 6.0], [1.0, 2.0]).n == 2
+
+
+def test_proportion_has_wilsons_interval():
+    """At n of n the lower end is n / (n + z^2)."""
+    found = intervals.proportion([True] * 20)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(20 / (20 + 1.959964**2), rel=1e-6)
+    half = intervals.proportion([1, 0, 1, 0])
+    assert half.value == 0.5
+    assert half.low == pytest.approx(1 - half.high)
+
+
+def test_auc_counts_pairs():
+    assert intervals.auc([3.0, 4.0], [1.0, 2.0]).value == 1.0
+    assert intervals.auc([1.0, 2.0], [3.0, 4.0]).bounds[0] == 0.0
+    assert intervals.auc([1.0, 3.0], [1.0, 2.0]).value == (0.5 + 0 + 1 + 1) / 4
+    found = intervals.auc(np.arange(30.0) + 100, np.arange(20.0))
+    assert 0.8 < found.low < 1.0  # separated samples still say little about the last percent
+    assert (found.high, found.n) == (1.0, 20)
+
+
+def test_auc_is_symmetric_under_exchange():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.7, size=15), rng.normal(size=15)
+    forward, backward = intervals.auc(a, b), intervals.auc(b, a)
+    # Both ends come from a root finder that stops at 2e-12.
+    assert (forward.low, forward.high) == pytest.approx((1 - backward.high, 1 - backward.low), abs=1e-10)
+
+
+def test_bootstrap_of_a_mean_is_near_students():
+    sample = np.random.default_rng(0).normal(size=200)
+    boot, student = intervals.bootstrap((sample,), np.mean), intervals.mean(sample)
+    # 2,000 resamples place a percentile within a few hundredths of the interval's width.
+    width = student.high - student.low
+    assert boot.bounds == pytest.approx(student.bounds, abs=0.1 * width)
+    assert intervals.bootstrap((sample,), np.mean) == boot
+    assert intervals.bootstrap((sample,), np.mean, seed=1) != boot
+
+
+NORMAL_AUC = 0.5 * (1 + math.erf(1.5 / 2))  # of scores N(1.5, 1) against N(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "interval", "truth", "least"),
+    [
+        (lambda rng: (rng.normal(size=5),), intervals.mean, 0.0, 0.95),
+        (lambda rng: (rng.normal(size=6), rng.normal(1, 3, size=9)), intervals.mean_difference, -1.0, 0.95),
+        (lambda rng: (rng.random(30) < 0.9,), intervals.proportion, 0.9, 0.95),
+        (lambda rng: (rng.normal(1.5, size=25), rng.normal(size=25)), intervals.auc, NORMAL_AUC, 0.95),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(draw, interval, truth, least):
+    # Three binomial standard errors of 400 repetitions: 3.3 %.
+    assert abs(coverage(draw, interval, truth) - least) < 0.033
+
+
+@pytest.mark.parametrize("sample", [[1.0], [], [[1.0, 2.0]], [1.0, float("nan")], [1.0, float("inf")]])
+@pytest.mark.parametrize(
+    "interval",
+    [
+        intervals.mean,
+        intervals.proportion,
+        lambda s: intervals.mean_difference([1.0, 2.0], s),
+        lambda s: intervals.auc(s, [1.0, 2.0]),
+        lambda s: intervals.bootstrap((s,), np.mean),
+    ],
+)
+def test_bad_samples_are_refused(interval, sample):
+    with pytest.raises(ValueError, match="one-dimensional finite sample of at least 2 draws, got shape"):
+        interval(sample)
+
+
+def test_other_values_are_no_proportion():
+    with pytest.raises(ValueError, match="a proportion counts true and false, got values such as"):
+        intervals.proportion([0.5, 1.0])
