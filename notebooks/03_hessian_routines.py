@@ -223,6 +223,15 @@ for name in cases:
         )
 
 # %% [markdown]
+# At the largest number of steps, one pass counts {glue:text}`ghost_built_once:.0f` in float64 and {glue:text}`ghost_built_once32:.0f` in
+# float32 on the built matrix, where the truth is {glue:text}`ghost_built_true:.0f`; on the memorized Hessian
+# {glue:text}`ghost_memorized_once:.0f` and {glue:text}`ghost_memorized_once32:.0f`, where it is {glue:text}`ghost_memorized_true:.0f`. Two passes
+# give {glue:text}`ghost_built_twice:.0f` and {glue:text}`ghost_memorized_twice:.0f`. The ghosts come on the memorized side, where they make a
+# sample look *less* memorized than it is. On the general Hessian all three agree and all are too low: it has
+# {glue:text}`ghost_general_true:.0f` such eigenvalues, more than these steps can reach, and the two-pass routine says so by not
+# declaring its count settled.
+
+# %% [markdown]
 # ## How asymmetric is a learned Jacobian?
 #
 # A Hessian is symmetric; the Jacobian of a network need not be. Then $Jv$ and $J^\top v$ differ, eigenvalues may be complex, and
@@ -280,6 +289,11 @@ ax.legend()
 run.figure(figure, "asymmetry", about="Asymmetry of the learned Jacobian over time")
 
 # %% [markdown]
+# At its worst the finished model has {glue:text}`asymmetry_finished_memorized:.3f` at the memorized point and
+# {glue:text}`asymmetry_finished_general:.3f` at the general one; the undertrained model
+# {glue:text}`asymmetry_undertrained_memorized:.3f` and {glue:text}`asymmetry_undertrained_general:.3f`. Training makes the field more of a
+# gradient, and small times less.
+#
 # What it does to a statistic, at the two points above: $\lVert H s \rVert$ by each product.
 
 # %%
@@ -582,7 +596,8 @@ assert (ghost_table[ghost_table["settled"]].eval("`two passes` == `true count`")
 assert last.loc["built", "one pass"] > last.loc["built", "true count"], (
     "one pass must return ghosts on the built matrix"
 )
-assert asymmetry["asymmetry"].max() < 2, "the ratio cannot exceed 2"
+worst = asymmetry.groupby("model")["asymmetry"].max()
+assert worst["finished"] < worst["undertrained"], "training must make the field more of a gradient"
 assert ((filtered.value.cpu() - exact_filtered).abs() < 5 * filtered.stderr.cpu() + 1).all(), (
     "the filter must agree with the dense one"
 )
