@@ -27,7 +27,7 @@ PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --n
 WHY       = { $(BIN)/memlib failures; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks run sweep test lint bench serve clean lock
+.PHONY: help setup book notebooks run sweep claims test lint bench serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -63,6 +63,9 @@ run: $(BOOK)  ## one notebook: NOTEBOOK=02_gaussian_mixture PRESET=quick PARAMET
 sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
 	@test -n "$(SWEEP)" || { echo "Name a sweep file: make sweep SWEEP=..., for example"; ls workflow/sweeps/*.yml; exit 1; }
 	@$(PIPELINE) --config sweep=$(SWEEP) -- sweep || $(WHY)
+
+claims: book  ## the verdicts of book/claims.yml against the runs; fails where they differ
+	@$(BIN)/memlib claims --preset $(PRESET)
 
 test: $(DEV) lint book  ## lint, the book, then every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from memlib import __version__
+from memlib import __version__, claims
+from memlib.claims import pages
 from memlib.experiment import driver, notebooks, parameters, presets, provenance, results, staging
 from memlib.experiment.files import project_root
 from memlib.experiment.runs import Place, RunError, build_folder, failures
@@ -227,7 +229,9 @@ def train(
 def stage(preset: PresetName = "quick", build: Build = None) -> None:
     """Put pages, executed notebooks and assets together in `build/stage`, from where the book is built."""
     presets.load(preset)
-    console.print(str(staging.stage(project_root(), preset, build or build_folder())))
+    root, folder = project_root(), build or build_folder()
+    generate = partial(pages.write_pages, root, preset, folder)
+    console.print(str(staging.stage(root, preset, folder, generate)))
 
 
 @app.command()
@@ -235,6 +239,24 @@ def check_book(build: Build = None) -> None:
     """Check that the built book has every page, and outputs on the page of every notebook."""
     folder = build or build_folder()
     staging.check_book(folder / "book" / "_build" / "html", folder / "stage")
+
+
+@app.command("claims")
+def check_claims(preset: PresetName = "", build: Build = None) -> None:
+    """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs."""
+    ledger = claims.load_ledger(project_root() / "book" / "claims.yml")
+    runs = claims.load_runs(
+        build or build_folder(), preset or ledger.preset, (path.stem for path in notebooks.all_notebooks())
+    )
+    findings = claims.judge_all(ledger, runs)
+    table = Table("claim", "where", "verdict by the runs")
+    for finding in findings:
+        table.add_row(finding.claim.id, finding.claim.where, finding.verdict)
+    console.print(table)
+    faults = claims.find_faults(findings)
+    for fault in faults:
+        complain.print(escape(fault))
+    raise typer.Exit(1 if faults else 0)
 
 
 @app.command("failures")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import memlib
 
-EXTRA_ROOMS = {"cli", "__main__", "experiment", "plots"}
+EXTRA_ROOMS = {"cli", "__main__", "claims", "experiment", "plots"}
 
 PROGRAM = """
 import importlib, pkgutil, sys

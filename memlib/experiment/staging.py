@@ -10,6 +10,7 @@ Jupyter Book reads one folder. It is put together anew each time and swapped in 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from memlib.experiment import results
@@ -23,8 +24,10 @@ INCLUDED = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE")
 """Files of the repository that pages of the book include."""
 
 
-def stage(root: Path, preset: str, build: Path) -> Path:
+def stage(root: Path, preset: str, build: Path, generate: Callable[[Path], None] | None = None) -> Path:
     """Put together the source of the book from `root` and the runs of `preset`; return its folder.
+
+    `generate` adds to the new folder what is made from the runs, before the folder is swapped in.
 
     Raises `ValueError` for a notebook without a good run; a failed one is quoted with where its output is.
     """
@@ -41,6 +44,8 @@ def stage(root: Path, preset: str, build: Path) -> Path:
     (fresh / "notebooks").mkdir()
     for place in chapters:
         _publish(place, fresh)
+    if generate is not None:
+        generate(fresh)
     shutil.rmtree(final, ignore_errors=True)
     fresh.rename(final)
     return final

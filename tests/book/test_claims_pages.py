@@ -1,0 +1,106 @@
+"""The ledger, the map and the failures of the book: what they name exists, and verdicts follow from runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from memlib.claims import find_faults, judge_all, load_ledger, load_runs
+from memlib.claims.ledger import Ledger, read
+from memlib.claims.pages import shown
+from memlib.claims.papermap import Failures, PaperMap, faults
+from memlib.claims.verdicts import number
+from memlib.experiment.notebooks import all_notebooks
+from memlib.experiment.results import Results
+
+
+@pytest.fixture(scope="session")
+def ledger(project: Path) -> Ledger:
+    return load_ledger(project / "book/claims.yml")
+
+
+@pytest.fixture(scope="session")
+def runs(project: Path, ledger: Ledger) -> dict[str, Results]:
+    build = Path(os.environ.get("MEMLIB_BUILD") or project / "build")
+    return load_runs(build, ledger.preset, (path.stem for path in all_notebooks(project / "notebooks")))
+
+
+def test_every_verdict_is_what_the_runs_say(ledger: Ledger, runs: dict[str, Results]) -> None:
+    assert find_faults(judge_all(ledger, runs)) == []
+
+
+def test_every_chapter_of_the_ledger_is_a_notebook(ledger: Ledger, project: Path) -> None:
+    notebooks = {path.stem for path in all_notebooks(project / "notebooks")}
+    assert {claim.chapter for claim in ledger.claims if claim.chapter} <= notebooks
+
+
+def test_commands_name_the_driver_and_a_preset(ledger: Ledger) -> None:
+    command = re.compile(r"memlib run \d\d_\w+ --preset full")
+    assert [c.id for c in ledger.claims if c.command and not command.fullmatch(c.command)] == []
+
+
+def test_the_map_names_only_what_exists(project: Path) -> None:
+    items = read(project / "book/map.yml", PaperMap).items
+    assert [fault for item in items for fault in faults(item, project)] == []
+
+
+def test_every_lemma_and_appendix_is_on_the_map(project: Path) -> None:
+    listed = " ".join(item.paper for item in read(project / "book/map.yml", PaperMap).items)
+    for name in (
+        "4.1",
+        "4.2",
+        "4.3",
+        "A.1",
+        "A.2",
+        "A.3",
+        "A.4",
+        "B.2",
+        "Table 1",
+        "Algorithm 1",
+        "Algorithm 2",
+    ):
+        assert name in listed
+
+
+def text_of(page: Path) -> str:
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").get_text(" ", strip=True)
+
+
+def test_the_table_in_the_book_shows_every_claim_with_its_numbers(
+    ledger: Ledger, runs: dict[str, Results], book: Path
+) -> None:
+    text = text_of(book / "book/results.html")
+    for finding in judge_all(ledger, runs):
+        assert finding.claim.claim in text
+        for measurement in finding.measurements:
+            assert shown(measurement.scalar) in text, f"{finding.claim.id}: the book shows another number"
+
+
+def test_each_row_leads_to_its_chapter(ledger: Ledger, book: Path) -> None:
+    page = BeautifulSoup((book / "book/results.html").read_text(encoding="utf-8"), "html.parser")
+    links = {str(link["href"]).split("#")[0] for link in page.select("table.findings a[href]")}
+    assert {f"../notebooks/{c.chapter}.html" for c in ledger.claims if c.chapter} <= links
+    rows = page.select("table.findings tbody tr")
+    assert len(rows) == len(ledger.claims)
+
+
+def test_failures_show_the_numbers_of_the_runs(project: Path, runs: dict[str, Results], book: Path) -> None:
+    text = text_of(book / "book/failures.html")
+    for failure in read(project / "book/failures.yml", Failures).failures:
+        assert failure.title in text
+        for reference in failure.measured:
+            assert shown(number(reference, "", runs)[2]) in text
+
+
+def test_tests_named_in_prose_exist(project: Path) -> None:
+    prose = (project / "book/differences.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", prose)
+    assert named
+    assert [name for name in named if not (project / name).is_file()] == []
+    tested = prose.count("*Tested")
+    restated = (project / "tests/test_differences.py").read_text(encoding="utf-8").count("\ndef test_")
+    assert restated >= tested - 1  # one of them is tested elsewhere, as its entry says
