@@ -150,7 +150,7 @@ def effective_dimension(form: Float64[Tensor, "d d"]) -> float:
     The relative spread of the form over single draws is sqrt(2 / effective dimension): d for A = I, and the
     fewer directions dominate the smaller.
     """
-    return float(form.trace() ** 2 / (form @ form).trace())
+    return float(form.trace() ** 2 / (form * form.mT).sum())
 
 
 def exact_flipd(mixture: GaussianMixture, x: Float64[Tensor, "B d"], sigma: float) -> Float64[Tensor, " B"]:

@@ -98,7 +98,11 @@ class GaussianMixture:
         component = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         noise = torch.randn(count, self.dim, dtype=torch.float64, generator=generator)
         scaled = noise * self._variances[component].sqrt()
-        return self.means[component] + torch.einsum("nde,ne->nd", self._axes[component], scaled)
+        draws = self.means[component]
+        for k, axes in enumerate(self._axes):  # axes for every draw would take (count, d, d)
+            rows = component == k
+            draws[rows] += scaled[rows] @ axes.mT
+        return draws
 
     def _whitened(self, x: Tensor) -> Tensor:
         """Coordinates of x - mu_k along component k's axes, in standard deviations, `(B, K, d)`."""

@@ -38,7 +38,7 @@
 seed: int = 0  # seed of every draw
 dimensions: list[int] = [2, 10, 100]  # dimensions of the random Gaussians and mixtures
 pairs: int = 5  # random pairs of Gaussians per dimension and kind
-draws: int = 3000  # points per check
+draws: int = 2000  # points per check
 level: float = 0.99  # coverage of the interval of each check
 steps: int = 1000  # noise levels of the linear schedule
 pixels: int = 784  # dimension of the Gaussian that stands in for images
@@ -47,6 +47,7 @@ output: str = ""  # folder for results; empty: build/runs/01_identities/interact
 
 # %%
 import itertools
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,6 +65,17 @@ plots.use_style()
 run = experiment.start("01_identities", globals())
 generator = torch.Generator().manual_seed(seed)
 schedule = VariancePreserving.linear(steps)
+shown_times = sorted({int(t) for t in np.linspace(0, steps - 1, 34)})
+mean, share = partial(intervals.mean, level=level), partial(intervals.proportion, level=level)
+
+
+def record(key: str, found: intervals.Interval, about: str) -> None:
+    run.record(key, found.value, interval=found.bounds, level=found.level, n=found.n, about=about)
+
+
+def noise_level(t: int) -> tuple[float, float]:
+    return schedule.alpha(t).item(), schedule.sigma(t).item()
+
 
 # %% [markdown]
 # ## Score norm and sharpness
@@ -143,73 +155,59 @@ kinds = itertools.product(dimensions, (True, False), (True, False), range(pairs)
 for dim, commuting, equal_means, _ in kinds:
     pair = random_pair(dim, generator, commuting=commuting, equal_means=equal_means)
     for key, identity in IDENTITIES.items():
-        found = intervals.mean(identity.statistic(pair, pair.sample(draws, generator)).numpy(), level=level)
+        found = mean(identity.statistic(pair, pair.sample(draws, generator)))
         rows.append(
-            {
-                "key": key, "where": identity.where, "d": dim, "commuting": commuting, "equal means": equal_means,
-                "measured": found.value, "low": found.low, "high": found.high, "closed form": identity.closed(pair),
-                "printed": identities.difference_energy_printed(pair), "commuting formula": identities.commuting_energy(pair),
-                "generalized": identities.generalized_energy(pair),
-            }
-        )  # fmt: skip
-checks = pd.DataFrame(rows)
+            (
+                key,
+                identity.where,
+                dim,
+                commuting,
+                equal_means,
+                pair,
+                found.value,
+                *found.bounds,
+                identity.closed(pair),
+            )
+        )
+columns = ["key", "where", "d", "commuting", "equal means", "pair", "measured", "low", "high", "closed form"]
+checks = pd.DataFrame(rows, columns=columns)
 checks["covered"] = checks["closed form"].between(checks["low"], checks["high"])
 checks["ratio"] = checks["measured"] / checks["closed form"]
 run.table(
-    checks,
+    checks.drop(columns="pair"),
     "checks",
-    about="Every check: mean over draws with its interval, closed form, and the forms it is held against",
+    about="Every check: mean over draws with its interval, and closed form",
 )
-
 for key, group in checks.groupby("key", sort=False):
-    ratio = intervals.mean(group["ratio"], level=level)
-    run.record(
-        f"{key}_ratio", ratio.value, interval=ratio.bounds, level=level, n=len(group),
-        about=f"{IDENTITIES[key].where}: measured mean over its closed form, averaged over random pairs",
-    )  # fmt: skip
-coverage = intervals.proportion(checks["covered"], level=level)
-run.record(
-    "coverage", coverage.value, interval=coverage.bounds, level=level, n=len(checks),
-    about="Share of the checks whose interval holds the closed form; the intervals aim at the parameter `level`",
-)  # fmt: skip
-summary = (
-    checks.groupby(["where", "d"], sort=False)
-    .agg(
-        checks=("covered", "size"),
-        covered=("covered", "sum"),
-        mean_ratio=("ratio", "mean"),
-        widest=(
-            "high",
-            lambda h: ((h - checks.loc[h.index, "low"]) / checks.loc[h.index, "closed form"] / 2).max(),
-        ),
+    record(
+        f"{key}_ratio",
+        mean(group["ratio"]),
+        f"{IDENTITIES[key].where}: measured mean over closed form, random pairs",
     )
-    .reset_index()
-    .rename(columns={"mean_ratio": "mean ratio", "widest": "widest half interval"})
-)
-run.table(summary, "summary", about="Checks per identity and dimension").style.format(precision=3).hide(
-    axis="index"
-)
+record("coverage", share(checks["covered"]), "Share of the checks whose interval holds the closed form")
 
-# %% mystnb={"image": {"alt": "Four panels, one per identity. In each, sixty ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension."}, "figure": {"caption": "Measured mean over closed form with 99 % intervals, every pair of every identity; red where the interval misses 1. Within a panel the dimension grows from left to right.", "name": "fig-checks"}}
+summary = checks.groupby(["where", "d"], sort=False).agg(
+    {"covered": ["size", "sum"], "ratio": ["mean", "std"]}
+)
+summary.columns = ["checks", "covered", "mean ratio", "spread of the ratio"]
+run.table(summary.reset_index(), "summary", about="Checks per identity and dimension").style.format(
+    precision=3
+).hide(axis="index")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels, one per identity. In each, sixty ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension."}, "figure": {"caption": "Measured mean over closed form with 99 % intervals, every pair of every identity; red where the interval misses 1. Within a panel the dimension grows from left to right.", "name": "fig-checks"}}
 figure, axes = plt.subplots(1, len(IDENTITIES), figsize=(10, 3), sharey=True, layout="constrained")
 titles = [r"$\|s\|^2$", r"$\|Hs\|^2$", r"$\|s_\Delta\|^2$", r"$\|H_\Delta s_\Delta\|^2$"]
 for ax, (_, group), title in zip(axes, checks.groupby("key", sort=False), titles, strict=True):
-    colors = np.where(group["covered"], plots.GENERAL, plots.MEMORIZED)
-    place = np.arange(len(group))
+    colors, place = np.where(group["covered"], plots.GENERAL, plots.MEMORIZED), np.arange(len(group))
     ax.vlines(
         place, group["low"] / group["closed form"], group["high"] / group["closed form"], colors, linewidth=1
     )
     ax.scatter(place, group["ratio"], c=colors, s=5)
     ax.axhline(1, color=plots.NEUTRAL, linewidth=0.6)
-    edges = np.flatnonzero(np.diff(group["d"])) + 0.5
-    for edge in edges:
+    for edge in np.flatnonzero(np.diff(group["d"])) + 0.5:
         ax.axvline(edge, color=plots.NEUTRAL, linewidth=0.6, linestyle=":")
-    ax.set(
-        title=title,
-        xticks=[len(group) * (k + 0.5) / len(dimensions) for k in range(len(dimensions))],
-        xticklabels=dimensions,
-        xlabel="dimension $d$",
-    )
+    ticks = [len(group) * (k + 0.5) / len(dimensions) for k in range(len(dimensions))]
+    ax.set(title=title, xticks=ticks, xticklabels=dimensions, xlabel="dimension $d$")
 axes[0].set_ylabel("measured / closed form")
 run.figure(figure, "checks_figure", about="Measured mean over closed form, every check")
 
@@ -226,13 +224,10 @@ run.figure(figure, "checks_figure", about="Measured mean over closed form, every
 # %%
 zero, eye = torch.zeros(2).double(), torch.eye(2).double()
 example = Pair(zero, eye, zero, eye / 4)
-found = intervals.mean(
-    IDENTITIES["difference"].statistic(example, example.sample(draws, generator)).numpy(), level=level
+drawn = mean(IDENTITIES["difference"].statistic(example, example.sample(draws, generator)))
+record(
+    "sign_measured", drawn, "Mean of ||s_Delta||^2 over draws, Sigma = I, Sigma_c = I/4, d = 2, equal means"
 )
-run.record(
-    "sign_measured", found.value, interval=found.bounds, level=level, n=draws,
-    about="Mean of ||s_Delta||^2 over draws, Sigma = I, Sigma_c = I/4, d = 2, equal means",
-)  # fmt: skip
 run.record(
     "sign_derived",
     identities.difference_energy(example),
@@ -242,25 +237,27 @@ run.record(
     "sign_printed", identities.difference_energy_printed(example), about="The same by lemma 4.2 as printed"
 )
 
-difference = checks[checks["key"] == "difference"]
+difference = checks[checks["key"] == "difference"].copy()
+difference["printed"] = difference["pair"].map(identities.difference_energy_printed)
 outside = ~difference["printed"].between(difference["low"], difference["high"])
-share = intervals.proportion(outside, level=0.95)
-run.record(
-    "sign_printed_excluded", share.value, interval=share.bounds, level=0.95, n=len(difference),
-    about="Share of random pairs whose interval for E||s_Delta||^2 excludes the printed form",
-)  # fmt: skip
-apart = difference[~difference["equal means"]]
-mean_share = intervals.mean(
-    (apart["closed form"] + apart["printed"]) / (2 * apart["closed form"]), level=0.95
+record(
+    "sign_printed_excluded",
+    share(outside),
+    "Share of random pairs whose interval for E||s_Delta||^2 excludes the printed form",
 )
-run.record(
-    "mean_share", mean_share.value, interval=mean_share.bounds, level=0.95, n=len(apart),
-    about="Share of E||s_Delta||^2 that comes from the distance between the means, pairs one standard normal apart",
-)  # fmt: skip
-shown = difference.drop_duplicates(["d", "commuting", "equal means"])
-shown[["d", "commuting", "equal means", "measured", "low", "high", "closed form", "printed"]].style.format(
-    precision=2
-).hide(axis="index")
+apart = difference[~difference["equal means"]]
+from_means = (apart["closed form"] + apart["printed"]) / (2 * apart["closed form"])
+record(
+    "mean_share",
+    mean(from_means),
+    "Share of E||s_Delta||^2 that is due to the distance of the means, pairs one standard normal apart",
+)
+run.table(
+    difference.drop(columns=["pair", "where", "key"]), "sign", about="Lemma 4.2: drawn, derived and printed"
+)
+one_each = difference.drop_duplicates(["d", "commuting", "equal means"])
+columns = ["d", "commuting", "equal means", "measured", "low", "high", "closed form", "printed"]
+one_each[columns].style.format(precision=2).hide(axis="index")
 
 # %% [markdown]
 # Drawn: {glue:text}`sign_measured:.3f` (between {glue:text}`sign_measured_lo:.3f` and {glue:text}`sign_measured_hi:.3f`). Derived: {glue:text}`sign_derived:.3f`.
@@ -295,25 +292,28 @@ shown[["d", "commuting", "equal means", "measured", "low", "high", "closed form"
 # almost everything when the axes differ:
 
 # %%
-tilted = difference[~difference["commuting"] & difference["equal means"]]
+tilted = difference[~difference["commuting"] & difference["equal means"]].copy()
+tilted["generalized"] = tilted["pair"].map(identities.generalized_energy)
+tilted["sorted eigenvalues"] = tilted["pair"].map(identities.commuting_energy)
 agreement = (tilted["generalized"] / tilted["closed form"] - 1).abs().max()
 run.record(
     "generalized_error",
     agreement,
     n=len(tilted),
-    about="Largest relative difference between the trace and the sum of appendix A.3, random pairs",
+    about="Largest relative difference of trace and sum of appendix A.3",
 )
-for key, column, about in (
-    ("generalized_ratio", "generalized", "Appendix A.3 over the measured mean, pairs without common axes, equal means"),
-    ("sorted_ratio", "commuting formula", "The commuting formula on sorted eigenvalues over the measured mean, same pairs"),
-):  # fmt: skip
-    ratio = intervals.mean(tilted[column] / tilted["measured"], level=level)
-    run.record(key, ratio.value, interval=ratio.bounds, level=level, n=len(tilted), about=about)
-tilted.assign(by_pairing=tilted["commuting formula"])[
-    ["d", "measured", "low", "high", "generalized", "by_pairing"]
-].rename(columns={"by_pairing": "sorted eigenvalues"}).groupby("d").head(1).style.format(precision=2).hide(
-    axis="index"
+record(
+    "generalized_ratio",
+    mean(tilted["generalized"] / tilted["measured"]),
+    "Appendix A.3 over the measured mean, equal means",
 )
+record(
+    "sorted_ratio",
+    mean(tilted["sorted eigenvalues"] / tilted["measured"]),
+    "The formula for commuting Hessians on sorted eigenvalues, same pairs",
+)
+columns = ["d", "measured", "low", "high", "generalized", "sorted eigenvalues"]
+tilted.groupby("d").head(1)[columns].style.format(precision=2).hide(axis="index")
 
 # %% [markdown]
 # ## Beyond Gaussians
@@ -326,13 +326,11 @@ tilted.assign(by_pairing=tilted["commuting formula"])[
 two = GaussianMixture(
     torch.tensor([0.5, 0.5]), torch.tensor([[-2.0, 0.0], [2.0, 0.0]]), torch.tensor([1.0, 1.0])
 )
-worlds = [("two", 2, two)] + [
-    ("random", d, random_mixture(5, d, generator, separation=3 / np.sqrt(2 * d)))
-    for d in dimensions
-    for _ in range(pairs)
+random = [
+    random_mixture(5, d, generator, separation=3 / np.sqrt(2 * d)) for d in dimensions for _ in range(pairs)
 ]
 rows = []
-for world, dim, mixture in worlds:
+for world, mixture in [("two", two), *(("random", mixture) for mixture in random)]:
     x = mixture.sample(draws if world == "two" else draws // 4, generator)
     s, hessian = mixture.score(x), mixture.hessian(x)
     square = hessian @ hessian
@@ -341,60 +339,33 @@ for world, dim, mixture in worlds:
         "4.3": (torch.einsum("bi,bij,bj->b", s, square, s), -(square * hessian).sum((1, 2))),
     }
     for lemma, (left, right) in sides.items():
-        gap, size = intervals.mean((left - right).numpy(), level=level), right.mean().item()
-        rows.append(
-            {
-                "lemma": lemma,
-                "world": world,
-                "d": dim,
-                "ratio": 1 + gap.value / size,
-                "low": 1 + gap.low / size,
-                "high": 1 + gap.high / size,
-            }
-        )
-mixtures = pd.DataFrame(rows)
+        ratio = mean(1 + (left - right) / right.mean())
+        rows.append((lemma, world, mixture.dim, ratio.value, *ratio.bounds))
+mixtures = pd.DataFrame(rows, columns=["lemma", "world", "d", "ratio", "low", "high"])
 mixtures["equal"] = mixtures["low"].le(1) & mixtures["high"].ge(1)
 run.table(
     mixtures,
     "mixtures",
-    about="Left over right side of lemmas B.2 and 4.3 on mixtures, with the interval of the mean difference",
+    about="Left over right side of lemmas B.2 and 4.3 on mixtures, interval of the difference",
 )
 for lemma, name in (("B.2", "hyvarinen"), ("4.3", "third_power")):
     group = mixtures[(mixtures["lemma"] == lemma) & (mixtures["world"] == "random")]
-    ratio, equal = (
-        intervals.mean(group["ratio"], level=level),
-        intervals.proportion(group["equal"], level=level),
-    )
     smallest = mixtures[(mixtures["lemma"] == lemma) & (mixtures["world"] == "two")].iloc[0]
-    run.record(
-        f"{name}_ratio",
-        ratio.value,
-        interval=ratio.bounds,
-        level=level,
-        n=len(group),
-        about=f"Lemma {lemma} on random mixtures: left over right side",
-    )
-    run.record(
+    record(f"{name}_ratio", mean(group["ratio"]), f"Lemma {lemma} on random mixtures: left over right side")
+    record(
         f"{name}_coverage",
-        equal.value,
-        interval=equal.bounds,
-        level=level,
-        n=len(group),
-        about=f"Lemma {lemma} on random mixtures: share of intervals that hold equality",
+        share(group["equal"]),
+        f"Lemma {lemma} on random mixtures: share of intervals that hold equality",
     )
-    run.record(
-        f"{name}_ratio_two",
-        smallest["ratio"],
-        interval=(smallest["low"], smallest["high"]),
-        level=level,
-        n=draws,
-        about=f"Lemma {lemma} on two unit Gaussians: left over right side",
-    )
-mixtures.groupby(["lemma", "world", "d"], sort=False).agg(
-    mixtures=("ratio", "size"), ratio=("ratio", "mean"), equal=("equal", "sum")
-).reset_index().rename(columns={"ratio": "mean ratio", "equal": "interval holds 1"}).style.format(
-    precision=3
-).hide(axis="index")
+    found = intervals.Interval(*smallest[["ratio", "low", "high"]], level, draws)
+    record(f"{name}_ratio_two", found, f"Lemma {lemma} on two unit Gaussians: left over right side")
+shown = (
+    mixtures.groupby(["lemma", "world", "d"], sort=False)
+    .agg({"equal": ["size", "sum"], "ratio": "mean"})
+    .reset_index()
+)
+shown.columns = ["lemma", "world", "d", "mixtures", "interval holds 1", "mean ratio"]
+shown.style.format(precision=3).hide(axis="index")
 
 # %% [markdown]
 # On the two Gaussians Lemma B.2 gives {glue:text}`hyvarinen_ratio_two:.3f`
@@ -434,101 +405,64 @@ mixtures.groupby(["lemma", "world", "d"], sort=False).agg(
 
 # %%
 dim, step = dimensions[1], 0.02
-bump = random_direction(dim, generator)
+identity, origin, bump = torch.eye(dim).double(), torch.zeros(dim).double(), random_direction(dim, generator)
 rows = []
 for scale in (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0):
-    base, nearby = scale * torch.eye(dim).double(), scale * (torch.eye(dim).double() + step * bump)
-    pair = Pair(torch.zeros(dim).double(), base, torch.zeros(dim).double(), nearby)
-    x, distance = pair.sample(draws, generator), identities.fisher_rao_squared(pair)
-    s = pair.difference(x)
-    plain = intervals.mean((s.square().sum(1) / distance).numpy(), level=level)
-    weighted = intervals.mean((torch.einsum("bi,ij,bj->b", s, nearby, s) / distance).numpy(), level=level)
-    rows.append(
-        {
-            "scale": scale,
-            "ratio": plain.value,
-            "low": plain.low,
-            "high": plain.high,
-            "weighted": weighted.value,
-            "weighted low": weighted.low,
-            "weighted high": weighted.high,
-        }
-    )
-fisher = pd.DataFrame(rows).set_index("scale", drop=False)
-for key, scale, column in (
-    ("fisher_identity", 1.0, ""),
-    ("fisher_two", 2.0, ""),
-    ("fisher_weighted_two", 2.0, "weighted "),
+    pair = Pair(origin, scale * identity, origin, scale * (identity + step * bump))
+    s, squared = pair.difference(pair.sample(draws, generator)), identities.fisher_rao_squared(pair)
+    weighted = torch.einsum("bi,ij,bj->b", s, pair.covariance_c, s)
+    rows.append((scale, mean(s.square().sum(1) / squared), mean(weighted / squared)))
+fisher = pd.DataFrame(rows, columns=["scale", "plain", "weighted"]).set_index("scale")
+for key, scale, kind in (
+    ("identity", 1.0, "plain"),
+    ("two", 2.0, "plain"),
+    ("weighted_two", 2.0, "weighted"),
 ):
-    row = fisher.loc[scale]
-    run.record(
-        key, row[column.strip() or "ratio"], interval=(row[f"{column}low"], row[f"{column}high"]), level=level, n=draws,
-        about=f"Appendix A.4: mean of the {column}squared score difference over the squared distance, Sigma = {scale:g} I",
-    )  # fmt: skip
+    record(
+        f"fisher_{key}",
+        fisher.loc[scale, kind],
+        f"Appendix A.4, {kind}: mean squared score difference over squared distance, Sigma = {scale:g} I",
+    )
 
-# %%
-image_like = (
-    torch.arange(1, pixels + 1).double() ** -2
-).diag()  # variances falling like those of natural images
-shown_times = sorted({int(t) for t in np.linspace(0, steps - 1, 34)})
+image_variances = torch.arange(1, pixels + 1).double() ** -2  # fall like those of natural images
 over_time = []
-for t in shown_times:
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    spread = image_like.diagonal()[:dim]
-    base, nearby = (alpha**2 * v + sigma**2 for v in (spread, spread * (1 + step)))
-    over_time.append(
-        (((1 / base - 1 / nearby) ** 2 * nearby).sum() / (base / nearby).log().square().sum()).item()
+for alpha, sigma in map(noise_level, shown_times):
+    base, changed = (alpha**2 * factor * image_variances[:dim] + sigma**2 for factor in (1, 1 + step))
+    pair = Pair(origin, base.diag(), origin, changed.diag())
+    over_time.append(identities.difference_energy(pair) / identities.fisher_rao_squared(pair))
+for key, k in (("last", -1), ("first", 0)):
+    run.record(
+        f"fisher_{key}_time",
+        over_time[k],
+        about=f"Appendix A.4, diffused image-like Gaussian: ratio at t = {shown_times[k]}",
     )
-run.record(
-    "fisher_last_time",
-    over_time[-1],
-    about=f"Appendix A.4, diffused image-like Gaussian: ratio at t = {shown_times[-1]}",
-)
-run.record(
-    "fisher_first_time",
-    over_time[0],
-    about=f"Appendix A.4, diffused image-like Gaussian: ratio at t = {shown_times[0]}",
-)
 
-# %% mystnb={"image": {"alt": "Left: on double logarithmic axes the measured ratio falls along the line one over tau, passing one at tau equal one, while the weighted ratio stays at one. Right: along the noise schedule the ratio is one at the largest time and grows by orders of magnitude as the noise vanishes."}, "figure": {"caption": "Mean squared score difference over squared distance, for a small change of covariance. Left: at the scale tau, drawn (dots with 99 % intervals) and predicted (line). Right: for a Gaussian with a spectrum like that of images, along the noise schedule.", "name": "fig-fisher"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: on double logarithmic axes the measured ratio falls along the line one over tau, passing one at tau equal one, while the weighted ratio stays at one. Right: along the noise schedule the ratio is one at the largest time and grows by orders of magnitude as the noise vanishes."}, "figure": {"caption": "Mean squared score difference over squared distance, for a small change of covariance. Left: at the scale tau, drawn (dots with 99 % intervals) and predicted (line). Right: for a Gaussian with a spectrum like that of images, along the noise schedule.", "name": "fig-fisher"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-scales = fisher["scale"].to_numpy()
+scales = fisher.index.to_numpy()
 axes[0].plot(scales, 1 / scales, color=plots.MEMORIZED, linewidth=0.8)
-for column, label, color in (
-    ("", r"$\mathbb{E}\,\|s_\Delta\|^2 / d^2$", plots.MEMORIZED),
-    ("weighted ", r"$\mathbb{E}\, s_\Delta^\top \Sigma_c s_\Delta / d^2$", plots.GENERAL),
-):
-    middle = fisher[column.strip() or "ratio"]
-    axes[0].errorbar(
-        scales,
-        middle,
-        [middle - fisher[f"{column}low"], fisher[f"{column}high"] - middle],
-        fmt="o",
-        markersize=4,
-        color=color,
-        label=label,
-    )
+labels = {
+    "plain": r"$\mathbb{E}\,\|s_\Delta\|^2 / d^2$",
+    "weighted": r"$\mathbb{E}\, s_\Delta^\top \Sigma_c s_\Delta / d^2$",
+}
+for (kind, label), color in zip(labels.items(), (plots.MEMORIZED, plots.GENERAL), strict=True):
+    for scale, found in fisher[kind].items():
+        axes[0].vlines(scale, *found.bounds, color=color)
+    axes[0].plot(scales, [found.value for found in fisher[kind]], "o", markersize=4, color=color, label=label)
 axes[0].set(xscale="log", yscale="log", xlabel=r"scale $\tau$ of $\Sigma = \tau I$", ylabel="ratio")
 axes[0].set_xticks(scales, [f"{scale:g}" for scale in scales])
 axes[0].minorticks_off()
 axes[0].legend(loc="upper right")
 axes[1].plot(shown_times, over_time, "o-", color=plots.MEMORIZED, markersize=3)
-axes[1].set(
-    yscale="log", xlabel="time $t$", xlim=(steps, -steps / 40), ylabel=r"$\mathbb{E}\,\|s_\Delta\|^2 / d^2$"
-)
+axes[1].set(yscale="log", xlabel="time $t$", xlim=(steps, -steps / 40), ylabel=labels["plain"])
 for ax in axes:
     ax.axhline(1, color=plots.NEUTRAL, linewidth=0.6)
+data = {kind: [(found.value, *found.bounds) for found in fisher[kind]] for kind in labels}
 run.figure(
     figure,
     "fisher",
-    about="Squared score difference over squared Fisher-Rao type distance",
-    data={
-        "scale": scales,
-        "ratio": fisher["ratio"],
-        "weighted": fisher["weighted"],
-        "t": shown_times,
-        "ratio_t": over_time,
-    },
+    about="Squared score difference over squared distance",
+    data=data | {"scale": scales, "t": shown_times, "ratio_t": over_time},
 )
 
 # %% [markdown]
@@ -571,59 +505,52 @@ variances[:intrinsic] = torch.linspace(0.2, 1.0, intrinsic).double()
 data = gaussian(torch.zeros(ambient).double(), variances.diag())
 rows = []
 for t in sorted({int(t) for t in np.linspace(0, 0.8 * steps, 11)}):
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
+    alpha, sigma = noise_level(t)
     diffused, x0 = data.diffused(alpha, sigma), data.sample(draws // 10, generator)
     noisy = alpha * x0 + sigma * torch.randn(x0.shape, dtype=x0.dtype, generator=generator)
-    q = sigma**2 / (alpha**2 * variances[:intrinsic] + sigma**2)
-    row = {"t": t, "predicted FLIPD": (1 - q**2).sum().item(), "predicted effective": (1 - q).sum().item()}
-    for name, x in (("clean", alpha * x0), ("noisy", noisy)):
-        found = intervals.mean(identities.exact_flipd(diffused, x, sigma).numpy(), level=level)
-        row |= {f"FLIPD {name}": found.value, f"{name} low": found.low, f"{name} high": found.high}
-    rows.append(
-        row
-        | {"effective": ambient + sigma**2 * torch.linalg.eigvalsh(diffused.hessian(noisy[:1])).sum().item()}
+    clean, spread = (mean(identities.exact_flipd(diffused, x, sigma)) for x in (alpha * x0, noisy))
+    freedom = (
+        ambient + sharpness.scaled(torch.linalg.eigvalsh(diffused.hessian(noisy[:1])), sigma).sum().item()
     )
-dimension = run.table(
-    pd.DataFrame(rows),
-    "dimension",
-    about="FLIPD at noise-free and noisy points, and the effective dimension, against their predictions",
+    q = sigma**2 / (alpha**2 * variances[:intrinsic] + sigma**2)
+    rows.append((t, clean, spread, freedom, (1 - q**2).sum().item(), (1 - q).sum().item()))
+dimension = pd.DataFrame(
+    rows, columns=["t", "clean", "noisy", "effective", "predicted clean", "predicted effective"]
 )
 early = dimension.iloc[1]
-for key, name in (("flipd_clean", "clean"), ("flipd_noisy", "noisy")):
-    run.record(
-        key,
-        early[f"FLIPD {name}"],
-        interval=(early[f"{name} low"], early[f"{name} high"]),
-        level=level,
-        n=draws // 10,
-        about=f"Mean FLIPD at {name} points, t = {early['t']:.0f}, {intrinsic} dimensions in {ambient}",
+run.record("flipd_time", int(early["t"]), about="The time at which the numbers on dimension are quoted")
+for key in ("clean", "noisy"):
+    record(
+        f"flipd_{key}",
+        early[key],
+        f"Mean FLIPD at {key} points, t = {early['t']}, {intrinsic} dimensions in {ambient}",
     )
 run.record(
     "flipd_predicted",
-    early["predicted FLIPD"],
-    about=f"Its closed form at noise-free points, t = {early['t']:.0f}",
+    early["predicted clean"],
+    about=f"Its closed form at noise-free points, t = {early['t']}",
 )
 run.record(
     "effective_dimension", early["effective"], about="tr(sigma^2 H + I), same data and time, at noisy points"
 )
 
-# %% mystnb={"image": {"alt": "Against time: FLIPD at noise-free points starts at five and falls slowly; the effective dimension also starts at five and falls sooner; FLIPD at noisy points stays at fifty throughout."}, "figure": {"caption": "Five dimensions in fifty. Dots are means over draws with 99 % intervals, lines are predictions. FLIPD finds the five at noise-free points only.", "name": "fig-dimension"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Against time: FLIPD at noise-free points starts at five and falls slowly; the effective dimension also starts at five and falls sooner; FLIPD at noisy points stays at fifty throughout."}, "figure": {"caption": "Five dimensions in fifty. Dots are means over draws with 99 % intervals, lines are predictions. FLIPD finds the five at noise-free points only.", "name": "fig-dimension"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-for name, color, label, line in (
-    ("clean", plots.GENERAL, "FLIPD at noise-free points", dimension["predicted FLIPD"]),
+kinds = (
+    ("clean", plots.GENERAL, "FLIPD at noise-free points", dimension["predicted clean"]),
     ("noisy", plots.MEMORIZED, "FLIPD at noisy points", np.full(len(dimension), ambient)),
-):
-    middle = dimension[f"FLIPD {name}"]
-    ax.errorbar(
+)
+for kind, color, label, predicted in kinds:
+    ax.plot(
         dimension["t"],
-        middle,
-        [middle - dimension[f"{name} low"], dimension[f"{name} high"] - middle],
-        fmt="o",
+        [found.value for found in dimension[kind]],
+        "o",
         markersize=4,
         color=color,
         label=label,
     )
-    ax.plot(dimension["t"], line, color=color, linewidth=0.8)
+    ax.vlines(dimension["t"], *zip(*(found.bounds for found in dimension[kind]), strict=True), color=color)
+    ax.plot(dimension["t"], predicted, color=color, linewidth=0.8)
 ax.plot(
     dimension["t"],
     dimension["effective"],
@@ -636,10 +563,17 @@ ax.plot(dimension["t"], dimension["predicted effective"], color=plots.NEUTRAL, l
 ax.axhline(intrinsic, color=plots.NEUTRAL, linewidth=0.6, linestyle=":")
 ax.set(xlabel="time $t$", ylabel="dimension", yscale="log", xlim=(0.82 * steps, -0.02 * steps))
 ax.legend(loc="lower right")
-run.figure(figure, "dimension_figure", about="Estimates of dimension against time")
+data = {kind: [(found.value, *found.bounds) for found in dimension[kind]] for kind in ("clean", "noisy")}
+run.figure(
+    figure,
+    "dimension",
+    about="Estimates of dimension against time: value and interval",
+    data=data
+    | {name: dimension[name] for name in ("t", "effective", "predicted clean", "predicted effective")},
+)
 
 # %% [markdown]
-# At $t = $ one twentieth of the schedule, FLIPD is {glue:text}`flipd_clean:.2f` at noise-free points (predicted {glue:text}`flipd_predicted:.2f`) and
+# At $t = $ {glue:text}`flipd_time:.0f`, FLIPD is {glue:text}`flipd_clean:.2f` at noise-free points (predicted {glue:text}`flipd_predicted:.2f`) and
 # {glue:text}`flipd_noisy:.1f` ({glue:text}`flipd_noisy_lo:.1f` to {glue:text}`flipd_noisy_hi:.1f`) at noisy ones; the effective dimension is
 # {glue:text}`effective_dimension:.2f`.
 
@@ -666,55 +600,41 @@ run.figure(figure, "dimension_figure", about="Estimates of dimension against tim
 # For $\norm{s}^2$, $A = \Sigma^{-1}$: the relative spread is $\sqrt{2/d}$ if all directions are alike. Four draws halve it, sixteen quarter it.
 
 # %%
+sizes, times = sorted({2, 5, *dimensions, 30}), [steps - 1, steps // 2, steps // 10, steps // 50]
 rows = []
-for dim in sorted({2, 5, *dimensions, 30, pixels}):
-    isotropic = gaussian(torch.zeros(dim).double(), torch.eye(dim).double())
-    norms = isotropic.score(isotropic.sample(draws, generator)).square().sum(1).numpy()
-    rows.append(
-        {
-            "world": "one Gaussian",
-            "t": "any",
-            "d": dim,
-            "spread": norms.std() / dim,
-            "within 20 %": (abs(norms / dim - 1) < 0.2).mean(),
-        }
-    )
-for dim, t in itertools.product(
-    [d for d in sorted({2, 5, *dimensions, 30}) if d <= 100],
-    (steps - 1, steps // 2, steps // 10, steps // 50),
-):
-    mixture = random_mixture(5, dim, generator, separation=3 / np.sqrt(2 * dim)).diffused(
-        schedule.alpha(t), schedule.sigma(t)
-    )
-    x = mixture.sample(draws // 8, generator)
-    sharp = -mixture.hessian(x).diagonal(dim1=1, dim2=2).sum(1)
-    gap = ((mixture.score(x).square().sum(1) - sharp) / sharp.mean()).numpy()
-    rows.append(
-        {"world": "mixture", "t": t, "d": dim, "spread": gap.std(), "within 20 %": (abs(gap) < 0.2).mean()}
-    )
-single = run.table(
-    pd.DataFrame(rows),
+for dim in [*sizes, pixels]:
+    world = gaussian(torch.zeros(dim).double(), torch.eye(dim).double())
+    norms = world.score(world.sample(draws, generator)).square().sum(1) / dim
+    rows.append(("one Gaussian", "any", dim, norms.std().item(), share((norms - 1).abs() < 0.2)))
+for dim, t in itertools.product(sizes, times):
+    world = random_mixture(5, dim, generator, separation=3 / np.sqrt(2 * dim)).diffused(*noise_level(t))
+    x = world.sample(draws // 8, generator)
+    sharp = -world.hessian(x).diagonal(dim1=1, dim2=2).sum(1)
+    gap = (world.score(x).square().sum(1) - sharp) / sharp.mean()
+    rows.append(("mixture", str(t), dim, gap.std().item(), share(gap.abs() < 0.2)))
+single = pd.DataFrame(rows, columns=["world", "t", "d", "spread", "within"])
+single["within 20 %"] = [found.value for found in single["within"]]
+run.table(
+    single.drop(columns="within"),
     "single",
     about="Deviation of ||s||^2 from -tr H at single draws, relative to the mean of -tr H",
 )
 for dim in dimensions:
-    row = single[(single["world"] == "mixture") & (single["d"] == dim) & (single["t"] == steps // 10)].iloc[0]
+    row = single[
+        (single["world"] == "mixture") & (single["d"] == dim) & (single["t"] == str(steps // 10))
+    ].iloc[0]
+    where = f"single draws of a random mixture, d = {dim}, t = {steps // 10}"
     run.record(
         f"spread_mixture_d{dim}",
         row["spread"],
         n=draws // 8,
-        about=f"Relative spread of ||s||^2 around -tr H at single draws of a random mixture, d = {dim}, t = {steps // 10}",
+        about=f"Relative spread of ||s||^2 around -tr H, {where}",
     )
-usable = single[(single["spread"] < 0.2) & (single["world"] == "mixture")]
-run.record(
-    "usable_dimension",
-    int(usable["d"].min()),
-    about="Smallest dimension among those tried in which one draw of a mixture tells -tr H to 20 % (one standard deviation) at some time",
-)
+    record(f"within_mixture_d{dim}", row["within"], f"Share of {where}, with ||s||^2 within 20 % of -tr H")
 run.record(
     "usable_dimension_gaussian",
     int(np.ceil(2 / 0.2**2)),
-    about="Dimension from which one draw of an isotropic Gaussian tells -tr H to 20 %: 2 / 0.2^2",
+    about="Dimension from which the relative spread of an isotropic Gaussian is below 20 %",
 )
 single.pivot_table(index=["world", "t"], columns="d", values="spread", sort=False).style.format(
     "{:.2f}", na_rep=""
@@ -726,56 +646,44 @@ single.pivot_table(index=["world", "t"], columns="d", values="spread", sort=Fals
 
 # %%
 effective = {"norm": [], "difference": [], "gain": []}
-for t in shown_times:
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    precision = 1 / (alpha**2 * image_like.diagonal() + sigma**2)
-    gap = precision - 1 / sigma**2
-    for key, form in (
-        ("norm", torch.ones(pixels).double() / sigma**2),
-        ("difference", gap**2 * sigma**2),
-        ("gain", gap**4 * sigma**2),
-    ):
+for alpha, sigma in map(noise_level, shown_times):
+    gap = 1 / (alpha**2 * image_variances + sigma**2) - 1 / sigma**2
+    forms = {
+        "norm": torch.ones(pixels).double() / sigma**2,
+        "difference": gap**2 * sigma**2,
+        "gain": gap**4 * sigma**2,
+    }
+    for key, form in forms.items():
         effective[key].append(identities.effective_dimension(form.diag()))
-for key, about in (("norm", "||s_c||^2"), ("difference", "||s_Delta||^2"), ("gain", "||H_Delta s_Delta||^2")):
-    run.record(
-        f"effective_{key}_last",
-        effective[key][-1],
-        about=f"Effective dimension of {about}, one point against an image-like Gaussian, t = {shown_times[-1]}",
-    )
-    run.record(
-        f"effective_{key}_first", effective[key][0], about=f"The same of {about} at t = {shown_times[0]}"
-    )
+for key, statistic in (
+    ("norm", "||s_c||^2"),
+    ("difference", "||s_Delta||^2"),
+    ("gain", "||H_Delta s_Delta||^2"),
+):
+    about = f"Effective dimension of {statistic}, a point against an image-like Gaussian"
+    run.record(f"effective_{key}_last", effective[key][-1], about=f"{about}, t = {shown_times[-1]}")
+    run.record(f"effective_{key}_first", effective[key][0], about=f"{about}, t = {shown_times[0]}")
 
-# %% mystnb={"image": {"alt": "Left: relative spread of single draws against dimension falls along the square root of two over d for one Gaussian; mixtures lie near it or above. Right: against time, the effective dimension of the score norm is constant at seven hundred and eighty four, that of the difference and of the amplified statistic is near one at the largest time and grows to hundreds as noise vanishes."}, "figure": {"caption": "Left: relative spread of the squared score norm around the sharpness at single draws; the line is the square root of 2/d. Right: how many dimensions speak in each statistic when a point stands against an image-like Gaussian.", "name": "fig-single"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: relative spread of single draws against dimension falls along the square root of two over d for one Gaussian; mixtures lie near it or above. Right: against time, the effective dimension of the score norm is constant at seven hundred and eighty four, that of the difference and of the amplified statistic is near one at the largest time and grows to hundreds as noise vanishes."}, "figure": {"caption": "Left: relative spread of the squared score norm around the sharpness at single draws; the line is the square root of 2/d. Right: how many dimensions speak in each statistic when a point stands against an image-like Gaussian.", "name": "fig-single"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 line = np.array([2, pixels])
 axes[0].plot(line, np.sqrt(2 / line), color=plots.NEUTRAL, linewidth=0.8)
-shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, single.groupby(["world", "t"]).ngroups))
+shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(times) + 1))
 for ((world, t), group), color in zip(single.groupby(["world", "t"], sort=False), shades, strict=True):
-    axes[0].plot(
-        group["d"],
-        group["spread"],
-        "o-",
-        markersize=4,
-        linewidth=0.8,
-        color=color,
-        label=world if t == "any" else f"{world}, $t = {t}$",
-    )
+    label = world if t == "any" else f"{world}, $t = {t}$"
+    axes[0].plot(group["d"], group["spread"], "o-", markersize=4, linewidth=0.8, color=color, label=label)
 axes[0].axhline(0.2, color=plots.NEUTRAL, linewidth=0.6, linestyle=":")
 axes[0].set(xscale="log", yscale="log", xlabel="dimension $d$", ylabel="relative spread of one draw")
 axes[0].legend(fontsize=8)
 for values, label, color in zip(
-    effective.values(),
-    (titles[0], titles[2], titles[3]),
-    (plots.NEUTRAL, plots.GENERAL, plots.MEMORIZED),
-    strict=True,
+    effective.values(), (titles[0], *titles[2:]), (plots.NEUTRAL, plots.GENERAL, plots.MEMORIZED), strict=True
 ):
     axes[1].plot(shown_times, values, "o-", markersize=3, color=color, label=label)
-axes[1].set(yscale="log", xlabel="time $t$", ylabel=r"effective dimension", xlim=(steps, -steps / 40))
+axes[1].set(yscale="log", xlabel="time $t$", ylabel="effective dimension", xlim=(steps, -steps / 40))
 axes[1].legend(loc="center left")
 run.figure(
     figure,
-    "single_figure",
+    "effective",
     about="Spread of single draws, and effective dimension of the statistics",
     data={"t": shown_times} | effective,
 )
@@ -796,51 +704,37 @@ run.figure(
 # among a thousand, the other with that of a hundred copies, and a broad mode with the rest. The mean scaled eigenvalue $\tr(\sigma_t^2 H)/d$ at each, exactly:
 
 # %%
-once, copied = 0.001, 0.1
-needles = isolated_points([once, copied], distance=4.0, width=1e-4, dim=10)
+needles = isolated_points([0.001, 0.1], distance=4.0, width=1e-4, dim=10)
 rows = []
 for t in shown_times:
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    scaled = sharpness.scaled(
-        torch.linalg.eigvalsh(needles.diffused(alpha, sigma).hessian(alpha * needles.means)), sigma
-    ).mean(1)
-    rows.append({"t": t, "once": scaled[0].item(), "copied": scaled[1].item(), "broad": scaled[2].item()})
-sharp = run.table(
-    pd.DataFrame(rows),
-    "needles",
-    about="Mean scaled eigenvalue at a point that occurs once, one that occurs a hundred times, and the centre of the broad mode",
-)
-low = sharp[sharp["t"] <= steps // 50].iloc[-1]
-run.record(
-    "needle_once",
-    low["once"],
-    about=f"Mean scaled eigenvalue at an isolated point that occurs once, t = {low['t']:.0f}",
-)
-run.record(
-    "needle_copied",
-    low["copied"],
-    about=f"The same at a point that occurs a hundred times, t = {low['t']:.0f}",
-)
-run.record("needle_gap", abs(low["once"] - low["copied"]), about=f"Difference of the two, t = {low['t']:.0f}")
+    alpha, sigma = noise_level(t)
+    hessian = needles.diffused(alpha, sigma).hessian(alpha * needles.means)
+    rows.append((t, *sharpness.scaled(torch.linalg.eigvalsh(hessian), sigma).mean(1).tolist()))
+sharp = pd.DataFrame(rows, columns=["t", "once", "copied", "broad"])
+least = sharp.iloc[0]
 onset = {key: int(sharp.loc[(sharp[key] < -0.9).cummin(), "t"].max()) for key in ("once", "copied")}
-for key, word in (("once", "once"), ("copied", "a hundred times")):
+for key, often in (("once", "once"), ("copied", "a hundred times")):
+    run.record(
+        f"needle_{key}",
+        least[key],
+        about=f"Mean scaled eigenvalue at an isolated point that occurs {often}, t = {least['t']:.0f}",
+    )
     run.record(
         f"needle_onset_{key}",
         onset[key],
-        about=f"Largest time on the grid below which a point that occurs {word} stays at a mean scaled eigenvalue below -0.9",
+        about=f"Time below which an isolated point that occurs {often} keeps a mean scaled eigenvalue below -0.9",
     )
 
-# %% mystnb={"image": {"alt": "Mean scaled eigenvalue against time for three points. The copied and the single needle both reach minus one; the copied one does so somewhat earlier in sampling. The centre of the broad mode returns to zero."}, "figure": {"caption": "Sharpness without copying: an isolated point is as sharp as a copied one. Copies only make the needle stand out earlier in sampling.", "name": "fig-needles"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Mean scaled eigenvalue against time for three points. The copied and the single needle both reach minus one; the copied one does so somewhat earlier in sampling. The centre of the broad mode returns to zero."}, "figure": {"caption": "Sharpness without copying: an isolated point is as sharp as a copied one. Copies only make the needle stand out earlier in sampling.", "name": "fig-needles"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-for key, label, style, color in (
-    ("copied", "isolated, a hundred copies", "-", plots.MEMORIZED),
-    ("once", "isolated, no copy", "--", plots.MEMORIZED),
-    ("broad", "centre of the broad mode", "-", plots.GENERAL),
-):
-    ax.plot(sharp["t"], sharp[key], style, color=color, label=label)
+ax.plot(sharp["t"], sharp["copied"], color=plots.MEMORIZED, label="isolated, a hundred copies")
+ax.plot(sharp["t"], sharp["once"], "--", color=plots.MEMORIZED, label="isolated, no copy")
+ax.plot(sharp["t"], sharp["broad"], color=plots.GENERAL, label="centre of the broad mode")
 ax.set(xlabel="time $t$", ylabel=r"$\mathrm{tr}(\sigma_t^2 H)/d$", xlim=(steps, -steps / 40))
 ax.legend(loc="center left", bbox_to_anchor=(0, 0.6))
-run.figure(figure, "needles_figure", about="Mean scaled eigenvalue at isolated and broad points against time")
+run.figure(
+    figure, "needles", about="Mean scaled eigenvalue at isolated and broad points against time", data=sharp
+)
 
 # %% [markdown]
 # At small noise both have {glue:text}`needle_copied:.4f`. The copied point is that sharp from about $t = $ {glue:text}`needle_onset_copied:.0f` on, the single one from
@@ -854,29 +748,28 @@ run.figure(figure, "needles_figure", about="Mean scaled eigenvalue at isolated a
 # improbable, and that is what is tested.
 
 # %%
-assert binomtest(int(checks["covered"].sum()), len(checks), level).pvalue > 1e-3, (
-    "the share of intervals that hold the closed form must be compatible with their level"
+hits, boundary = checks["covered"], mixtures[mixtures["lemma"] == "B.2"]["equal"]
+smallest = mixtures[(mixtures["lemma"] == "4.3") & (mixtures["world"] == "two")].iloc[0]
+assert binomtest(int(hits.sum()), len(hits), level).pvalue > 1e-3, (
+    "coverage must be compatible with the level"
 )
-assert outside.all(), "the printed sign of lemma 4.2 must be excluded by every check"
-assert identities.difference_energy_printed(example) < 0 < identities.difference_energy(example)
+assert outside.all(), "every check must exclude the printed sign of lemma 4.2"
+assert identities.difference_energy_printed(example) < 0 < drawn.low, "a mean of squares is positive"
 assert agreement < 1e-9, "the generalized eigenproblem must give the trace"
-boundary = mixtures[mixtures["lemma"] == "B.2"]
-assert binomtest(int(boundary["equal"].sum()), len(boundary), level).pvalue > 1e-3, (
-    "lemma B.2 must hold on mixtures"
+assert binomtest(int(boundary.sum()), len(boundary), level).pvalue > 1e-3, "lemma B.2 must hold on mixtures"
+assert smallest["low"] > 1, "lemma 4.3 must fail on the two Gaussians"
+assert fisher.loc[2.0, "plain"].high < 0.6, "at Sigma = 2I appendix A.4 is off by a factor of about two"
+assert all(abs(found.value - 1) < 0.1 for found in fisher["weighted"]), (
+    "weighted, appendix A.4 holds at every scale"
 )
-assert mixtures[(mixtures["lemma"] == "4.3") & (mixtures["world"] == "two")]["low"].item() > 1, (
-    "lemma 4.3 must not hold on the two Gaussians"
+assert abs(over_time[-1] - 1) < 0.01, "at the largest time appendix A.4 holds"
+assert early["clean"].low < early["predicted clean"] < early["clean"].high, (
+    "FLIPD at noise-free points must meet its closed form"
 )
-assert fisher.loc[2.0, "high"] < 0.6, "at Sigma = 2I the printed appendix A.4 is off by a factor of about two"
-assert abs(fisher["weighted"] - 1).max() < 0.1, "weighted, appendix A.4 holds at every scale"
-assert abs(over_time[-1] - 1) < 0.01 < over_time[0], (
-    "along the schedule appendix A.4 holds at the largest time"
+assert early["noisy"].low < ambient < early["noisy"].high, (
+    "FLIPD at noisy points averages to the ambient dimension"
 )
-assert early["clean low"] < early["predicted FLIPD"] < early["clean high"], (
-    "FLIPD at noise-free points must agree with its closed form"
-)
-assert abs(early["FLIPD noisy"] - ambient) < 2, "FLIPD at noisy points averages to the ambient dimension"
-assert low["once"] < -0.99, "an isolated point is sharp without a copy"
+assert least["once"] < -0.99, "an isolated point is sharp without a copy"
 assert onset["copied"] > onset["once"], "copies are sharp earlier in sampling"
 provenance = run.finish()
 provenance

@@ -67,6 +67,8 @@ def outcome(**test: Any) -> str:
         ({"less_than": "z"}, "undecided"),
         ({"greater_than": "y"}, "fails"),
         ({"greater_than": "02_two::x"}, "holds"),
+        ({"agrees_with": "z"}, "holds"),
+        ({"agrees_with": "y"}, "fails"),
     ],
 )
 def test_a_condition_must_hold_for_the_whole_interval(test: dict[str, Any], expected: str) -> None:

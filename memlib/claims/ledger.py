@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Verdict = Literal["reproduced", "reproduced in part", "not reproduced", "undecided", "not testable here"]
 """Undecided: every interval is too wide to tell. Not testable here: no number of this book bears on it."""
 
-CONDITIONS = ("above", "below", "within", "covers", "excludes", "greater_than", "less_than")
+CONDITIONS = ("above", "below", "within", "covers", "excludes", "greater_than", "less_than", "agrees_with")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Key = Annotated[str, Field(pattern=r"^(\w+::)?\w+$")]
@@ -32,7 +32,8 @@ class Test(Entry):
     """One condition on one number.
 
     Where the number has an interval the condition must hold for all of it. `covers` and `excludes` ask
-    whether the interval holds a value; `greater_than` and `less_than` compare with another number.
+    whether the interval holds a value; `greater_than`, `less_than` and `agrees_with` compare with another
+    number, the last by whether the two intervals meet.
     """
 
     __test__ = False  # not a test of this project's suite, whatever its name
@@ -45,6 +46,7 @@ class Test(Entry):
     excludes: float | None = None
     greater_than: Key | None = None
     less_than: Key | None = None
+    agrees_with: Key | None = None
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:

@@ -19,7 +19,7 @@ from memlib.experiment.results import Scalar
 WORDS = dict(
     zip(
         CONDITIONS,
-        ("above", "below", "within", "covers", "excludes", "greater than", "less than"),
+        ("above", "below", "within", "covers", "excludes", "greater than", "less than", "equal to"),
         strict=True,
     )
 )

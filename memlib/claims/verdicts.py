@@ -103,7 +103,7 @@ def _verdict(outcomes: list[Outcome]) -> Verdict:
 def _measure(test: Test, chapter: str, runs: Runs) -> Measurement:
     notebook, key, scalar = number(test.key, chapter, runs)
     name, operand = test.condition
-    if name in {"greater_than", "less_than"}:
+    if name in {"greater_than", "less_than", "agrees_with"}:
         operand = _ends(number(operand, chapter, runs)[2])
     if name in {"covers", "excludes"} and scalar.interval is None:
         raise ValueError(f"{test.key} has no interval, which {name!r} asks for; use above, below or within")
@@ -128,5 +128,8 @@ _CONDITIONS: dict[str, Callable[[float, float, Any], Outcome]] = {
     "covers": lambda low, high, value: _decide(low <= value <= high, not low <= value <= high),
     "excludes": lambda low, high, value: _decide(not low <= value <= high, low <= value <= high),
     "greater_than": lambda low, high, other: _decide(low > other[1], high <= other[0]),
+    "agrees_with": lambda low, high, other: _decide(
+        low <= other[1] and high >= other[0], low > other[1] or high < other[0]
+    ),
     "less_than": lambda low, high, other: _decide(high < other[0], low >= other[1]),
 }
