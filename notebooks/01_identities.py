@@ -38,7 +38,7 @@
 seed: int = 0  # seed of every draw
 dimensions: list[int] = [2, 10, 100]  # dimensions of the random Gaussians and mixtures
 pairs: int = 5  # random pairs of Gaussians per dimension and kind
-draws: int = 2000  # points per check
+draws: int = 4000  # points per check
 level: float = 0.99  # coverage of the interval of each check
 steps: int = 1000  # noise levels of the linear schedule
 pixels: int = 784  # dimension of the Gaussian that stands in for images
