@@ -1,9 +1,9 @@
 """How many eigenvalues lie above a threshold: Lanczos from scratch until the answer is settled.
 
 The question of the paper's figure 3: the number of non-negative eigenvalues, or of those above -1 / (2
-sigma^2), is a degree of freedom of the sample. The basis grows by half its size at a time and stops once
-every sample's count is settled, so that the small eigenproblems stay a small part of the work. For bounds
-and what "settled" means see `CountInterval`.
+sigma^2), is a degree of freedom of the sample. The basis grows by a quarter of its size at a time and stops
+once every sample's count is settled, so that the small eigenproblems stay a small part of the work. For
+bounds and what "settled" means see `CountInterval`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def count_above(
     spent = op.products
     space = KrylovSpace(op, steps, generator=generator)
     while True:
-        space.expand(max(FIRST_LOOK, space.size + space.size // 2))
+        space.expand(max(FIRST_LOOK, space.size + space.size // 4))
         pairs = symmetric_ritz(space, "largest")
         count = CountInterval.from_ritz(
             (pairs.values, pairs.residuals, is_converged(pairs, TOLERANCE)),

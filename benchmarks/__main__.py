@@ -1,0 +1,128 @@
+"""`python -m benchmarks`: run, print tables, write the results of a whole run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmarks import growth, krylov, others, passes, products, solvers, spectrum, traces
+from benchmarks.rows import Results, Row, machine, origin
+from benchmarks.setting import MNIST, TINY, Bench, Sizes
+from memlib.datasets.files import sha256
+from memlib.experiment import provenance
+from memlib.networks.checkpoint import WEIGHTS
+from memlib.recipes import RECIPES
+
+BENCHMARKS: dict[str, ModuleType] = {
+    each.NAME: each for each in (products, krylov, spectrum, solvers, others, passes, growth, traces)
+}
+Name = StrEnum("Name", list(BENCHMARKS))  # type: ignore[misc]  # mypy wants a literal list
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure(names: list[str], sizes: Sizes, device: str, rounds: int, say: Callable[[str], None]) -> Results:
+    """Run the benchmarks of those names in their order and return all rows with their origin."""
+    start, bench = time.perf_counter(), Bench(sizes, device, rounds)
+    rows: list[Row] = []
+    for name in names:
+        bench.say = partial(_prefixed, say, name)
+        rows += BENCHMARKS[name].run(bench)
+        say("")
+    recipe = RECIPES.get(sizes.network)
+    return Results(
+        machine=machine(device),
+        checkpoint=f"{sizes.network} {sha256(recipe.folder / WEIGHTS)}" if recipe else sizes.network,
+        sizes={**vars(sizes), "rounds": rounds},
+        seconds=round(time.perf_counter() - start, 1),
+        rows=tuple(rows),
+        **origin(),
+    )
+
+
+def _prefixed(say: Callable[[str], None], name: str, what: str) -> None:
+    say(f"{name}: {what}")
+
+
+def table(title: str, rows: list[Row]) -> Table:
+    """The rows of one benchmark for a terminal; notes stand below."""
+    shown = Table(title=title, title_justify="left", title_style="bold", show_lines=True, expand=True)
+    shown.add_column("what, in which setting", ratio=4)
+    shown.add_column("instead of", ratio=4)
+    for header in ("time", "ratio (range)", "target"):
+        shown.add_column(header, justify="right", ratio=2)
+    for row in rows:
+        shown.add_row(
+            f"{row.what}\n[dim]{row.setting}[/dim]",
+            f"{row.instead_of}\n[dim]{_details(row)}[/dim]",
+            f"{_seconds(row.seconds)}\n{_seconds(row.seconds_instead)}",
+            ""
+            if row.ratio is None
+            else f"{row.ratio:.2f} ({row.low:.2f}-{row.high:.2f})\n[dim]{row.reads}[/dim]",
+            "" if row.met is None else f"{row.target}\n{'[green]met' if row.met else '[red]missed'}",
+        )
+    notes = [f"{row.what}, {row.instead_of}: {row.note}" for row in rows if row.note]
+    shown.caption, shown.caption_justify = escape("\n".join(notes)), "left"
+    return shown
+
+
+def _details(row: Row) -> str:
+    parts = []
+    if row.agreement is not None:
+        parts.append(f"agree to {row.agreement:.0e}")
+    if row.megabytes is not None:
+        parts.append(f"{row.megabytes:.0f} beside {row.megabytes_instead:.0f} MB")
+    return ", ".join(parts)
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+
+
+def main(
+    only: Annotated[
+        list[Name] | None, typer.Option(help="Run this benchmark alone; may be given several times.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed rounds of each comparison.")] = 3,
+    device: Annotated[str, typer.Option(help='"auto", "cpu" or "cuda".')] = "auto",
+    tiny: Annotated[bool, typer.Option(help="A tiny random network: tries every line in seconds.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results; a whole run writes to benchmarks/results.")
+    ] = None,
+) -> None:
+    """Time memlib's Hessian routines beside what one would use instead."""
+    console, device = Console(), provenance.resolve_device(device)
+    console.width = max(console.width, 120)  # a pipe counts as 80 columns
+    names = [name.value for name in only] if only else list(BENCHMARKS)
+    columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=len(names))
+
+        def say(what: str) -> None:
+            progress.update(task, description=what, advance=0 if what else 1)
+
+        results = measure(names, TINY if tiny else MNIST, device, repeats, say)
+    console.print(f"{results.machine.name}, {results.seconds:.0f} s")
+    for name in names:
+        console.print(table(name, [row for row in results.rows if row.benchmark == name]))
+    folder = output or (None if only or tiny else RESULTS)
+    if folder is None:
+        console.print("Not written: only a whole run is, or one with --output FOLDER.")
+    else:
+        console.print(f"Written to {results.write(folder)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,185 @@
+"""Every benchmark runs on a tiny network, its results agree with each other, and its file obeys the schema.
+
+No time is asserted: a busy machine would fail it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from pydantic import ValidationError
+from typer import Typer
+from typer.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks import others, traces
+from benchmarks.growth import exponent
+from benchmarks.rows import Results, Row
+from benchmarks.setting import TINY, Bench
+from benchmarks.timing import Target, Timed, compare, difference, in_turn
+
+RECORDED = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "results").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    """Everything, once, at sizes that take seconds."""
+    return command.measure(list(command.BENCHMARKS), TINY, "cpu", 2, lambda _: None)
+
+
+@pytest.mark.slow
+class TestTinyRun:
+    def test_every_benchmark_reports(self, results: Results) -> None:
+        assert {row.benchmark for row in results.rows} == set(command.BENCHMARKS)
+
+    def test_both_sides_of_exact_work_agree(self, results: Results) -> None:
+        exact = [r for r in results.rows if r.benchmark in ("products", "krylov", "spectrum") and r.agreement]
+        loose = {"one product, difference": 2e-2}  # square root of float32's precision
+        assert len(exact) >= 8
+        for row in exact:
+            assert row.agreement is not None
+            assert row.agreement < loose.get(row.what, 1e-4), row
+
+    def test_count_above_is_right_for_every_sample(self, results: Results) -> None:
+        (row,) = [r for r in results.rows if "count_above" in r.what]
+        assert row.ratio == 1
+
+    def test_shares_lie_between_nothing_and_all(self, results: Results) -> None:
+        rows = [r for r in results.rows if r.benchmark == "passes"]
+        assert rows
+        assert all(0 < r.low <= r.high <= 1 for r in rows)  # type: ignore[operator]
+
+    def test_restarted_basis_is_flat(self, results: Results) -> None:
+        (row,) = [r for r in results.rows if r.what.startswith("basis after")]
+        assert row.megabytes == row.megabytes_instead
+        assert row.met
+
+    def test_memory_of_each_way_is_measured(self, results: Results) -> None:
+        rows = [r for r in results.rows if r.benchmark == "spectrum"]
+        assert all(r.megabytes is not None and r.megabytes_instead is not None for r in rows)
+
+    def test_the_file_is_whole_and_reads_back(self, results: Results, tmp_path: Path) -> None:
+        path = results.write(tmp_path)
+        assert path.name == "hessian-cpu.json"
+        assert Results.model_validate_json(path.read_text()) == results
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_tables_show_every_row(self, results: Results) -> None:
+        for name in command.BENCHMARKS:
+            rows = [row for row in results.rows if row.benchmark == name]
+            assert command.table(name, rows).row_count == len(rows)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
+def test_recorded_results_obey_the_schema_and_name_no_machine(path: Path) -> None:
+    text = path.read_text()
+    recorded = Results.model_validate_json(text)
+    assert path.name == recorded.file_name
+    assert platform.node() not in text
+    assert {row.benchmark for row in recorded.rows} == set(command.BENCHMARKS)
+    assert json.loads(text)["machine"]["name"]  # what the chapter on the routines reads
+
+
+def test_a_cpu_is_among_the_recorded() -> None:
+    assert "hessian-cpu.json" in [path.name for path in RECORDED]
+
+
+class TestTiming:
+    def test_contenders_alternate_after_a_warm_up(self) -> None:
+        order: list[str] = []
+        calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
+        timed = in_turn(calls, rounds=2, device="cpu", say=lambda _: None)
+        assert order == list("ab" * 3)
+        assert [len(t.seconds) for t in timed.values()] == [2, 2]
+
+    def test_without_a_warm_up_each_round_is_timed(self) -> None:
+        calls = {"a": lambda: 7}
+        timed = in_turn(calls, rounds=1, device="cpu", say=lambda _: None, warm_up=False)
+        assert timed["a"].outcome == 7
+
+    def test_ratios_are_taken_within_a_round(self) -> None:
+        # The machine is three times slower in the second round; the ratio is 2 in both.
+        row = compare(Timed(None, (1.0, 3.0)), Timed(None, (2.0, 6.0)), **self.about)
+        assert (row.low, row.ratio, row.high) == (2, 2, 2)
+        assert (row.seconds, row.seconds_instead) == (2, 4)
+
+    def test_a_cost_is_the_inverse_of_a_gain(self) -> None:
+        row = compare(Timed(None, (1.0,)), Timed(None, (2.0,)), reads="times the time of", **self.about)
+        assert row.ratio == 0.5
+
+    @pytest.mark.parametrize(("sense", "met"), [("at most", False), ("at least", True)])
+    def test_targets(self, sense: str, met: bool) -> None:
+        row = compare(Timed(None, (1.0,)), Timed(None, (2.0,)), target=Target(sense, 1.5), **self.about)
+        assert row.met is met
+        assert row.target == f"{sense} 1.5"
+
+    def test_difference_is_relative(self) -> None:
+        assert difference(torch.tensor([1.0, 10.0]), torch.tensor([1.0, 8.0])) == pytest.approx(0.25)
+
+    def test_exponent_of_a_power_law(self) -> None:
+        assert exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+
+    about: ClassVar[dict[str, str]] = {"benchmark": "x", "what": "a", "instead_of": "b", "setting": "here"}
+
+
+class TestSchema:
+    about = TestTiming.about
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},  # neither a ratio nor a reason for its absence
+            {"ratio": 1.0},  # a ratio that nobody can read
+            {"ratio": 3.0, "low": 1.0, "high": 2.0, "reads": "share"},  # outside its range
+            {"note": "y", "target": "at least 1"},  # a target without a verdict
+            {"note": "y", "agreement": float("nan")},
+            {"note": "y", "surprise": 1},
+        ],
+    )
+    def test_incomplete_rows_are_refused(self, fields: dict[str, object]) -> None:
+        with pytest.raises(ValidationError):
+            Row(**self.about, **fields)
+
+    def test_a_card_names_the_file(self, results: Results) -> None:
+        machine = results.machine.model_copy(update={"device": "cuda", "name": "NVIDIA H100 80GB (PCIe)"})
+        named = results.model_copy(update={"machine": machine})
+        assert named.file_name == "hessian-cuda-nvidia-h100-80gb-pcie.json"
+
+
+def test_absent_packages_give_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "find_spec", lambda _: None)
+    rows = others.run(Bench(TINY, "cpu", 1))
+    assert [row.instead_of for row in rows] == ["curvlinops", "skerch", "matfree"]
+    assert all("not installed" in row.note and row.ratio is None for row in rows)
+
+
+def test_trace_reason_vanishes_for_low_rank() -> None:
+    """A matrix of as low a rank as the sketch leaves nothing behind: the target would be met."""
+    factor = torch.randn(64, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sigma = 0.5
+    matrix = (factor @ factor.T - torch.eye(64, dtype=torch.float64)) / sigma**2
+    row = traces._reason("built", matrix, sigma, Bench(TINY, "cpu", 1))
+    assert row.ratio == pytest.approx(0, abs=1e-9)
+    assert row.met
+
+
+class TestCommand:
+    app = Typer()
+    app.command()(command.main)
+
+    def test_a_part_prints_and_writes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(command, "RESULTS", tmp_path)
+        done = CliRunner().invoke(self.app, ["--tiny", "--repeats", "1", "--only", "growth"])
+        assert done.exit_code == 0, done.output
+        assert "growth" in done.output
+        assert "time against steps" in done.output
+        assert not list(tmp_path.iterdir())
+
+    def test_an_unknown_benchmark_is_refused(self) -> None:
+        done = CliRunner().invoke(self.app, ["--only", "nothing"])
+        assert done.exit_code == 2
