@@ -209,9 +209,11 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
 def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
     page = claim_pages.render_claims(judge_all(ledger_of(claim(HOLDS, FAILS, published="7")), RUNS))
     assert "**1** reproduced in part" in page
-    assert "✓ a number: 1.5 [1, 2]; asked: above 0" in page
-    assert "✗ a number: 1.5 [1, 2]; asked: above 9" in page
+    assert "✓ a number: 1.5 [1, 2]. Asked: above 0." in page
+    assert "✗ a number: 1.5 [1, 2]. Asked: above 9." in page
     assert "Published: 7" in page
+    comparison = claim_pages.render_claims([judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS)])
+    assert "Asked: less than `x`, -1.5 [-2, -1]." in comparison
     assert "The ledger says: reproduced" in page
     assert "{doc}`../notebooks/01_one`" in page
 

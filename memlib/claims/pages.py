@@ -46,13 +46,13 @@ def render_claims(findings: Sequence[Finding]) -> str:
     rows = [
         [
             f"({finding.claim.id})=\n{finding.claim.claim}\n\n*{finding.claim.where}*",
-            _evidence(finding),
             _said(finding),
+            _evidence(finding),
         ]
         for finding in findings
     ]
-    header = ["the paper says", "measured here", "verdict"]
-    return f"Of {len(findings)} claims: {summary}.\n\n" + _list_table(header, rows, (42, 40, 18))
+    header = ["the paper says", "verdict", "measured here"]
+    return f"Of {len(findings)} claims: {summary}.\n\n" + _list_table(header, rows, (38, 14, 48))
 
 
 def render_map(items: Iterable[Item]) -> str:
@@ -61,12 +61,12 @@ def render_map(items: Iterable[Item]) -> str:
         [
             f"**{item.paper}**\n\n{item.shows}",
             _chapter(item.chapter) if item.chapter else "not yet in the book",
-            "\n\n".join(f"`{name}`" for name in item.functions) or "–",
-            "\n\n".join(f"`{name}`" for name in item.tests) or "–",
+            "\n\n".join(f"`{name.removeprefix('memlib.')}`" for name in item.functions) or "–",
+            "\n\n".join(map(_test_name, item.tests)) or "–",
         ]
         for item in items
     ]
-    return _list_table(["in the paper", "chapter", "function", "test"], rows, (30, 20, 25, 25))
+    return _list_table(["in the paper", "chapter", "function", "test"], rows, (26, 18, 28, 28))
 
 
 def render_failures(failures: Failures, runs: Runs) -> str:
@@ -96,23 +96,31 @@ def _evidence(finding: Finding) -> str:
         f"To test it: `{claim.command}`",
     ]
     chapter = _chapter(claim.chapter) if claim.chapter else ""
-    return "\n\n".join(line for line in (*lines, published, chapter) if line)
+    return "\n\n".join(line for line in (*lines, claim.note.strip(), published, chapter) if line)
+
+
+def _test_name(test: str) -> str:
+    """`tests/file.py::test_that_it_is` as the file and a sentence."""
+    file, _, name = test.partition("::")
+    return f"`{Path(file).stem}`: {name.removeprefix('test_').replace('_', ' ')}"
 
 
 def _sentence(measurement: Measurement) -> str:
     name, operand = measurement.test.condition
     mark = {"holds": "✓", "fails": "✗", "undecided": "?"}[measurement.outcome]
-    against = f"{operand[0]:g} to {operand[1]:g}" if name == "within" else operand
-    against = f"{against:g}" if isinstance(against, float) else f"{against}".rpartition("::")[2]
+    if measurement.other is not None:
+        against = f"`{operand.rpartition('::')[2]}`, {shown(measurement.other)}"
+    elif name == "within":
+        against = f"{operand[0]:g} to {operand[1]:g}"
+    else:
+        against = f"{operand:g}"
     about = measurement.scalar.about or measurement.key
-    return f"{mark} {about}: {shown(measurement.scalar)}; asked: {WORDS[name]} {against}"
+    return f"{mark} {about}: {shown(measurement.scalar)}. Asked: {WORDS[name]} {against}."
 
 
 def _said(finding: Finding) -> str:
-    text = f"**{finding.verdict}**"
-    if not finding.agrees:
-        text += f"\n\nThe ledger says: {finding.claim.verdict}"
-    return f"{text}\n\n{finding.claim.note.strip()}" if finding.claim.note else text
+    disagreement = "" if finding.agrees else f"\n\nThe ledger says: {finding.claim.verdict}"
+    return f"**{finding.verdict}**{disagreement}"
 
 
 def _chapter(notebook: str) -> str:

@@ -18,13 +18,17 @@ Runs = Mapping[str, Results]
 
 @dataclass(frozen=True)
 class Measurement:
-    """One test of a claim: the number, where it is from, and how the condition came out."""
+    """One test of a claim: the number, where it is from, how the condition came out.
+
+    `other` is the number it was compared with, if the condition names one.
+    """
 
     test: Test
     notebook: str
     key: str
     scalar: Scalar
     outcome: Outcome
+    other: Scalar | None = None
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,13 @@ def _verdict(outcomes: list[Outcome]) -> Verdict:
 def _measure(test: Test, chapter: str, runs: Runs) -> Measurement:
     notebook, key, scalar = number(test.key, chapter, runs)
     name, operand = test.condition
+    other = None
     if name in {"greater_than", "less_than", "agrees_with"}:
-        operand = _ends(number(operand, chapter, runs)[2])
+        other = number(operand, chapter, runs)[2]
+        operand = _ends(other)
     if name in {"covers", "excludes"} and scalar.interval is None:
         raise ValueError(f"{test.key} has no interval, which {name!r} asks for; use above, below or within")
-    return Measurement(test, notebook, key, scalar, _CONDITIONS[name](*_ends(scalar), operand))
+    return Measurement(test, notebook, key, scalar, _CONDITIONS[name](*_ends(scalar), operand), other)
 
 
 def _ends(scalar: Scalar) -> tuple[float, float]:
