@@ -576,7 +576,7 @@ run.figure(
 # :label: concentration
 # :nonumber:
 #
-# Let $x \sim \Normal(0, \Sigma)$ and $A = M \Sigma$. The standard deviation of $x^\top M x$ is $\sqrt{2 / d_{\mathrm{eff}}}$ times its mean, with
+# Let $x \sim \Normal(0, \Sigma)$, $M$ positive semi-definite, and $A = M \Sigma$. The standard deviation of $x^\top M x$ is $\sqrt{2 / d_{\mathrm{eff}}}$ times its mean, with
 #
 # $$
 # d_{\mathrm{eff}} = \frac{(\tr A)^2}{\tr A^2} \leq d .

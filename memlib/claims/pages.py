@@ -60,7 +60,7 @@ def render_map(items: Iterable[Item]) -> str:
     rows = [
         [
             f"**{item.paper}**\n\n{item.shows}",
-            _chapter(item.chapter) if item.chapter else "not yet in the book",
+            _chapter(item.chapter) if item.chapter else "no chapter yet",
             "\n\n".join(f"`{name.removeprefix('memlib.')}`" for name in item.functions) or "–",
             "\n\n".join(map(_test_name, item.tests)) or "–",
         ]
