@@ -244,10 +244,10 @@ def check_book(build: Build = None) -> None:
 @app.command("claims")
 def check_claims(preset: PresetName = "", build: Build = None) -> None:
     """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs."""
-    ledger = claims.load_ledger(project_root() / "book" / "claims.yml")
-    runs = claims.load_runs(
-        build or build_folder(), preset or ledger.preset, (path.stem for path in notebooks.all_notebooks())
-    )
+    root = project_root()
+    ledger = claims.load_ledger(root / "book" / "claims.yml")
+    chapters = [path.stem for path in notebooks.all_notebooks(root / "notebooks")]
+    runs = claims.load_runs(build or build_folder(), preset or ledger.preset, chapters)
     findings = claims.judge_all(ledger, runs)
     table = Table("claim", "where", "verdict by the runs")
     for finding in findings:

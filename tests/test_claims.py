@@ -10,7 +10,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from memlib import cli
 from memlib.claims import Claim, Ledger, Test, find_faults, judge, judge_all, load_ledger, load_runs
 from memlib.claims import pages as claim_pages
 from memlib.claims.ledger import CONDITIONS
@@ -251,3 +253,57 @@ def test_the_map_names_what_does_not_exist(tmp_path: Path) -> None:
         "L: no os.getcwd in memlib",
         "L: no test tests/test_a.py::test_two",
     ]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one notebook with a run, and a ledger of one claim about it."""
+    root = tmp_path / "clone"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "notebooks/01_one.py").touch()
+    run = root / "build/runs/01_one/quick"
+    run.mkdir(parents=True)
+    (run / "results.json").write_text(RUNS["01_one"].model_dump_json(), encoding="utf-8")
+    entry = claim(HOLDS).model_dump(mode="json", exclude_defaults=True)
+    write(root / "book/claims.yml", {"preset": "quick", "claims": [entry]})
+    write(root / "book/map.yml", {"items": [{"paper": "Lemma 1", "shows": "a thing", "chapter": "01_one"}]})
+    failure = {"id": "f", "title": "It fails", "text": "So.", "measured": ["01_one::x"]}
+    write(root / "book/failures.yml", {"failures": [failure]})
+    monkeypatch.setattr(cli, "project_root", lambda: root)
+    return root
+
+
+def spoil_verdict(clone: Path) -> None:
+    path = clone / "book/claims.yml"
+    path.write_text(
+        path.read_text().replace("verdict: reproduced", "verdict: not reproduced"), encoding="utf-8"
+    )
+
+
+def test_the_command_fails_where_a_verdict_is_not_what_the_run_says(clone: Path) -> None:
+    arguments = ["claims", "--build", str(clone / "build")]
+    passed = CliRunner().invoke(cli.app, arguments)
+    assert passed.exit_code == 0, passed.output
+    spoil_verdict(clone)
+    failed = CliRunner().invoke(cli.app, arguments)
+    assert failed.exit_code == 1
+    assert "a: the ledger says 'not reproduced', the runs say 'reproduced'" in failed.output
+
+
+def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
+    clone: Path, tmp_path: Path
+) -> None:
+    spoil_verdict(clone)
+    claim_pages.write_pages(clone, "quick", clone / "build", tmp_path / "stage")
+    made = {path.name: path.read_text() for path in (tmp_path / "stage/book/generated").iterdir()}
+    assert set(made) == {"claims.md", "map.md", "failures.md"}
+    assert "The ledger says: not reproduced" in made["claims.md"]
+    assert "1.5 [1, 2]" in made["claims.md"]
+    assert "1.5 [1, 2]" in made["failures.md"]
+    assert "**Lemma 1**" in made["map.md"]
+
+
+def test_no_page_is_made_from_runs_of_another_preset(clone: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"01_one/full/results\.json is not there"):
+        claim_pages.write_pages(clone, "full", clone / "build", tmp_path / "stage")
+    assert not (tmp_path / "stage").exists()

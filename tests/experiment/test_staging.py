@@ -71,6 +71,21 @@ def test_what_has_gone_from_the_sources_goes_from_the_stage(root, build):
     assert "book/guide/more.md" not in files(staging.stage(root, "quick", build))
 
 
+def test_what_is_generated_is_part_of_the_stage_or_there_is_none(root, build):
+    def generate(stage):
+        (stage / "book" / "made.md").write_text(f"of {len(list((stage / 'notebooks').iterdir()))} runs")
+
+    stage = staging.stage(root, "quick", build, generate)
+    assert (stage / "book" / "made.md").read_text() == "of 2 runs"
+
+    def fail(stage):
+        raise ValueError("cannot be made")
+
+    with pytest.raises(ValueError, match="cannot be made"):
+        staging.stage(root, "quick", build, fail)
+    assert (stage / "book" / "made.md").is_file()  # the stage before is left as it was
+
+
 def lose_run(place):
     (place.final / results.FILE).unlink()
 
