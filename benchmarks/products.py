@@ -29,7 +29,7 @@ def run(bench: Bench) -> list[Row]:
     calls = {FORWARD: partial(forward, problem)} | _memlib(problem, V) | _torch(problem, V[:, :, 0])
     timed = in_turn(
         {name: repeated(call, 1 if name == "matmat" else sizes.inner) for name, call in calls.items()},
-        rounds=3 * bench.rounds,
+        rounds=2 * bench.rounds,
         device=bench.device,
         say=bench.say,
         units={name: sizes.directions if name == "matmat" else sizes.inner for name in calls},

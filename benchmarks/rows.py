@@ -90,7 +90,7 @@ class Results(Strict):
     dirty: bool | None
     versions: dict[str, str]
     checkpoint: str
-    sizes: dict[str, object]
+    sizes: dict[str, int | str | tuple[int, ...]]
     seconds: float
     rows: tuple[Row, ...]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -121,7 +123,14 @@ def _peak(name: str, sizes: Sizes, device: str, threads: int) -> float:
         torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device) if on_gpu else psutil.Process().memory_info().rss
     WAYS[name](problem, sizes.chunk)
-    if on_gpu:
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / 2**20
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident()
+    return (peak - before) / 2**20
+
+
+def _peak_resident() -> int:
+    """Bytes this process has held at most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would report the parent's peak for a child that was just started
+        (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())
+        return int(kibibytes) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
