@@ -34,7 +34,7 @@
 # %% [markdown]
 # ## Parameters
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 seed: int = 0  # seed of every draw
 dimensions: list[int] = [2, 10, 100]  # dimensions of the random Gaussians and mixtures
 pairs: int = 5  # random pairs of Gaussians per dimension and kind
@@ -77,6 +77,8 @@ def noise_level(t: int) -> tuple[float, float]:
     return schedule.alpha(t).item(), schedule.sigma(t).item()
 
 
+run.parameter_table()
+
 # %% [markdown]
 # ## Score norm and sharpness
 #
@@ -97,9 +99,9 @@ def noise_level(t: int) -> tuple[float, float]:
 # :::
 #
 # So a norm, which costs one evaluation of the network, stands in for a trace, which costs hundreds. The first of the two does not
-# need a Gaussian at all.
+# need a Gaussian at all; this is the identity behind score matching {cite}`hyvarinen2005estimation`.
 #
-# :::{prf:lemma} Lemma B.2, after Hyvärinen {cite}`hyvarinen2005estimation`
+# :::{prf:lemma} Lemma B.2
 # :label: hyvarinen
 # :nonumber:
 #
@@ -473,7 +475,7 @@ run.figure(
 # Let the data be Gaussian on a linear subspace of dimension $k$, with variances $\tau_i^2$ along it, and put $q_i = \sigma_t^2 / (\alpha_t^2 \tau_i^2 + \sigma_t^2)$. The
 # means of FLIPD and of the effective dimension $\tr(\sigma_t^2 H + I)$ are
 #
-# | | FLIPD | effective dimension |
+# | mean | FLIPD | effective dimension |
 # |---|---|---|
 # | at noise-free points $\alpha_t x_0$ | $\sum_i (1 - q_i^2)$ | $\sum_i (1 - q_i)$ |
 # | at noisy points $x_t$ | $d$, at every $t$ | $\sum_i (1 - q_i)$ |
@@ -626,9 +628,9 @@ run.record(
     int(np.ceil(2 / 0.2**2)),
     about="Dimension from which the relative spread of an isotropic Gaussian is below 20 %",
 )
-single.pivot_table(index=["world", "t"], columns="d", values="spread", sort=False).style.format(
-    "{:.2f}", na_rep=""
-)
+shown = single.pivot_table(index=["world", "t"], columns="d", values="spread", sort=False)
+shown.columns = [f"d = {dim}" for dim in shown.columns]
+shown.reset_index().style.format(precision=2, na_rep="").hide(axis="index")
 
 # %% [markdown]
 # Now the paper's setting in its extreme form: under the condition the data are one point, $\Sigma_{c,t} = \sigma_t^2 I$; without it they are a Gaussian with the

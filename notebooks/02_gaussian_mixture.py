@@ -41,7 +41,7 @@
 # %% [markdown]
 # ## Parameters
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 seed: int = 0  # seed of the noise from which sampling starts
 starts: int = 2000  # noises that are carried to samples
 paths: int = 60  # sampling paths per mode whose eigenvalues are followed
@@ -66,6 +66,7 @@ from memlib.score import Score
 
 plots.use_style()
 run = experiment.start("02_gaussian_mixture", globals())
+run.parameter_table()
 
 # %% [markdown]
 # ## The exact landscape and the learned one

@@ -30,7 +30,7 @@
 # %% [markdown]
 # ## Parameters
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 seed: int = 0  # seed of noises, start vectors and probes
 time: int = 20  # time index at which the Hessians are taken, of 1,000
 repeats: int = 40  # repetitions of each random estimator
@@ -59,6 +59,7 @@ from memlib.score import score_at
 plots.use_style()
 run = experiment.start("03_hessian_routines", globals())
 generator = torch.Generator().manual_seed(seed)
+run.parameter_table()
 
 # %% [markdown]
 # ## Two Hessians
@@ -555,16 +556,25 @@ precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axi
 
 # %% tags=["hide-input"]
 recorded = sorted((project_root() / "benchmarks" / "results").glob("hessian-*.json"))
-costs = pd.concat(
-    [
-        pd.DataFrame(json.loads(p.read_text())["rows"]).assign(
-            machine=json.loads(p.read_text())["machine"]["name"]
-        )
-        for p in recorded
-    ]
+files = [json.loads(path.read_text()) for path in recorded]
+costs = pd.concat([pd.DataFrame(file["rows"]).assign(machine=file["machine"]["name"]) for file in files])
+run.table(
+    costs,
+    "benchmarks",
+    about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
 )
-run.table(costs, "benchmarks", about="Recorded benchmarks")
-costs.style.format(precision=3).hide(axis="index")
+shown = costs.dropna(subset=["ratio"])
+spread = shown["low"].map("{:.2g}".format) + " to " + shown["high"].map("{:.2g}".format)
+pd.DataFrame(
+    {
+        "what": shown["what"],
+        "beside": shown["instead_of"],
+        "setting": shown["setting"],
+        "measured": shown["ratio"].map("{:.2g}".format) + " (" + spread + ") " + shown["reads"],
+        "target": shown["target"].fillna("")
+        + shown["met"].map({True: ": met", False: ": missed"}).fillna(""),
+    }
+).style.hide(axis="index")
 
 # %% [markdown]
 # ## On a model of your own

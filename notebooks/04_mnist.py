@@ -35,7 +35,7 @@
 # %% [markdown]
 # ## Parameters
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 seed: int = 0  # seed of the noises
 samples: int = 5  # samples per class; both classes start from the same noises
 guidance: float = 5.0  # scale of classifier-free guidance while sampling
@@ -58,6 +58,7 @@ from memlib.score import score_at
 
 plots.use_style()
 run = experiment.start("04_mnist", globals())
+run.parameter_table()
 
 # %% [markdown]
 # ## Samples
@@ -333,7 +334,7 @@ run.record(
 )
 
 # %% [markdown]
-# Nearly all of it: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
+# Most of it: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
 # towards and away from the origin. In 784 dimensions noise has a length of $\sqrt{784} = 28$ and hardly any other, so the network
 # was never shown what happens when the length changes, and its normalisation layers make it indifferent to it: the curvature along
 # the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions and does not mind one.

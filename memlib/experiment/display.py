@@ -40,6 +40,30 @@ class Animation:
 
 
 @dataclass(frozen=True)
+class ParameterTable:
+    """The parameters of a run with their values and meanings.
+
+    Attributes:
+        rows: name, type, value and meaning of each.
+    """
+
+    rows: list[tuple[str, str, str, str]]
+
+    def __repr__(self) -> str:
+        """One parameter a line, for terminals."""
+        return "\n".join(f"{name}: {kind} = {value}  # {meaning}" for name, kind, value, meaning in self.rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{title}</th>' for title in ("parameter", "value", "type", "meaning"))
+        body = "".join(
+            f'<tr><th scope="row"><code>{escape(name)}</code></th><td>{escape(value)}</td>'
+            f"<td>{escape(kind)}</td><td>{escape(meaning)}</td></tr>"
+            for name, kind, value, meaning in self.rows
+        )
+        return f'<table class="table parameters"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where the numbers of a page come from, and what can be downloaded."""
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memlib.experiment import parameters, provenance, values
+from memlib.experiment import notebooks, parameters, provenance, values
 from memlib.experiment.context import Context
-from memlib.experiment.display import Animation, Provenance
+from memlib.experiment.display import Animation, ParameterTable, Provenance
 from memlib.experiment.files import checked_name, project_root, whole
 from memlib.experiment.results import FILE, Artifact, Results, Scalar, write
 from memlib.intervals import Interval
@@ -73,6 +73,16 @@ class Run:
         self._clock = time.perf_counter()
         (output / FILE).unlink(missing_ok=True)  # a run that stops half-way leaves no results
         output.mkdir(parents=True, exist_ok=True)
+
+    def parameter_table(self) -> ParameterTable:
+        """The parameters as this run has them, for the notebook to show; meanings come from its source."""
+        source = {path.stem: path for path in notebooks.all_notebooks()}.get(self.notebook)
+        known = {item.name: (item.type, item.help) for item in parameters.read(source)} if source else {}
+        rows = []
+        for name, value in self.parameters.items():
+            kind, meaning = known.get(name, (type(value).__name__, ""))
+            rows.append((name, kind, repr(value), meaning))
+        return ParameterTable(rows)
 
     def record(
         self,

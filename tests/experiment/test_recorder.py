@@ -13,7 +13,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 from PIL import Image
 
-from memlib.experiment import provenance, recorder, results
+from memlib.experiment import notebooks, provenance, recorder, results
 from memlib.experiment.context import Context
 
 from .conftest import namespace
@@ -225,3 +225,16 @@ def test_a_plain_script_works_too(write_notebook, tmp_path):
     )
     subprocess.run([sys.executable, str(notebook)], check=True, cwd=tmp_path)
     assert results.load(tmp_path / "out").scalars["x"].value == 1.5
+
+
+def test_the_parameter_table_shows_values_of_this_run_and_meanings_of_the_source(monkeypatch, tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    source = '# %% tags=["parameters"]\nseed: int = 0  # of every <draw>\noutput: str = ""\n'
+    (folder / "01_toy.py").write_text(source)
+    monkeypatch.setattr(notebooks, "all_notebooks", lambda: [folder / "01_toy.py"])
+    space = {"seed": 7, "output": str(tmp_path / "out"), "__annotations__": {"seed": int, "output": str}}
+    table = recorder.start("01_toy", space).parameter_table()
+    assert table.rows == [("seed", "int", "7", "of every <draw>")]
+    assert "of every &lt;draw&gt;" in table._repr_html_()
+    assert recorder.start("02_gone", space).parameter_table().rows == [("seed", "int", "7", "")]
