@@ -84,7 +84,8 @@ def random_pair(
 def random_direction(dim: int, generator: torch.Generator) -> Float64[Tensor, "d d"]:
     """A random symmetric matrix of spectral norm 1, a direction in which a covariance can change."""
     direction = _symmetric(torch.randn(dim, dim, dtype=torch.float64, generator=generator))
-    return direction / torch.linalg.matrix_norm(direction, 2)
+    norm: Tensor = torch.linalg.matrix_norm(direction, 2)
+    return direction / norm
 
 
 def random_mixture(
