@@ -95,7 +95,7 @@ def main(
     only: Annotated[
         list[Name] | None, typer.Option(help="Run this benchmark alone; may be given several times.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed rounds of each comparison.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed rounds of each comparison.")] = 4,
     device: Annotated[str, typer.Option(help='"auto", "cpu" or "cuda".')] = "auto",
     tiny: Annotated[bool, typer.Option(help="A tiny random network: tries every line in seconds.")] = False,
     output: Annotated[
