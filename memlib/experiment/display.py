@@ -44,7 +44,7 @@ class ParameterTable:
     """The parameters of a run with their values and meanings.
 
     Attributes:
-        rows: name, type, value and meaning of each.
+        rows: name, type, value and meaning of each; the type, which the value shows, is left to terminals.
     """
 
     rows: list[tuple[str, str, str, str]]
@@ -54,11 +54,11 @@ class ParameterTable:
         return "\n".join(f"{name}: {kind} = {value}  # {meaning}" for name, kind, value, meaning in self.rows)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{title}</th>' for title in ("parameter", "value", "type", "meaning"))
+        head = "".join(f'<th scope="col">{title}</th>' for title in ("parameter", "value", "meaning"))
         body = "".join(
             f'<tr><th scope="row"><code>{escape(name)}</code></th><td>{escape(value)}</td>'
-            f"<td>{escape(kind)}</td><td>{escape(meaning)}</td></tr>"
-            for name, kind, value, meaning in self.rows
+            f"<td>{escape(meaning)}</td></tr>"
+            for name, _, value, meaning in self.rows
         )
         return f'<table class="table parameters"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
