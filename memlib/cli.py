@@ -104,6 +104,7 @@ def run(
     given = parameters.from_text(parameters.read(path), _pairs(parameter or []))
     overrides = {**chosen.overrides(path.stem), **_of_sweep(sweep, name), **given}
     run_name = name or ",".join(f"{key}={value}" for key, value in given.items()) or preset
+    parameters.check(parameters.read(path), overrides)
     console.print(f"{path.stem} ({run_name}): running")
     found = driver.execute(
         path, overrides, run=run_name, preset=preset, build=build, timeout=timeout or chosen.timeout

@@ -165,6 +165,9 @@ modes = {
     for name, trajectory in trajectories.items()
 }
 for name, mode in modes.items():
+    assert 2 <= (mode == TINY).sum() <= starts - 2, (
+        f"{name}: too few copies or too few others; raise starts or train longer"
+    )
     estimate = intervals.proportion((mode == TINY).numpy())
     run.record(
         f"tiny_share_{name}",

@@ -24,7 +24,7 @@
 #   spectra.
 # - **Adds** what one pass of Gram-Schmidt does to a count; how asymmetric a learned Jacobian is; trace estimators with error
 #   bars; spectral densities and local dimension; precision; measured costs.
-# - **Takes** about a minute and a half on two cores, with the shipped checkpoints.
+# - **Takes** less than a minute on one core, with the shipped checkpoints. Not timed on a GPU yet.
 # :::
 
 # %% [markdown]

@@ -23,7 +23,7 @@
 #   first and at the last sampling step, for the memorized and for the general class.
 # - **Adds** the times in between, the same noises for both classes, several samples with their spread, the asymmetry of the
 #   learned Jacobian, and intervals.
-# - **Takes** about two minutes on two cores with the shipped checkpoint. Retraining (`train=True`) takes about an hour on one
+# - **Takes** a little over two minutes on one core with the shipped checkpoint; not timed on a GPU yet. Retraining (`train=True`) takes about an hour on one
 #   core and resumes after an interruption.
 # :::
 #
