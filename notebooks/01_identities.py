@@ -69,10 +69,6 @@ shown_times = sorted({int(t) for t in np.linspace(0, steps - 1, 34)})
 mean, share = partial(intervals.mean, level=level), partial(intervals.proportion, level=level)
 
 
-def record(key: str, found: intervals.Interval, about: str) -> None:
-    run.record(key, found.value, interval=found.bounds, level=found.level, n=found.n, about=about)
-
-
 def noise_level(t: int) -> tuple[float, float]:
     return schedule.alpha(t).item(), schedule.sigma(t).item()
 
@@ -170,12 +166,14 @@ run.table(
     about="Every check: mean over draws with its interval, and closed form",
 )
 for key, group in checks.groupby("key", sort=False):
-    record(
+    run.record(
         f"{key}_ratio",
         mean(group["ratio"]),
-        f"{IDENTITIES[key].where}: measured mean over closed form, random pairs",
+        about=f"{IDENTITIES[key].where}: measured mean over closed form, random pairs",
     )
-record("coverage", share(checks["covered"]), "Share of the checks whose interval holds the closed form")
+run.record(
+    "coverage", share(checks["covered"]), about="Share of the checks whose interval holds the closed form"
+)
 
 summary = checks.groupby(["where", "d"], sort=False).agg(
     {"covered": ["size", "sum"], "ratio": ["mean", "std"]}
@@ -216,8 +214,10 @@ run.figure(figure, "checks_figure", about="Measured mean over closed form, every
 zero, eye = torch.zeros(2).double(), torch.eye(2).double()
 example = Pair(zero, eye, zero, eye / 4)
 drawn = mean(IDENTITIES["difference"].statistic(example, example.sample(draws, generator)))
-record(
-    "sign_measured", drawn, "Mean of ||s_Delta||^2 over draws, Sigma = I, Sigma_c = I/4, d = 2, equal means"
+run.record(
+    "sign_measured",
+    drawn,
+    about="Mean of ||s_Delta||^2 over draws, Sigma = I, Sigma_c = I/4, d = 2, equal means",
 )
 run.record(
     "sign_derived",
@@ -231,17 +231,17 @@ run.record(
 difference = checks[checks["key"] == "difference"].copy()
 difference["printed"] = difference["pair"].map(identities.difference_energy_printed)
 outside = ~difference["printed"].between(difference["low"], difference["high"])
-record(
+run.record(
     "sign_printed_excluded",
     share(outside),
-    "Share of random pairs whose interval for E||s_Delta||^2 excludes the printed form",
+    about="Share of random pairs whose interval for E||s_Delta||^2 excludes the printed form",
 )
 apart = difference[~difference["equal means"]]
 from_means = (apart["closed form"] + apart["printed"]) / (2 * apart["closed form"])
-record(
+run.record(
     "mean_share",
     mean(from_means),
-    "Share of E||s_Delta||^2 that is due to the distance of the means, pairs one standard normal apart",
+    about="Share of E||s_Delta||^2 that is due to the distance of the means, pairs one standard normal apart",
 )
 run.table(
     difference.drop(columns=["pair", "where", "key"]), "sign", about="Lemma 4.2: drawn, derived and printed"
@@ -294,15 +294,15 @@ run.record(
     n=len(tilted),
     about="Largest relative difference of trace and sum of appendix A.3",
 )
-record(
+run.record(
     "generalized_ratio",
     mean(tilted["generalized"] / tilted["measured"]),
-    "Appendix A.3 over the measured mean, equal means",
+    about="Appendix A.3 over the measured mean, equal means",
 )
-record(
+run.record(
     "sorted_ratio",
     mean(tilted["sorted eigenvalues"] / tilted["measured"]),
-    "The formula for commuting Hessians on sorted eigenvalues, same pairs",
+    about="The formula for commuting Hessians on sorted eigenvalues, same pairs",
 )
 columns = ["d", "measured", "low", "high", "generalized", "sorted eigenvalues"]
 tilted.groupby("d").head(1)[columns].style.format(precision=2).hide(axis="index")
@@ -343,14 +343,16 @@ run.table(
 for lemma, name in (("B.2", "hyvarinen"), ("4.3", "third_power")):
     group = mixtures[(mixtures["lemma"] == lemma) & (mixtures["world"] == "random")]
     smallest = mixtures[(mixtures["lemma"] == lemma) & (mixtures["world"] == "two")].iloc[0]
-    record(f"{name}_ratio", mean(group["ratio"]), f"Lemma {lemma} on random mixtures: left over right side")
-    record(
+    run.record(
+        f"{name}_ratio", mean(group["ratio"]), about=f"Lemma {lemma} on random mixtures: left over right side"
+    )
+    run.record(
         f"{name}_coverage",
         share(group["equal"]),
-        f"Lemma {lemma} on random mixtures: share of intervals that hold equality",
+        about=f"Lemma {lemma} on random mixtures: share of intervals that hold equality",
     )
     found = intervals.Interval(*smallest[["ratio", "low", "high"]], level, draws)
-    record(f"{name}_ratio_two", found, f"Lemma {lemma} on two unit Gaussians: left over right side")
+    run.record(f"{name}_ratio_two", found, about=f"Lemma {lemma} on two unit Gaussians: left over right side")
 shown = (
     mixtures.groupby(["lemma", "world", "d"], sort=False)
     .agg({"equal": ["size", "sum"], "ratio": "mean"})
@@ -410,10 +412,10 @@ for key, scale, kind in (
     ("two", 2.0, "plain"),
     ("weighted_two", 2.0, "weighted"),
 ):
-    record(
+    run.record(
         f"fisher_{key}",
         fisher.loc[scale, kind],
-        f"Appendix A.4, {kind}: mean squared score difference over squared distance, Sigma = {scale:g} I",
+        about=f"Appendix A.4, {kind}: mean squared score difference over squared distance, Sigma = {scale:g} I",
     )
 
 image_variances = torch.arange(1, pixels + 1).double() ** -2  # fall like those of natural images
@@ -512,10 +514,10 @@ dimension = pd.DataFrame(
 early = dimension.iloc[1]
 run.record("flipd_time", int(early["t"]), about="The time at which the numbers on dimension are quoted")
 for key in ("clean", "noisy"):
-    record(
+    run.record(
         f"flipd_{key}",
         early[key],
-        f"Mean FLIPD at {key} points, t = {early['t']}, {intrinsic} dimensions in {ambient}",
+        about=f"Mean FLIPD at {key} points, t = {early['t']}, {intrinsic} dimensions in {ambient}",
     )
 run.record(
     "flipd_predicted",
@@ -622,7 +624,9 @@ for dim in dimensions:
         n=draws // 8,
         about=f"Relative spread of ||s||^2 around -tr H, {where}",
     )
-    record(f"within_mixture_d{dim}", row["within"], f"Share of {where}, with ||s||^2 within 20 % of -tr H")
+    run.record(
+        f"within_mixture_d{dim}", row["within"], about=f"Share of {where}, with ||s||^2 within 20 % of -tr H"
+    )
 run.record(
     "usable_dimension_gaussian",
     int(np.ceil(2 / 0.2**2)),

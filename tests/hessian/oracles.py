@@ -5,8 +5,6 @@ The algorithms are written out one operator and one vector at a time, as their p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -71,24 +69,6 @@ SPECTRA = {
     "one": torch.tensor([-0.7]),
     "two": torch.tensor([-0.7, 0.2]),
 }
-
-
-def paper_algorithm_1(
-    product: Callable[[Tensor], Tensor], b: Tensor, steps: int, tolerance: float = 1e-12
-) -> Tensor:
-    """Algorithm 1 of arXiv:2412.04140: Arnoldi with one pass of modified Gram-Schmidt; returns H_m."""
-    Q = [b / b.norm()]
-    H = torch.zeros(steps + 1, steps, dtype=b.dtype)
-    for k in range(steps):
-        v = product(Q[k])
-        for j in range(k + 1):
-            H[j, k] = Q[j] @ v
-            v = v - H[j, k] * Q[j]
-        H[k + 1, k] = v.norm()
-        if H[k + 1, k] <= tolerance:
-            return H[: k + 1, : k + 1]
-        Q.append(v / H[k + 1, k])
-    return H[:steps, :steps]
 
 
 def hutchpp(A: Tensor, S: Tensor, G: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ from memlib.hessian.counting import count_above
 from memlib.hessian.krylov import KrylovSpace
 from memlib.hessian.lanczos import lanczos
 from memlib.hessian.operator import DenseOperator
+from memlib.hessian.printed import algorithm_1
 
-from .oracles import DEVICES, DTYPES, SPECTRA, clustered, generator, paper_algorithm_1, symmetric
+from .oracles import DEVICES, DTYPES, SPECTRA, clustered, generator, symmetric
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -51,7 +52,7 @@ def test_no_ghosts_where_one_pass_has_them(dtype: torch.dtype) -> None:
     """20 of 300 eigenvalues lie above -50; after 120 steps Algorithm 1 as printed counts more."""
     A = symmetric(clustered()).to(dtype)
     start = torch.randn(1, 300, dtype=torch.float64, generator=generator(1)).to(dtype)
-    printed = torch.linalg.eigvals(paper_algorithm_1(lambda v: A @ v, start[0], 120))
+    printed = torch.linalg.eigvals(algorithm_1(lambda v: A @ v, start[0], 120))
     assert (printed.real > -50).sum() > 25
 
     result = lanczos(DenseOperator(A[None]), 120, start=start)
