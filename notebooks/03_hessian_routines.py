@@ -576,9 +576,9 @@ precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axi
 # routine of `memlib.hessian` against what one would use instead, in turns within one process; the ratio is the median over the
 # turns, with the smallest and the largest. Targets were set before anything was measured.
 #
-# Three are missed. *Lanczos on the symmetric part* makes two products a step, and differentiating a convolution twice computes a
+# Those that are missed have reasons. *Lanczos on the symmetric part* makes two products a step, and differentiating a convolution twice computes a
 # weight gradient that nobody asked for; Arnoldi on transposed products gives the eigenvalues of the Jacobian at one sweep a step.
-# *Counts after 64 steps* cannot be right where more than 64 eigenvalues lie above the threshold; `count_above` goes on until they
+# *Counts after a fixed number of steps* cannot be right where more eigenvalues than that lie above the threshold; `count_above` goes on until they
 # are. *Traces*: see above.
 
 # %% tags=["hide-input"]
@@ -591,11 +591,13 @@ run.table(
     about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
 )
 shown = costs.dropna(subset=["ratio"])
-spread = " (" + shown["low"].map("{:.2g}".format) + " to " + shown["high"].map("{:.2g}".format) + ") "
+spread = " (" + shown["low"].map("{:.3g}".format) + " to " + shown["high"].map("{:.3g}".format) + ") "
 pd.DataFrame(
     {
         "comparison": shown["what"] + " / " + shown["instead_of"] + ": " + shown["setting"],
-        "measured": shown["ratio"].map("{:.2g}".format) + spread + shown["reads"],
+        "measured": shown["ratio"].map("{:.3g}".format)
+        + spread
+        + shown["reads"].replace("times the time of", "times as long"),
         "target": shown["target"].fillna("")
         + shown["met"].map({True: ": met", False: ": missed"}).fillna(""),
     }
