@@ -76,7 +76,7 @@ kinds = {"memorized": plots.MEMORIZED, "general": plots.GENERAL}
 x = (alpha * clean + sigma * torch.randn(clean.shape, generator=generator)).to(run.device)
 score = score_at(model, time, labels)
 truth = hessian.dense(hessian.JacobianOperator(score, x), progress=True)
-symmetric = 0.5 * (truth.matrices + truth.matrices.mT)
+symmetric = truth.symmetric
 threshold = -0.5 / sigma**2
 true_count = truth.count_above(threshold)
 for k, kind in enumerate(kinds):
@@ -465,20 +465,12 @@ for k in range(2):
     ):
         column.append(float(value))
 for k, kind in enumerate(kinds):
-    run.record(
-        f"flipd_{kind}",
-        flipd.value[k],
-        interval=[float(end[k]) for end in flipd.interval(0.95)],
-        level=0.95,
-        about=f"FLIPD at the {kind} image, interval over its sign probes",
-    )
-    run.record(
-        f"filter_{kind}",
-        filtered.value[k],
-        interval=[float(end[k]) for end in filtered.interval(0.95)],
-        level=0.95,
-        about=f"Spectral-filter dimension at the {kind} point, interval over its probes",
-    )
+    for key, estimate, about in (
+        ("flipd", flipd, f"FLIPD at the {kind} image, interval over its sign probes"),
+        ("filter", filtered, f"Spectral-filter dimension at the {kind} point, interval over its probes"),
+    ):
+        ends = [float(end[k]) for end in estimate.interval(0.95)]
+        run.record(f"{key}_{kind}", estimate.value[k], interval=ends, level=0.95, about=about)
 dimension_table = run.table(dimension, "dimension", about="Local dimension of both points by two estimators")
 dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="index")
 

@@ -262,8 +262,7 @@ run.figure(
 pairs = {"t": [], "class": [], "-tr H": [], "norm of s": [], "-tr H^3": [], "norm of Hs": []}
 for t in times:
     scale = schedule.sigma(t).item()
-    symmetric = 0.5 * (spectra[t].matrices + spectra[t].matrices.mT)
-    product = torch.einsum("bij,bj->bi", symmetric, scores[t])
+    product = torch.einsum("bij,bj->bi", spectra[t].symmetric, scores[t])
     for name, (rows, _) in groups.items():
         for values in zip(
             -sharpness.trace(eigenvalues[t][rows]) * scale**2,
@@ -316,12 +315,12 @@ for position, t in (("first", times[0]), ("last", times[-1])):
 
 # %%
 x_first, first = trajectory.states[times[0]], spectra[times[0]]
-values, vectors = torch.linalg.eigh(0.5 * (first.matrices + first.matrices.mT))
+values, vectors = torch.linalg.eigh(first.symmetric)
 share = torch.einsum("bi,bi->b", vectors[:, :, -1], scores[times[0]]).square() / scores[
     times[0]
 ].square().sum(1)
 radial = torch.nn.functional.normalize(x_first.flatten(1).double(), dim=1)
-curvature = torch.einsum("bi,bij,bj->b", radial, 0.5 * (first.matrices + first.matrices.mT), radial)
+curvature = torch.einsum("bi,bij,bj->b", radial, first.symmetric, radial)
 run.record(
     "score_share_of_top",
     intervals.mean(share.cpu()),

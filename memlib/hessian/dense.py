@@ -27,6 +27,11 @@ class DenseSpectrum:
     asymmetry: Tensor
     products: int
 
+    @property
+    def symmetric(self) -> Tensor:
+        """The symmetric parts (M + M^T) / 2, `(B, d, d)`, whose eigenvalues these are."""
+        return _symmetric_part(self.matrices)
+
     def count_above(self, threshold: float | Tensor = 0.0) -> Tensor:
         """Number of eigenvalues >= threshold (a float, or one per sample), `(B,)`."""
         least = torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)
@@ -71,7 +76,11 @@ def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> De
         )
     skew = (matrices - matrices.mT).flatten(1).norm(dim=1)
     size = matrices.flatten(1).norm(dim=1)
-    eigenvalues = torch.linalg.eigvalsh(0.5 * (matrices + matrices.mT))
+    eigenvalues = torch.linalg.eigvalsh(_symmetric_part(matrices))
     return DenseSpectrum(
         matrices, eigenvalues, skew / size.clamp(min=torch.finfo(op.dtype).tiny), op.products - before
     )
+
+
+def _symmetric_part(matrices: Tensor) -> Tensor:
+    return 0.5 * (matrices + matrices.mT)

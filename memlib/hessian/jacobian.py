@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib import checks
+from memlib.hessian import draw
 from memlib.hessian.graph import Graph, Product
 
 _DEFAULT_ROWS = {"cpu": 64, "cuda": 512}
@@ -123,7 +124,8 @@ class JacobianOperator:
     def asymmetry(self, probes: int = 16, generator: torch.Generator | None = None) -> Asymmetry:
         """Estimate ||J - J^T||_F / ||J||_F from random sign vectors: E ||A v||^2 = ||A||_F^2.
 
-        The standard error is the delta method's for a ratio of means.
+        The standard error is the delta method's for a ratio of means. Without a generator a new one with seed 0
+        is used.
         """
         if probes < 2:
             raise ValueError(f"an error bar needs at least 2 probes, got {probes}")
@@ -131,9 +133,7 @@ class JacobianOperator:
             raise ValueError(
                 "product='difference' has no transpose; build the operator with 'vjp', 'jvp' or 'symmetric'"
             )
-        shape = (self.batch, self.dim, probes)
-        signs = torch.randint(2, shape, generator=generator, device=_device_of(generator))
-        V = (2 * signs - 1).to(self.device, self.dtype)
+        V = draw.rademacher(self, probes, draw.generator_for(self, generator))
         forward, backward = self._apply(V, "jvp"), self._apply(V, "vjp")
         skew = (forward - backward).square().sum(1).double()
         size = 0.5 * (forward.square() + backward.square()).sum(1).double()  # both estimate ||J||_F^2
@@ -243,7 +243,3 @@ def _refuse_inference_mode(product: Product) -> None:
             f"product={product!r} needs gradients, which torch.inference_mode() switches off for good; "
             "use torch.no_grad() around your code instead, or product='difference'"
         )
-
-
-def _device_of(generator: torch.Generator | None) -> torch.device:
-    return generator.device if generator is not None else torch.device("cpu")
