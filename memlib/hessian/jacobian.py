@@ -124,8 +124,8 @@ class JacobianOperator:
     def asymmetry(self, probes: int = 16, generator: torch.Generator | None = None) -> Asymmetry:
         """Estimate ||J - J^T||_F / ||J||_F from random sign vectors: E ||A v||^2 = ||A||_F^2.
 
-        The standard error is the delta method's for a ratio of means. Without a generator a new one with seed 0
-        is used.
+        The standard error is the delta method's for a ratio of means. Without a generator the signs come from
+        a new one with seed 0.
         """
         if probes < 2:
             raise ValueError(f"an error bar needs at least 2 probes, got {probes}")
