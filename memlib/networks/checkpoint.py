@@ -79,12 +79,15 @@ def loss_curve(losses: Tensor) -> list[dict[str, float]]:
     return [{"step": end, "loss": round(float(c.mean()), 6)} for end, c in zip(ends, chunks, strict=True)]
 
 
-def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> dict[str, Any]:
+def save_checkpoint(
+    folder: Path, network: nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
     """Write `folder/model.safetensors` and `folder/card.json`, each whole, and return the card.
 
     Args:
         folder: made if needed.
         network: an `MLP` or a `UNet`.
+        dtype: the weights are rounded to; loading gives the rounded weights in float32.
         card: holds "schedule" {"name", "steps"} and "prediction", and whatever else JSON can say. The
             network's class, configuration and size and the sha256 of the weights are added here.
 
@@ -94,7 +97,7 @@ def save_checkpoint(folder: Path, network: nn.Module, card: dict[str, Any]) -> d
     config = asdict(network.config)  # type: ignore[call-overload]
     full = card | {"network": {"class": type(network).__name__, "config": config}}
     _model(build(full["network"]), full)
-    weights = {k: v.detach().contiguous().cpu() for k, v in network.state_dict().items()}
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
     full |= {"parameters": sum(w.numel() for w in weights.values())}
     _json(full)  # fails here, before anything is written
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from safetensors import safe_open
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from memlib.networks.losses import score_matching_loss
 from memlib.schedule import Prediction, VariancePreserving
 
+Precision = Literal["float32", "bfloat16"]
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor | None]]
 """`draw(batch, generator)`: clean samples `(batch, *sample_shape)`, labels `(batch,)` or None, on the CPU."""
 
@@ -41,6 +43,8 @@ class TrainingConfig:
         second_order: weight of the second-order loss (the paper uses 0.5 on its toys); 0 leaves it out.
         projections: random directions of the second-order loss per sample; 0 takes all d unit vectors.
         seed: of the initial weights and of every draw.
+        precision: of the network's convolutions and products in training, "float32" or "bfloat16" (which is
+            1.6 times as fast on the CPUs that have it); weights, moments and losses stay in float32.
     """
 
     steps: int
@@ -51,6 +55,7 @@ class TrainingConfig:
     second_order: float = 0.0
     projections: int = 1
     seed: int = 0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "learning_rate"):
@@ -58,6 +63,13 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay must lie in [0, 1), got {self.average_decay}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {list(get_args(Precision))}, got {self.precision!r}")
+        if self.second_order and self.precision != "float32":
+            raise ValueError(
+                "the second-order loss needs precision='float32': torch's automatic mixed precision has no "
+                f"forward-mode derivative, got {self.precision!r}"
+            )
 
     def rate(self, step: int) -> float:
         """Learning rate at `step`."""
@@ -117,15 +129,20 @@ def train(
     ):
         generator = torch.Generator().manual_seed(_stream(config.seed, step))
         x0, label = draw(config.batch, generator)
-        loss = score_matching_loss(
-            network, schedule, x0, label, generator, prediction=prediction,
-            second_order=config.second_order, projections=config.projections, device=device,
-        )  # fmt: skip
+        with _autocast(device, config.precision):
+            loss = score_matching_loss(
+                network, schedule, x0, label, generator, prediction=prediction,
+                second_order=config.second_order, projections=config.projections, device=device,
+            )  # fmt: skip
         run.advance(loss)
         if state is not None and (run.step % save_every == 0 or run.step == config.steps):
             run.seconds, clock = run.seconds + time.monotonic() - clock, time.monotonic()
             run.save(state)
     return TrainingResult(run.average.eval(), run.losses, run.seconds + time.monotonic() - clock)
+
+
+def _autocast(device: str | torch.device, precision: Precision) -> torch.autocast:
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _stream(seed: int, step: int) -> int:

@@ -17,6 +17,7 @@ from memlib.recipes.recipe import Recipe
 GENERAL, COPIED = 3, 9
 REAL_IMAGES, COPIES, UNCONDITIONAL = 3000, 100, 0.2
 CONFIG = UNetConfig(channels=(40, 80), blocks=1)
+SMALL = UNetConfig(channels=(32, 64), blocks=1)
 
 
 def copied_image() -> Tensor:
@@ -71,4 +72,22 @@ MNIST_UNDERTRAINED = replace(
     about="The same as mnist_copies after a ninth of the steps: "
     "what the statistics say of a model that is not finished",
     training=replace(MNIST_COPIES.training, steps=1000),
+)
+
+# A pair that differs in the loss alone: same initial weights, same draws of data, times and noise.
+MNIST_FIRST_ORDER = replace(
+    MNIST_COPIES,
+    name="mnist_first_order",
+    about="The same data on a smaller network, plain score matching: "
+    "what mnist_second_order is compared with",
+    network=lambda: UNet(SMALL),
+    training=TrainingConfig(steps=2000, learning_rate=8e-4),
+    dtype=torch.float16,
+)
+
+MNIST_SECOND_ORDER = replace(
+    MNIST_FIRST_ORDER,
+    name="mnist_second_order",
+    about="The paper's loss: half the second-order term added, one random projection a sample",
+    training=replace(MNIST_FIRST_ORDER.training, second_order=0.5, projections=1),
 )

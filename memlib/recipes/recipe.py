@@ -35,6 +35,7 @@ class Recipe:
         data: what the card says about the data, hashes included.
         training: configuration of the training.
         schedule: name of the noise schedule, 1,000 steps.
+        dtype: of the weights in the file, rounded to it after training.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe:
     data: Callable[[], dict[str, Any]]
     training: TrainingConfig
     schedule: str = "linear"
+    dtype: torch.dtype = torch.float32
 
     @property
     def folder(self) -> Path:
@@ -70,7 +72,7 @@ class Recipe:
         result = train(
             network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
         )
-        save_checkpoint(folder, result.network, self._card(result, schedule.steps, device))
+        save_checkpoint(folder, result.network, self._card(result, schedule.steps, device), self.dtype)
         state.unlink(missing_ok=True)
         return load_checkpoint(folder, device)
 

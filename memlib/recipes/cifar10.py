@@ -1,0 +1,89 @@
+"""CIFAR-10 automobiles: one network for each size of the training set, from copying to generalising.
+
+Disjoint sets of one size come from the two ends of the 5,000 training images (Kadkhodaie et al. 2024 compare
+networks that share no image).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from memlib.datasets import cifar10
+from memlib.datasets.files import data_root, read_checksums
+from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.unet import UNet, UNetConfig
+from memlib.recipes.recipe import Recipe
+
+Half = Literal["first", "last"]
+AVAILABLE = 5000
+CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), blocks=1, classes=1)
+LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
+STEPS = {64: 3000, 512: 5000, 2048: 5000, 4096: 8000}
+"""Training steps of the networks that ship, by the number of images."""
+
+
+def training_images(count: int, half: Half = "first") -> Tensor:
+    """The `count` automobiles `(count, 3, 32, 32)` in [-1, 1] at one end of the training split."""
+    if half not in ("first", "last"):
+        raise ValueError(f"half must be 'first' or 'last', got {half!r}")
+    if half == "first":
+        return cifar10.load("train", count)[0]
+    images, _ = cifar10.load("train")
+    if not 1 <= count <= len(images):
+        raise ValueError(f"count must lie in [1, {len(images)}], got {count}")
+    return images[-count:]
+
+
+def _draw(count: int, half: Half) -> Draw:
+    images = training_images(count, half)
+
+    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, None]:
+        return images[torch.randint(len(images), (batch,), generator=generator)], None
+
+    return draw
+
+
+def _data(count: int, half: Half) -> dict[str, Any]:
+    return {
+        "set": "CIFAR-10, automobiles of the training split",
+        "sha256": read_checksums(data_root() / "cifar10"),
+        "images": f"the {half} {count} of {AVAILABLE}",
+    }
+
+
+def automobiles(
+    count: int, half: Half = "first", *, network: UNetConfig = CONFIG, steps: int | None = None
+) -> Recipe:
+    """The recipe of an unconditional network trained on `count` automobiles.
+
+    Args:
+        count: of training images.
+        half: the end of the training split they come from.
+        network: its sizes; `LARGE` wants a GPU.
+        steps: of Adam; None takes `STEPS[count]`.
+
+    Raises:
+        ValueError: if `steps` is None and no network of this `count` ships.
+    """
+    if steps is None and count not in STEPS:
+        raise ValueError(f"no network on {count} images ships, those on {list(STEPS)} do; say how many steps")
+    return Recipe(
+        name=f"cifar10_{half}_{count}",
+        about=f"CIFAR-10: the {half} {count:,} automobiles of the training split, unconditional",
+        network=partial(UNet, network),
+        draw=partial(_draw, count, half),
+        data=partial(_data, count, half),
+        training=TrainingConfig(steps=steps or STEPS[count], learning_rate=1e-3, precision="bfloat16"),
+        dtype=torch.float16,
+    )
+
+
+# Both halves but of the largest, of which the data set holds no second one.
+CIFAR10 = (
+    *(automobiles(count, "first") for count in STEPS),
+    *(automobiles(count, "last") for count in (64, 512, 2048)),
+)
