@@ -90,7 +90,7 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(TORCH)
-	build/lock/bin/pip install --quiet -e '.[dev,latent,compare]'
+	build/lock/bin/pip install --quiet -e '.[dev,compare]'
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -viE '^(nvidia-|cuda-|triton)' > build/lock.txt
 	mv build/lock.txt constraints.txt
 	rm -rf build/lock
