@@ -1,0 +1,148 @@
+"""Which samples are copies of training images: the nearest training image against the second nearest.
+
+A distance alone does not say: flat images lie near everything. A copy lies much nearer to one image than to
+any other, so the ratio of the two smallest distances is judged. It takes the training set, which a
+statistic of sharpness does not have.
+
+Duplicates in the training set hide copies from the ratio, because the second nearest image is then as near
+as the nearest: remove them first, or give `groups`.
+
+References:
+    Yoon et al. (2023), Diffusion probabilistic models generalize when they fail to memorize, ICML 2023
+    workshop on structured probabilistic inference (the ratio of the two distances, 1/3).
+    Carlini et al. (2023), Extracting training data from diffusion models, USENIX Security (distance relative
+    to those of many neighbours).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from memlib import checks
+
+RATIO = 1 / 3
+ROWS = 512  # points compared with the whole training set at once
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training image of each point.
+
+    Attributes:
+        distance: `(B,)` float64, Euclidean distance to the nearest training image.
+        second: `(B,)` float64, to the second nearest; with `groups` the nearest one of another group.
+        index: `(B,)` int64, of the nearest one.
+    """
+
+    distance: Float64[Tensor, " B"]
+    second: Float64[Tensor, " B"]
+    index: Int64[Tensor, " B"]
+
+    @property
+    def ratio(self) -> Float64[Tensor, " B"]:
+        """`distance / second` in [0, 1]; 0 for a point that equals a training image, even one held twice."""
+        return torch.where(self.distance == 0, 0.0, self.distance / self.second)
+
+
+def nearest(
+    points: Float[Tensor, "B ..."],
+    training: Float[Tensor, "N ..."],
+    *,
+    exclude_self: bool = False,
+    groups: Int64[Tensor, " N"] | None = None,
+) -> Neighbours:
+    """Find the nearest and second nearest training image of each point.
+
+    Products of matrices find them, differences measure them, so that the distance of a copy is not lost in
+    rounding.
+
+    Args:
+        points: images.
+        training: at least two images of the same shape.
+        exclude_self: `points` are `training` itself, in its order, and no image counts as its own neighbour.
+        groups: a number for each training image, the same for those that show the same thing.
+
+    Raises:
+        ValueError: for other shapes, or a training set (or groups) without a second nearest image.
+
+    Example:
+        >>> found = nearest(torch.tensor([[1.0]]), torch.tensor([[0.0], [2.0], [5.0]]))
+        >>> found.distance.item(), found.second.item()
+        (1.0, 1.0)
+    """
+    checks.batched("training", training)
+    checks.batched("points", points, tuple(training.shape[1:]))
+    if exclude_self and len(points) != len(training):
+        raise ValueError(
+            f"exclude_self needs points that are the training set, {len(points)} are not {len(training)}"
+        )
+    own = torch.arange(len(training), device=training.device) if groups is None else groups
+    if own.shape != (len(training),):
+        raise ValueError(
+            f"groups must have one number for each of {len(training)} images, got {tuple(own.shape)}"
+        )
+    # Of what is left for each point, one image at least must lie outside the group of the nearest.
+    if len(torch.unique(own)) < 2 + exclude_self:
+        raise ValueError(
+            f"a second nearest image needs {2 + exclude_self} different training images, "
+            f"got {len(training)} in {len(torch.unique(own))} groups"
+        )
+    rows = torch.arange(len(points), device=points.device) if exclude_self else None
+    known = training.flatten(1).double()
+    parts = [
+        _nearest(part.flatten(1).double(), known, own, None if rows is None else rows[start : start + ROWS])
+        for start, part in zip(range(0, len(points), ROWS), points.split(ROWS), strict=True)
+    ]
+    return Neighbours(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def is_copy(neighbours: Neighbours, *, ratio: float = RATIO) -> Bool[Tensor, " B"]:
+    """Whether the nearest training image is nearer than `ratio` times the second nearest."""
+    return neighbours.ratio < ratio
+
+
+def calibrated_ratio(
+    held_out: Float[Tensor, "B ..."],
+    training: Float[Tensor, "N ..."],
+    *,
+    false_positive_rate: float = 0.01,
+    groups: Int64[Tensor, " N"] | None = None,
+) -> float:
+    """The largest ratio at which at most that share of real images held out would be called copies.
+
+    Held-out images with a twin in the training set count as false positives and lower the threshold.
+
+    Args:
+        held_out: real images the training set does not hold.
+        training: the training images.
+        false_positive_rate: the share, in [0, 1).
+        groups: as in `nearest`.
+
+    Example:
+        >>> training = torch.tensor([[0.0], [4.0]])
+        >>> round(calibrated_ratio(torch.tensor([[1.0], [1.5]]), training), 3)
+        0.333
+    """
+    if not 0 <= false_positive_rate < 1:
+        raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")
+    ratios = nearest(held_out, training, groups=groups).ratio.sort().values
+    return ratios[int(false_positive_rate * len(ratios))].item()
+
+
+def _nearest(
+    points: Tensor, training: Tensor, groups: Tensor, self_rows: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    # |x - y|^2 less |x|^2, which orders the training images of each point.
+    order = training.square().sum(1) - 2 * points @ training.T
+    if self_rows is not None:
+        order.scatter_(1, self_rows[:, None], torch.inf)
+    first = order.argmin(dim=1)
+    order.masked_fill_(groups == groups[first][:, None], torch.inf)
+    second = order.argmin(dim=1)
+    distances = [torch.linalg.vector_norm(points - training[index], dim=1) for index in (first, second)]
+    # Equal distances can be ordered the other way round by rounding.
+    return distances[0], torch.maximum(*distances), first
