@@ -5,7 +5,7 @@ any other, so the ratio of the two smallest distances is judged. It takes the tr
 statistic of sharpness does not have.
 
 Duplicates in the training set hide copies from the ratio, because the second nearest image is then as near
-as the nearest: remove them first, or give `groups`.
+as the nearest: remove them first, or give `groups`, for instance `twins`.
 
 References:
     Yoon et al. (2023), Diffusion probabilistic models generalize when they fail to memorize, ICML 2023
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from memlib import checks
@@ -91,12 +93,12 @@ def nearest(
             f"a second nearest image needs {2 + exclude_self} different training images, "
             f"got {len(training)} in {len(torch.unique(own))} groups"
         )
-    rows = torch.arange(len(points), device=points.device) if exclude_self else None
     known = training.flatten(1).double()
-    parts = [
-        _nearest(part.flatten(1).double(), known, own, None if rows is None else rows[start : start + ROWS])
-        for start, part in zip(range(0, len(points), ROWS), points.split(ROWS), strict=True)
-    ]
+    parts = []
+    for start in range(0, len(points), ROWS):
+        part = slice(start, start + ROWS)
+        itself = torch.arange(len(points), device=points.device)[part] if exclude_self else None
+        parts.append(_nearest(points[part].flatten(1).double(), known, own, itself))
     return Neighbours(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -133,13 +135,29 @@ def calibrated_ratio(
     return ratios[int(false_positive_rate * len(ratios))].item()
 
 
+def twins(images: Float[Tensor, "N ..."], *, correlation: float = 0.9) -> Int64[Tensor, " N"]:
+    """Number groups of near-duplicates: images joined by pairs whose pixels correlate above `correlation`.
+
+    Each image is taken less its mean; one that is constant has no twin. Holds N^2 numbers.
+
+    Example:
+        >>> twins(torch.tensor([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0], [0.1, 1.0, 5.2]])).tolist()
+        [0, 1, 0]
+    """
+    pixels = checks.batched("images", images).flatten(1)
+    pixels = torch.nn.functional.normalize(pixels - pixels.mean(dim=1, keepdim=True), dim=1)
+    rows, columns = (pixels @ pixels.T > correlation).nonzero(as_tuple=True)
+    pairs = coo_array((torch.ones(len(rows)), (rows.cpu(), columns.cpu())), shape=(len(images),) * 2)
+    return torch.from_numpy(connected_components(pairs, directed=False)[1]).to(images.device, torch.int64)
+
+
 def _nearest(
-    points: Tensor, training: Tensor, groups: Tensor, self_rows: Tensor | None
+    points: Tensor, training: Tensor, groups: Tensor, itself: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     # |x - y|^2 less |x|^2, which orders the training images of each point.
     order = training.square().sum(1) - 2 * points @ training.T
-    if self_rows is not None:
-        order.scatter_(1, self_rows[:, None], torch.inf)
+    if itself is not None:
+        order.scatter_(1, itself[:, None], torch.inf)
     first = order.argmin(dim=1)
     order.masked_fill_(groups == groups[first][:, None], torch.inf)
     second = order.argmin(dim=1)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memlib import copies
+from memlib.datasets import cifar10
 
 
 def images(count, seed=0, shape=(3, 4, 4)):
@@ -94,6 +95,24 @@ def test_the_calibrated_ratio_keeps_its_rate_and_is_the_largest_that_does(rate):
     assert copies.is_copy(found, ratio=threshold).double().mean() <= rate
     above = np.nextafter(threshold, 2)
     assert copies.is_copy(found, ratio=above).double().mean() > rate
+
+
+def test_twins_are_joined_through_others_and_brightness_and_contrast_do_not_part_them():
+    first, other, flat = images(1), images(1, seed=1), torch.full((1, 3, 4, 4), 0.3)
+    near = first + 0.4 * images(1, seed=2)
+    nearer = near + 0.4 * images(1, seed=3)
+    found = copies.twins(torch.cat([first, other, 0.2 * near - 0.5, flat, nearer, -first]), correlation=0.9)
+    assert np.corrcoef(first.flatten(), nearer.flatten())[0, 1] < 0.9
+    assert found.tolist() == [0, 1, 0, 2, 0, 3]
+    assert found.dtype == torch.int64
+
+
+def test_twins_among_the_automobiles_are_those_of_the_card():
+    """Of the first 512 training images the card counts 4 with a twin above 0.9, and 2 above 0.95."""
+    automobiles, _ = cifar10.load("train", 512)
+    for correlation, count in ((0.9, 4), (0.95, 2)):
+        sizes = torch.bincount(copies.twins(automobiles, correlation=correlation))
+        assert sizes[sizes > 1].sum() == count
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from memlib.hessian.counting import count_above
 from memlib.hessian.dense import DenseSpectrum, dense
 from memlib.hessian.density import SpectralDensity, density
 from memlib.hessian.diagonal import diagonal
-from memlib.hessian.dimension import flipd, local_dimension
+from memlib.hessian.dimension import filtered_dimension, flipd, local_dimension
 from memlib.hessian.graph import Product
 from memlib.hessian.jacobian import Asymmetry, JacobianOperator
 from memlib.hessian.lanczos import lanczos
@@ -39,6 +39,7 @@ __all__ = [
     "dense",
     "density",
     "diagonal",
+    "filtered_dimension",
     "flipd",
     "lanczos",
     "local_dimension",

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib.hessian import arguments
-from memlib.hessian.density import density
+from memlib.hessian.density import SpectralDensity, density
 from memlib.hessian.results import Estimate
 
 if TYPE_CHECKING:
@@ -52,11 +52,32 @@ def local_dimension(
     Raises:
         ValueError: for arguments out of range, or NaN or infinity in a product (`NonFiniteProductError`).
     """
-    kappa = cutoff / arguments.positive_per_sample("sigma", sigma, op).double() ** 2
+    level = arguments.positive_per_sample("sigma", sigma, op)
+    spectrum = density(op, probes=probes, steps=steps, generator=generator)
+    return filtered_dimension(spectrum, level, cutoff=cutoff, exponent=exponent)
+
+
+def filtered_dimension(
+    spectrum: SpectralDensity,
+    sigma: float | Float[Tensor, " B"],
+    *,
+    cutoff: float = 0.1,
+    exponent: float = 4.0,
+) -> Estimate:
+    """`local_dimension` from a spectral density that is at hand, and serves other questions too.
+
+    Args:
+        spectrum: of the Hessians of the log density at noise level `sigma`.
+        sigma: as in `local_dimension`.
+        cutoff: as in `local_dimension`.
+        exponent: as in `local_dimension`.
+    """
     if not (cutoff > 0 and exponent > 0):
         raise ValueError(f"cutoff and exponent must be greater than zero, got {cutoff} and {exponent}")
-    spectrum = density(op, probes=probes, steps=steps, generator=generator)
-    return spectrum.trace_of(lambda nodes: 1 / (1 + (nodes.abs() / kappa[:, None, None]) ** exponent))
+    variance = (
+        torch.as_tensor(sigma, dtype=torch.float64, device=spectrum.nodes.device).reshape(-1, 1, 1) ** 2
+    )
+    return spectrum.trace_of(lambda nodes: 1 / (1 + (nodes.abs() * variance / cutoff) ** exponent))
 
 
 def flipd(

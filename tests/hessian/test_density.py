@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from memlib.hessian import draw
 from memlib.hessian.arguments import NonFiniteProductError
 from memlib.hessian.density import density
-from memlib.hessian.dimension import flipd, local_dimension
+from memlib.hessian.dimension import filtered_dimension, flipd, local_dimension
 from memlib.hessian.operator import DenseOperator
 from memlib.hessian.trace import trace
 
@@ -91,6 +91,8 @@ def test_spectral_filter_counts_directions_along_the_data() -> None:
     sigma, k, d = 0.05, 6, 50
     H = symmetric(torch.cat([torch.zeros(k), torch.full((d - k,), -1 / sigma**2)]))
     found = local_dimension(DenseOperator(H.expand(100, d, d)), sigma, steps=8, generator=generator(2))
+    at_hand = density(DenseOperator(H.expand(100, d, d)), steps=8, generator=generator(2))
+    assert torch.equal(filtered_dimension(at_hand, sigma).value, found.value)
     error = found.value - (k + (d - k) * 1e-4 / (1 + 1e-4))
     assert error.mean().abs() < 4 * error.std() / 10
     assert 0.7 < error.square().mean().sqrt() / found.stderr.square().mean().sqrt() < 1.4
