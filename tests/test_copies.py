@@ -99,8 +99,7 @@ def test_the_calibrated_ratio_keeps_its_rate_and_is_the_largest_that_does(rate):
 
 def test_twins_are_joined_through_others_and_brightness_and_contrast_do_not_part_them():
     first, other, flat = images(1), images(1, seed=1), torch.full((1, 3, 4, 4), 0.3)
-    near = first + 0.4 * images(1, seed=2)
-    nearer = near + 0.4 * images(1, seed=3)
+    near, nearer = (first + share * images(1, seed=2) for share in (0.35, 0.8))
     found = copies.twins(torch.cat([first, other, 0.2 * near - 0.5, flat, nearer, -first]), correlation=0.9)
     assert np.corrcoef(first.flatten(), nearer.flatten())[0, 1] < 0.9
     assert found.tolist() == [0, 1, 0, 2, 0, 3]
