@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -105,6 +105,33 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
     low = optimize.brentq(outside, 0.0, min(value, 1 - 1e-12)) if value > 0 else 0.0
     high = optimize.brentq(outside, max(value, 1e-12), 1.0) if value < 1 else 1.0
     return Interval(value, float(low), float(high), level, min(m, n))
+
+
+def first_sure(estimates: Sequence[Interval], null: float) -> int | None:
+    """Index of the first of the intervals, counted back from the last, that all exclude `null` on one side.
+
+    For estimates that an effect moves more and more, such as responses to growing doses. Testing the largest
+    first and stopping at the first interval that covers `null` keeps the chance of any false start at one
+    minus the level, however many there are (a fixed-sequence test; Maurer, Hothorn & Lehmacher 1995).
+
+    Args:
+        estimates: in the order in which the effect should grow.
+        null: the value without effect.
+
+    Returns:
+        The index, or None if even the last interval covers `null`.
+
+    Example:
+        >>> first_sure([Interval(0.5, 0.4, 0.6, 0.95, 5), Interval(0.9, 0.8, 1.0, 0.95, 5)], 0.5)
+        1
+    """
+    first, side = None, 0
+    for index, estimate in reversed(list(enumerate(estimates))):
+        now = (estimate.low > null) - (estimate.high < null)
+        if now in (0, -side):
+            break
+        first, side = index, now
+    return first
 
 
 def bootstrap(

@@ -19,6 +19,7 @@ __all__ = [
     "curvature_gain",
     "difference_norm",
     "hessian_score_norm",
+    "local_dimension",
     "nonnegative_count",
     "positive_fraction",
     "scaled",
@@ -45,6 +46,19 @@ def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
     """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 goes with ||H s||^2 (lemma 4.3)."""
     return _spectrum(eigenvalues).double().pow(power).sum(dim=1)
+
+
+def local_dimension(
+    eigenvalues: Float[Tensor, "B d"], sigma: float, *, cutoff: float = 0.1, exponent: float = 4.0
+) -> Float64[Tensor, " B"]:
+    """Number of directions along the data, by the spectral filter of Osada (2026) over a whole spectrum.
+
+    The sum of 1 / (1 + |sigma^2 lambda / cutoff|^exponent), which `memlib.hessian.local_dimension` estimates
+    from products where the spectrum is out of reach.
+    """
+    if not (cutoff > 0 and exponent > 0):
+        raise ValueError(f"cutoff and exponent must be greater than zero, got {cutoff} and {exponent}")
+    return (1 / (1 + (scaled(eigenvalues, sigma).double().abs() / cutoff) ** exponent)).sum(dim=1)
 
 
 def hessian_score_norm(

@@ -111,3 +111,34 @@ def test_bad_samples_are_refused(interval, sample):
 def test_other_values_are_no_proportion():
     with pytest.raises(ValueError, match="a proportion counts true and false, got values such as"):
         intervals.proportion([0.5, 1.0])
+
+
+def around(*centres):
+    """Intervals of half-width 0.1."""
+    return [intervals.Interval(c, c - 0.1, c + 0.1, 0.95, 5) for c in centres]
+
+
+@pytest.mark.parametrize(
+    ("centres", "first"),
+    [
+        ((0.5, 0.7, 0.9), 1),
+        ((0.9, 0.5, 0.9), 2),  # what lies before an interval that covers the null is not asked any more
+        ((0.9, 0.9, 0.5), None),
+        ((0.5, 0.3, 0.1), 1),
+        ((0.1, 0.9), 1),  # a response of the other sign is not the same effect
+        ((0.9,), 0),
+        ((), None),
+    ],
+)
+def test_first_sure(centres, first):
+    assert intervals.first_sure(around(*centres), 0.5) == first
+
+
+def test_false_starts_are_as_rare_as_one_interval_is_wrong():
+    """Seven doses without effect: about 5 % of all series say that there is one, not 7 times as many."""
+    rng = np.random.default_rng(0)
+    series = [
+        intervals.first_sure([intervals.mean(rng.normal(size=5)) for _ in range(7)], 0.0) for _ in range(400)
+    ]
+    # Three binomial standard errors of 400 repetitions: 3.3 %.
+    assert abs(np.mean([first is not None for first in series]) - 0.05) < 0.033

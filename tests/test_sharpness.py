@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from memlib import sharpness
+from memlib import hessian, sharpness
+from memlib.hessian import DenseOperator
 from memlib.mixture import GaussianMixture
 from memlib.score import Score
 
@@ -53,6 +54,22 @@ def test_lemmas_on_samples_of_a_gaussian():
         assert (squares.mean() + sharpness.trace(eigenvalues, power)[0]).abs() < 5 * error
 
 
+def test_local_dimension_counts_what_is_flat_at_the_scale_of_the_noise():
+    """Values of -1 / (sigma^2 + w^2): two directions far wider than sigma, one 3 sigma, one none."""
+    sigma = 0.1
+    widths = torch.tensor([[10.0, 5.0, 0.3, 0.0]], dtype=torch.float64)
+    found = sharpness.local_dimension(-1 / (sigma**2 + widths**2), sigma)
+    # (w / sigma)^2 + 1 = 10 is half a direction by definition of the cut-off; none at all adds cutoff^4.
+    assert found.item() == pytest.approx(2.5 + 1e-4, abs=1e-5)
+    matrix = DenseOperator(torch.diag_embed(EIGENVALUES))
+    estimate = hessian.local_dimension(matrix, 0.5, probes=4000, steps=4)
+    assert torch.all(
+        (estimate.value - sharpness.local_dimension(EIGENVALUES, 0.5)).abs() <= 5 * estimate.stderr + 1e-9
+    )
+    with pytest.raises(ValueError, match="cutoff and exponent must be greater than zero, got 0 and 4"):
+        sharpness.local_dimension(EIGENVALUES, 0.5, cutoff=0)
+
+
 def test_differences_use_the_difference_of_scores():
     matrices = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[-1.0, 0.0], [0.0, -1.0]]], dtype=torch.float64)
     conditional, unconditional = (Score(lambda x, M=M: x @ M.T, alpha=0.6, sigma=0.8) for M in matrices)
@@ -73,6 +90,7 @@ def test_differences_use_the_difference_of_scores():
         sharpness.positive_fraction,
         sharpness.trace,
         lambda e: sharpness.scaled(e, 1.0),
+        lambda e: sharpness.local_dimension(e, 1.0),
     ],
 )
 @pytest.mark.parametrize(
