@@ -18,6 +18,7 @@ from memlib.hessian.jacobian import Asymmetry, JacobianOperator
 from memlib.hessian.lanczos import lanczos
 from memlib.hessian.operator import DenseOperator, LinearOperator
 from memlib.hessian.results import CountInterval, EigenResult, Estimate
+from memlib.hessian.spectra import Spectra, spectra
 from memlib.hessian.trace import trace, trace_power
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "NonFiniteProductError",
     "PowerOperator",
     "Product",
+    "Spectra",
     "SpectralDensity",
     "arnoldi",
     "count_above",
@@ -43,6 +45,7 @@ __all__ = [
     "flipd",
     "lanczos",
     "local_dimension",
+    "spectra",
     "trace",
     "trace_power",
 ]

@@ -14,12 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib.datasets.files import sha256
+from memlib.networks.classifier import Classifier, ClassifierConfig
 from memlib.networks.mlp import MLP, MLPConfig
 from memlib.networks.model import DiffusionModel
 from memlib.networks.unet import UNet, UNetConfig
 from memlib.schedule import Prediction, VariancePreserving
 
 _NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {
+    "Classifier": (Classifier, ClassifierConfig),
     "MLP": (MLP, MLPConfig),
     "UNet": (UNet, UNetConfig),
 }
@@ -53,7 +55,7 @@ class Checkpoint:
 
 
 def build(network: dict[str, Any]) -> nn.Module:
-    """A freshly initialised network from `{"class": "UNet" | "MLP", "config": {...}}`."""
+    """A freshly initialised network from `{"class": "UNet" | "MLP" | "Classifier", "config": {...}}`."""
     try:
         module, config = _NETWORKS[network["class"]]
         with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator
@@ -79,24 +81,24 @@ def loss_curve(losses: Tensor) -> list[dict[str, float]]:
     return [{"step": end, "loss": round(float(c.mean()), 6)} for end, c in zip(ends, chunks, strict=True)]
 
 
-def save_checkpoint(
+def save_network(
     folder: Path, network: nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> dict[str, Any]:
     """Write `folder/model.safetensors` and `folder/card.json`, each whole, and return the card.
 
     Args:
         folder: made if needed.
-        network: an `MLP` or a `UNet`.
+        network: a `Classifier`, an `MLP` or a `UNet`.
+        card: whatever JSON can say. The network's class, configuration and size and the sha256 of the weights
+            are added here.
         dtype: the weights are rounded to; loading gives the rounded weights in float32.
-        card: holds "schedule" {"name", "steps"} and "prediction", and whatever else JSON can say. The
-            network's class, configuration and size and the sha256 of the weights are added here.
 
     Raises:
-        CheckpointError: if such a checkpoint could not be loaded again; nothing is written then.
+        CheckpointError: if such a network could not be loaded again; nothing is written then.
     """
     config = asdict(network.config)  # type: ignore[call-overload]
     full = card | {"network": {"class": type(network).__name__, "config": config}}
-    _model(build(full["network"]), full)
+    build(full["network"])
     weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in network.state_dict().items()}
     full |= {"parameters": sum(w.numel() for w in weights.values())}
     _json(full)  # fails here, before anything is written
@@ -110,8 +112,22 @@ def save_checkpoint(
     return full
 
 
-def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Read a checkpoint once its hash and configuration agree with its card.
+def save_checkpoint(
+    folder: Path, network: nn.Module, card: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
+    """As `save_network`, for a diffusion model.
+
+    The card must hold "schedule" {"name", "steps"} and "prediction".
+
+    Raises:
+        CheckpointError: if such a checkpoint could not be loaded again; nothing is written then.
+    """
+    _model(network, card)
+    return save_network(folder, network, card, dtype)
+
+
+def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """Read a network and its card once hash and configuration of the weights agree with the card.
 
     Raises:
         CheckpointError: a file is missing, the weights' sha256 is not the card's, or the card describes
@@ -142,7 +158,17 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
         raise CheckpointError(
             f"the weights in {folder} do not fit the configuration {card['network']}: {error}"
         ) from error
-    return Checkpoint(_model(network.to(device).eval().requires_grad_(False), card), card)
+    return network.to(device).eval().requires_grad_(False), card
+
+
+def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Read a diffusion model; see `load_network` for what is checked.
+
+    Raises:
+        CheckpointError: as there, or the card names no schedule and prediction.
+    """
+    network, card = load_network(folder, device)
+    return Checkpoint(_model(network, card), card)
 
 
 def _model(network: nn.Module, card: dict[str, Any]) -> DiffusionModel:

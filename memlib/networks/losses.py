@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -46,21 +47,75 @@ def score_matching_loss(
     """
     t = torch.randint(schedule.steps, (len(x0),), generator=generator)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
-    column = (len(x0),) + (1,) * (x0.ndim - 1)
-    alpha, sigma = (f(t).to(x0.dtype).view(column).to(device) for f in (schedule.alpha, schedule.sigma))
     directions = _directions(x0, projections, generator) if second_order else []
-    x0, noise, t = x0.to(device), noise.to(device), t.to(device)
     label = None if label is None else label.to(device)
-    x = alpha * x0 + sigma * noise
+    noise = noise.to(device)
+    x, sigma, scaled_score = _noised(network, schedule, x0.to(device), label, t.to(device), noise, prediction)
+    if not second_order:
+        return (scaled_score(x) + noise).square().mean()
+    second = x.new_zeros(())
+    for v in directions:
+        first, error = _residuals(scaled_score, x, noise, sigma, v.to(device))
+        second = second + error.square().mean()
+    # Random directions have E[v v^T] = I, so each estimates the whole norm; the d unit vectors add up to it.
+    return first.square().mean() + second_order * second / max(1, projections)
+
+
+def score_matching_errors(
+    network: nn.Module,
+    schedule: VariancePreserving,
+    x0: Float[Tensor, "B ..."],
+    label: int | Tensor | None,
+    t: int,
+    generator: torch.Generator,
+    *,
+    prediction: Prediction = "epsilon",
+    projections: int = 4,
+) -> tuple[Float64[Tensor, " B"], Float64[Tensor, " B"]]:
+    """Both terms of the loss for every sample at one time t.
+
+    ||l_1||^2 / d and ||sigma^2 H + I - l_1 l_1^T||_F^2 / d, in the notation of `score_matching_loss`. Two
+    networks given generators of one seed see the same noise and directions, so that their errors pair.
+
+    Args:
+        network: `network(x, t, label)`.
+        schedule: the noise process.
+        x0: clean samples, on the network's device.
+        label: an int, `(B,)` or None.
+        t: time index.
+        generator: on the CPU, of noise and projections.
+        prediction: what the network predicts.
+        projections: random sign vectors behind each second-order error; 0 takes all d unit vectors.
+    """
+    noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+    directions = _directions(x0, projections, generator)
+    times = torch.full((len(x0),), t, device=x0.device)
+    x, sigma, scaled_score = _noised(network, schedule, x0, label, times, noise, prediction)
+    second = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
+    with torch.no_grad():
+        for v in directions:
+            first, error = _residuals(scaled_score, x, noise, sigma, v.to(x0.device))
+            second += error.flatten(1).double().square().mean(1)
+        return first.flatten(1).double().square().mean(1), second / max(1, projections)
+
+
+def _noised(
+    network: nn.Module,
+    schedule: VariancePreserving,
+    x0: Tensor,
+    label: int | Tensor | None,
+    t: Tensor,
+    noise: Tensor,
+    prediction: Prediction,
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """x_t, sigma as a column, and z -> sigma s(z)."""
+    column = (len(x0),) + (1,) * (x0.ndim - 1)
+    alpha, sigma = (f(t).to(x0.dtype).view(column) for f in (schedule.alpha, schedule.sigma))
 
     def scaled_score(z: Tensor) -> Tensor:
         return sigma * score_from_prediction(network(z, t, label), z, alpha, sigma, prediction)
 
-    if not second_order:
-        return (scaled_score(x) + noise).square().mean()
-    first, second = _both_orders(scaled_score, x, noise, sigma, [v.to(device) for v in directions])
-    # Random directions have E[v v^T] = I, so each estimates the whole norm; the d unit vectors add up to it.
-    return first + second_order * second / max(1, projections)
+    return alpha * x0 + sigma * noise, sigma, scaled_score
 
 
 def _directions(x0: Tensor, projections: int, generator: torch.Generator) -> list[Tensor]:
@@ -72,20 +127,13 @@ def _directions(x0: Tensor, projections: int, generator: torch.Generator) -> lis
     return [unit.expand_as(x0) for unit in units]
 
 
-def _both_orders(
-    scaled_score: Callable[[Tensor], Tensor],
-    x: Tensor,
-    noise: Tensor,
-    sigma: Tensor,
-    directions: list[Tensor],
+def _residuals(
+    scaled_score: Callable[[Tensor], Tensor], x: Tensor, noise: Tensor, sigma: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """First-order loss, and the second-order one summed over `directions`."""
-    second = x.new_zeros(())
+    """l_1, and (sigma^2 H + I - l_1 l_1^T) v."""
     with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative; restored on exit
-        for v in directions:
-            evaluated = torch.func.jvp(scaled_score, (x,), (v,))
-            value, slope = evaluated[0], evaluated[1]
-            residual = value + noise  # l_1
-            along = (residual * v).flatten(1).sum(1).view(sigma.shape)
-            second = second + (sigma * slope + v - residual * along).square().mean()
-    return residual.square().mean(), second
+        evaluated = torch.func.jvp(scaled_score, (x,), (v,))
+    value, slope = evaluated[0], evaluated[1]
+    residual = value + noise
+    along = (residual * v).flatten(1).sum(1).view(sigma.shape)
+    return residual, sigma * slope + v - residual * along

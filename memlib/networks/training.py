@@ -1,95 +1,37 @@
-"""Denoising score matching with an exponential moving average, resumable after a kill at any moment.
-
-Every random draw of step k comes from a generator seeded by (seed, k) alone, so an interrupted run that
-resumes from its last saved state repeats the remaining steps exactly: the weights are bit-identical to those
-of an uninterrupted run on the same machine with the same number of threads.
-"""
+"""Denoising score matching of a network, resumable (see `memlib.networks.fitting`)."""
 
 from __future__ import annotations
 
-import copy
-import json
-import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from memlib.networks.fitting import Draw, FitConfig, TrainingResult, fit
 from memlib.networks.losses import score_matching_loss
 from memlib.schedule import Prediction, VariancePreserving
 
-Precision = Literal["float32", "bfloat16"]
-Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor | None]]
-"""`draw(batch, generator)`: clean samples `(batch, *sample_shape)`, labels `(batch,)` or None, on the CPU."""
-
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How a network is trained.
+class TrainingConfig(FitConfig):
+    """How a network learns a score: a `FitConfig` and the terms of the loss.
 
     Attributes:
-        steps: of Adam.
-        batch: samples per step.
-        learning_rate: the largest, at the end of the warm-up; a cosine decay to zero follows.
-        warmup: steps of linear warm-up.
-        average_decay: of the exponential moving average of the weights, which a checkpoint holds.
         second_order: weight of the second-order loss (the paper uses 0.5 on its toys); 0 leaves it out.
         projections: random directions of the second-order loss per sample; 0 takes all d unit vectors.
-        seed: of the initial weights and of every draw.
-        precision: of the network's convolutions and products in training, "float32" or "bfloat16" (which is
-            1.6 times as fast on the CPUs that have it); weights, moments and losses stay in float32.
     """
 
-    steps: int
-    batch: int = 64
-    learning_rate: float = 4e-4
-    warmup: int = 100
-    average_decay: float = 0.999
     second_order: float = 0.0
     projections: int = 1
-    seed: int = 0
-    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.average_decay < 1:
-            raise ValueError(f"average_decay must lie in [0, 1), got {self.average_decay}")
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision must be one of {list(get_args(Precision))}, got {self.precision!r}")
+        super().__post_init__()
         if self.second_order and self.precision != "float32":
             raise ValueError(
                 "the second-order loss needs precision='float32': torch's automatic mixed precision has no "
                 f"forward-mode derivative, got {self.precision!r}"
             )
-
-    def rate(self, step: int) -> float:
-        """Learning rate at `step`."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training leaves.
-
-    Attributes:
-        network: with the averaged weights.
-        losses: of every step, `(steps,)`.
-        seconds: over all resumed parts.
-    """
-
-    network: nn.Module
-    losses: Tensor
-    seconds: float
 
 
 def train(
@@ -103,7 +45,7 @@ def train(
     save_every: int = 200,
     device: str | torch.device = "cpu",
 ) -> TrainingResult:
-    """Train `network` in place and return its moving average.
+    """Train `network` in place by score matching and return its moving average.
 
     Args:
         network: freshly initialised; its `config` is a dataclass.
@@ -119,124 +61,18 @@ def train(
         ValueError: if `state` was left by another configuration.
         FloatingPointError: if the loss is no longer finite.
     """
-    network = network.to(device).train()
-    run = _Run(network, config, _fingerprint(network, config, schedule, prediction))
-    if state is not None and state.exists():
-        run.load(state)
-    clock = time.monotonic()
-    for step in tqdm(
-        range(run.step, config.steps), initial=run.step, total=config.steps, desc="training", mininterval=2.0
-    ):
-        generator = torch.Generator().manual_seed(_stream(config.seed, step))
+
+    def loss(generator: torch.Generator) -> Tensor:
         x0, label = draw(config.batch, generator)
-        with _autocast(device, config.precision):
-            loss = score_matching_loss(
-                network, schedule, x0, label, generator, prediction=prediction,
-                second_order=config.second_order, projections=config.projections, device=device,
-            )  # fmt: skip
-        run.advance(loss)
-        if state is not None and (run.step % save_every == 0 or run.step == config.steps):
-            run.seconds, clock = run.seconds + time.monotonic() - clock, time.monotonic()
-            run.save(state)
-    return TrainingResult(run.average.eval(), run.losses, run.seconds + time.monotonic() - clock)
+        return score_matching_loss(
+            network, schedule, x0, label, generator, prediction=prediction,
+            second_order=config.second_order, projections=config.projections, device=device,
+        )  # fmt: skip
 
-
-def _autocast(device: str | torch.device, precision: Precision) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def _stream(seed: int, step: int) -> int:
-    """Seed of one step's draws.
-
-    torch's CPU generator keeps 32 bits of a seed, so seeds are spread over those by the golden ratio: the
-    streams of neighbouring seeds start far apart.
-    """
-    return (seed * 0x9E3779B1 + step) % 2**32
-
-
-def _fingerprint(
-    network: nn.Module, config: TrainingConfig, schedule: VariancePreserving, prediction: str
-) -> str:
-    """What must agree between a saved state and the training that resumes from it."""
-    return json.dumps(
-        {
-            "training": asdict(config),
-            "network": {"class": type(network).__name__, "config": asdict(network.config)},  # type: ignore[call-overload]
-            "schedule": {
-                "steps": schedule.steps,
-                "first": schedule.alpha_squared[0].item(),
-                "last": schedule.alpha_squared[-1].item(),
-            },
-            "prediction": prediction,
-        },
-        sort_keys=True,
-    )
-
-
-class _Run:
-    """The mutable state of one training: weights, their average, Adam's moments, losses, step, seconds."""
-
-    def __init__(self, network: nn.Module, config: TrainingConfig, fingerprint: str) -> None:
-        self.network, self.config, self.fingerprint = network, config, fingerprint
-        self.average = copy.deepcopy(network).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-        self.losses = torch.full((config.steps,), torch.nan)
-        self.step, self.seconds = 0, 0.0
-
-    def advance(self, loss: Tensor) -> None:
-        """One optimiser step on `loss`."""
-        self.losses[self.step] = loss.detach()
-        if not self.losses[self.step].isfinite():
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.step}; lower the learning rate and start anew"
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.step += 1
-        # The average starts as a plain mean of the first steps: the initial weights are soon forgotten.
-        decay = min(self.config.average_decay, self.step / (10 + self.step))
-        with torch.no_grad():
-            for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(weight, 1 - decay)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        named = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        named |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            moments = self.optimizer.state[parameter]
-            named |= {f"adam.{name}.{k}": moments[k] for k in ("step", "exp_avg", "exp_avg_sq")}
-        return named | {"losses": self.losses}
-
-    def save(self, path: Path) -> None:
-        """Write the state whole: a kill leaves either the old file or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        header = {"step": str(self.step), "seconds": repr(self.seconds), "fingerprint": self.fingerprint}
-        save_file(
-            {k: v.detach().contiguous().cpu() for k, v in self._tensors().items()}, temporary, metadata=header
-        )
-        temporary.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Continue from a saved state."""
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("fingerprint") != self.fingerprint:
-                raise ValueError(
-                    f"{path} was left by another training: it says {header.get('fingerprint')}, "
-                    f"this one is {self.fingerprint}; delete the file to start anew, or name another one"
-                )
-            saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-        self.step, self.seconds, self.losses = int(header["step"]), float(header["seconds"]), saved["losses"]
-        for module, prefix in ((self.network, "network."), (self.average, "average.")):
-            module.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
-            )
-        for name, parameter in self.network.named_parameters():
-            moments = {k: saved[f"adam.{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {
-                k: v if k == "step" else v.to(parameter.device) for k, v in moments.items()
-            }
+    noise = {
+        "steps": schedule.steps,
+        "first": schedule.alpha_squared[0].item(),
+        "last": schedule.alpha_squared[-1].item(),
+    }
+    context = {"schedule": noise, "prediction": prediction}
+    return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)

@@ -1,12 +1,16 @@
 """How each shipped checkpoint is trained: `RECIPES[name].train(folder)`."""
 
+from typing import Any
+
 from memlib.recipes.cifar10 import CIFAR10
+from memlib.recipes.classifier import DIGIT_CLASSIFIER
 from memlib.recipes.dose import MNIST_DOSE
 from memlib.recipes.mixture import TWO_MODES
 from memlib.recipes.mnist import MNIST_COPIES, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER, MNIST_UNDERTRAINED
-from memlib.recipes.recipe import Recipe
+from memlib.recipes.recipe import AnyRecipe, Recipe
 
 _MNIST = (MNIST_COPIES, MNIST_UNDERTRAINED, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER)
-RECIPES = {recipe.name: recipe for recipe in (TWO_MODES, *_MNIST, *MNIST_DOSE, *CIFAR10)}
+_ALL: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["RECIPES", "AnyRecipe", "Recipe"]

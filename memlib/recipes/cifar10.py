@@ -14,7 +14,8 @@ from torch import Tensor
 
 from memlib.datasets import cifar10
 from memlib.datasets.files import data_root, read_checksums
-from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.fitting import Draw
+from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
 from memlib.recipes.recipe import Recipe
 
@@ -22,7 +23,7 @@ Half = Literal["first", "last"]
 AVAILABLE = 5000
 CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), blocks=1, classes=1)
 LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
-STEPS = {64: 3000, 512: 5000, 2048: 5000, 4096: 8000}
+STEPS = {64: 3000, 512: 5000, 2048: 4000, 4096: 6500}
 """Training steps of the networks that ship, by the number of images."""
 
 

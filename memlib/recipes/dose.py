@@ -15,13 +15,14 @@ from torch import Tensor
 
 from memlib.datasets import mnist
 from memlib.datasets.files import data_root, read_checksums
-from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.fitting import Draw
+from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
 from memlib.recipes.recipe import Recipe
 
 DOSES = (0, 1, 3, 10, 30, 100, 300, 1000)
 DIGIT, REAL_IMAGES, UNCONDITIONAL = 3, 700, 0.2
-SEEDS = range(5)
+SEEDS = range(4)
 CONFIG = UNetConfig(channels=(24, 48), blocks=1, classes=len(DOSES))
 
 

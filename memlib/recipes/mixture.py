@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from memlib.mixture import GaussianMixture
+from memlib.networks.fitting import Draw
 from memlib.networks.mlp import MLP, MLPConfig
-from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.training import TrainingConfig
 from memlib.recipes.recipe import Recipe
 
 TINY, BROAD = 0, 1

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from memlib.datasets import mnist
 from memlib.datasets.files import data_root, read_checksums
-from memlib.networks.training import Draw, TrainingConfig
+from memlib.networks.fitting import Draw
+from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
 from memlib.recipes.recipe import Recipe
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import nn
@@ -20,12 +21,16 @@ from memlib.networks.checkpoint import (
     save_checkpoint,
     schedule_named,
 )
-from memlib.networks.training import Draw, TrainingConfig, TrainingResult, train
+from memlib.networks.fitting import Draw, FitConfig, TrainingResult
+from memlib.networks.training import TrainingConfig, train
+
+Loaded = TypeVar("Loaded")
+Device = str | torch.device
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How one shipped checkpoint is made.
+@dataclass(frozen=True, kw_only=True)
+class AnyRecipe(ABC, Generic[Loaded]):
+    """What every recipe has, whatever the network is trained for.
 
     Attributes:
         name: folder below `data/checkpoints/`.
@@ -34,7 +39,6 @@ class Recipe:
         draw: builds the sampler of training batches (reads and verifies the data).
         data: what the card says about the data, hashes included.
         training: configuration of the training.
-        schedule: name of the noise schedule, 1,000 steps.
         dtype: of the weights in the file, rounded to it after training.
     """
 
@@ -43,8 +47,7 @@ class Recipe:
     network: Callable[[], nn.Module]
     draw: Callable[[], Draw]
     data: Callable[[], dict[str, Any]]
-    training: TrainingConfig
-    schedule: str = "linear"
+    training: FitConfig
     dtype: torch.dtype = torch.float32
 
     @property
@@ -52,37 +55,44 @@ class Recipe:
         """Where the checkpoint ships."""
         return data_root() / "checkpoints" / self.name
 
-    def with_training(self, **changes: Any) -> Recipe:
-        """The same recipe with some fields of its `TrainingConfig` changed."""
+    def with_training(self, **changes: Any) -> Self:
+        """The same recipe with some fields of its training changed."""
         return replace(self, training=replace(self.training, **changes))
 
-    def load(self, device: str | torch.device = "cpu") -> Checkpoint:
+    def load(self, device: Device = "cpu") -> Loaded:
         """The shipped checkpoint."""
-        return load_checkpoint(self.folder, device)
+        return self.read(self.folder, device)
 
-    def train(self, folder: Path, *, device: str | torch.device = "cpu", save_every: int = 200) -> Checkpoint:
+    def train(self, folder: Path, *, device: Device = "cpu", save_every: int = 200) -> Loaded:
         """Train and write a checkpoint to `folder`; call again after a kill to resume."""
-        schedule = schedule_named(self.schedule, 1000)
         with torch.random.fork_rng(
             devices=[]
         ):  # layers draw from the CPU's global generator: leave it as it was
             torch.default_generator.manual_seed(self.training.seed)
             network = self.network()
         state = folder / "training-state.safetensors"
-        result = train(
-            network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
-        )
-        save_checkpoint(folder, result.network, self._card(result, schedule.steps, device), self.dtype)
+        result = self.fit(network, state, save_every, device)
+        self.write(folder, result.network, self._card(result, device))
         state.unlink(missing_ok=True)
-        return load_checkpoint(folder, device)
+        return self.read(folder, device)
 
-    def _card(self, result: TrainingResult, steps: int, device: str | torch.device) -> dict[str, Any]:
+    @abstractmethod
+    def read(self, folder: Path, device: Device = "cpu") -> Loaded:
+        """A checkpoint of this kind from any folder."""
+
+    @abstractmethod
+    def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
+        """Train `network`, keeping the state of the training in the file `state`."""
+
+    @abstractmethod
+    def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write network and card, to which what this kind of recipe has to add is added."""
+
+    def _card(self, result: TrainingResult, device: Device) -> dict[str, Any]:
         on_gpu = torch.device(device).type == "cuda"
         return {
             "name": self.name,
             "about": self.about,
-            "prediction": "epsilon",
-            "schedule": {"name": self.schedule, "steps": steps},
             "data": self.data(),
             "training": asdict(self.training),
             "seconds": round(result.seconds, 1),
@@ -95,3 +105,32 @@ class Recipe:
             },
             "loss": loss_curve(result.losses),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(AnyRecipe[Checkpoint]):
+    """How one shipped diffusion model is made.
+
+    Attributes:
+        training: of the score.
+        schedule: name of the noise schedule, 1,000 steps.
+    """
+
+    training: TrainingConfig
+    schedule: str = "linear"
+
+    def read(self, folder: Path, device: Device = "cpu") -> Checkpoint:
+        """The diffusion model in `folder`."""
+        return load_checkpoint(folder, device)
+
+    def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
+        """Score matching."""
+        schedule = schedule_named(self.schedule, 1000)
+        return train(
+            network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
+        )
+
+    def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write network and card with what makes the network a model."""
+        model = {"prediction": "epsilon", "schedule": {"name": self.schedule, "steps": 1000}}
+        save_checkpoint(folder, network, card | model, self.dtype)

@@ -10,13 +10,15 @@ from memlib.datasets.files import sha256
 from memlib.networks import (
     MLP,
     CheckpointError,
+    Classifier,
+    ClassifierConfig,
     MLPConfig,
     UNet,
     UNetConfig,
     load_checkpoint,
     save_checkpoint,
 )
-from memlib.networks.checkpoint import build, loss_curve, schedule_named
+from memlib.networks.checkpoint import build, load_network, loss_curve, save_network, schedule_named
 
 CARD = {"name": "test", "schedule": {"name": "linear", "steps": 20}, "prediction": "epsilon"}
 NETWORKS = {
@@ -55,6 +57,41 @@ def test_round_trip(network, tmp_path):
     assert not found.model.network.training
     assert not any(p.requires_grad for p in found.model.network.parameters())
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["card.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_files_load_as_the_rounded_weights(network, tmp_path, dtype):
+    for parameter in network.parameters():
+        parameter.data.normal_(generator=torch.Generator().manual_seed(1))
+    save_checkpoint(tmp_path / "half", network, CARD, dtype)
+    save_checkpoint(tmp_path / "whole", network, CARD)
+    assert {v.dtype for v in load_file(tmp_path / "half" / "model.safetensors").values()} == {dtype}
+    found = load_checkpoint(tmp_path / "half").model.network.state_dict()
+    for key, weight in network.state_dict().items():
+        assert found[key].dtype == torch.float32
+        assert torch.equal(found[key], weight.to(dtype).float())
+    assert any(not torch.equal(found[key], weight) for key, weight in network.state_dict().items())
+    # What is no weight stays exact: the frequencies of the time embedding are not in the file.
+    network.load_state_dict(found)
+    x = torch.zeros(2, *network.config.sample_shape)
+    assert torch.equal(load_checkpoint(tmp_path / "half").model.network(x, 7), network.eval()(x, 7))
+
+
+def test_networks_that_are_no_diffusion_models(tmp_path):
+    network = Classifier(ClassifierConfig(channels=(8, 8)))
+    card = save_network(tmp_path, network, {"name": "test"}, torch.float16)
+    found, stored = load_network(tmp_path)
+    assert isinstance(found, Classifier)
+    assert found.config == network.config
+    assert stored == json.loads(json.dumps(card))
+    assert set(stored) == {"name", "network", "parameters", "sha256"}
+    assert not found.training
+    assert not any(p.requires_grad for p in found.parameters())
+    with pytest.raises(CheckpointError, match="needs 'prediction' and 'schedule'"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="needs 'prediction' and 'schedule'"):
+        save_checkpoint(tmp_path / "new", network, {"name": "test"})
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_same_checkpoint_is_the_same_bytes(network, tmp_path):
@@ -186,7 +223,9 @@ def test_a_write_that_breaks_off_keeps_the_old_checkpoint(saved, monkeypatch):
 def test_networks_from_bad_descriptions():
     for network in ({}, {"class": "GAN", "config": {}}, {"class": "MLP", "config": {"depth": 3}}, None,
                     {"class": "UNet", "config": {"image_size": 7}}):  # fmt: skip
-        with pytest.raises(CheckpointError, match=r"cannot build a network from .*\['MLP', 'UNet'\]"):
+        with pytest.raises(
+            CheckpointError, match=r"cannot build a network .*\['Classifier', 'MLP', 'UNet'\]"
+        ):
             build(network)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memlib.networks import MLP, MLPConfig, UNet, UNetConfig, score_matching_loss
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig, score_matching_errors, score_matching_loss
 from memlib.schedule import VariancePreserving, score_from_prediction
 
 SCHEDULE = VariancePreserving.cosine(20)
@@ -145,6 +145,51 @@ def test_perfect_network_of_a_point_mass():
         network, SCHEDULE, point.expand(16, -1), None, generator(), second_order=1.0, projections=0
     )
     assert loss.item() < (100 * EPS / SCHEDULE.sigma(0).item()) ** 2
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_errors_of_single_samples_are_the_definition(mlp, prediction):
+    x0, t = data(), 7
+    first, second = score_matching_errors(
+        mlp, SCHEDULE, x0, None, t, generator(2), prediction=prediction, projections=0
+    )
+    noise = torch.randn(x0.shape, generator=generator(2), dtype=x0.dtype)
+    alpha, sigma = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
+    for i, (clean, eps) in enumerate(zip(x0, noise, strict=True)):
+
+        def score(z):
+            return score_from_prediction(mlp(z[None], t)[0], z, alpha, sigma, prediction)
+
+        x = alpha * clean + sigma * eps
+        l1 = sigma * score(x) + eps
+        H = torch.autograd.functional.jacobian(score, x)
+        M = sigma**2 * H + torch.eye(3).double() - torch.outer(l1, l1)
+        assert first[i].item() == pytest.approx(l1.square().mean().item(), rel=1e4 * EPS)
+        assert second[i].item() == pytest.approx(M.square().sum().item() / 3, rel=1e4 * EPS)
+    assert not first.requires_grad
+    assert not second.requires_grad
+
+
+def test_random_directions_estimate_single_errors(mlp):
+    """Rows of one sample and one noise would agree on the first error; directions differ, means agree."""
+    x0 = data(2)
+    exact = score_matching_errors(mlp, SCHEDULE, x0, None, 7, generator(2), projections=0)
+    many = score_matching_errors(mlp, SCHEDULE, x0, None, 7, generator(2), projections=4000)
+    assert torch.equal(exact[0], many[0])  # the noise is drawn before the directions
+    # One direction in three dimensions has a relative spread of at most about 1: five standard errors.
+    assert torch.allclose(many[1], exact[1], rtol=5 / 4000**0.5)
+    assert not torch.equal(many[1], exact[1])
+
+
+def test_errors_of_images_follow_their_labels():
+    network = randomized(UNet(UNetConfig(image_size=4, patch=1, channels=(8, 8), blocks=1, classes=3)))
+    x0 = torch.randn(2, 1, 4, 4, dtype=torch.float64, generator=generator(3))
+    each = score_matching_errors(network, SCHEDULE, x0, torch.tensor([0, 3]), 5, generator(), projections=2)
+    for label, row in ((0, 0), (None, 1)):
+        alone = score_matching_errors(network, SCHEDULE, x0, label, 5, generator(), projections=2)
+        for a, b in zip(each, alone, strict=True):
+            assert a[row].item() == pytest.approx(b[row].item(), rel=1e4 * EPS)
+            assert a[1 - row].item() != pytest.approx(b[1 - row].item(), rel=1e-6)
 
 
 def test_attention_backends_are_as_before(mlp):

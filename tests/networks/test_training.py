@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 
 from memlib.networks import MLP, MLPConfig, TrainingConfig, train
-from memlib.networks.training import _stream
+from memlib.networks.fitting import _stream
 from memlib.schedule import VariancePreserving
 
 
@@ -62,6 +63,41 @@ def test_interrupted_at_every_step(case, schedule, tmp_path):
         with pytest.raises(PowerCut):
             train(build(), schedule, interrupted(draw, 1), config, state=state, save_every=1)
     assert same(whole, train(build(), schedule, draw, config, state=state, save_every=1))
+
+
+@pytest.fixture
+def half(case):
+    """The same small trainings in bfloat16, of the first-order loss."""
+    build, draw, config = case
+    return build, draw, replace(config, second_order=0.0, precision="bfloat16")
+
+
+def test_half_precision_resumes_bit_identically(half, schedule, tmp_path):
+    build, draw, config = half
+    whole = train(build(), schedule, draw, config)
+    for after in range(1, config.steps):
+        state = tmp_path / f"{after}.safetensors"
+        with pytest.raises(PowerCut):
+            train(build(), schedule, interrupted(draw, after), config, state=state, save_every=1)
+        assert same(whole, train(build(1), schedule, draw, config, state=state, save_every=1))
+
+
+def test_half_precision_is_that_of_the_products_alone(half, schedule, tmp_path):
+    build, draw, config = half
+    state = tmp_path / "state.safetensors"
+    found = train(build(), schedule, draw, config, state=state)
+    other = train(build(), schedule, draw, replace(config, precision="float32"))
+    assert {v.dtype for v in load_file(state).values()} == {torch.float32}
+    assert {p.dtype for p in found.network.parameters()} == {torch.float32}
+    assert not torch.equal(found.losses, other.losses)
+    # bfloat16 has 8 bits: an activation is off by at most 0.4 %, a loss by a few times that.
+    assert torch.allclose(found.losses, other.losses, rtol=0.05)
+
+
+def test_autocast_ends_with_the_training(half, schedule):
+    build, draw, config = half
+    train(build(), schedule, draw, config)
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_a_finished_training_draws_nothing_more(case, schedule, tmp_path):
@@ -133,7 +169,7 @@ def test_the_state_is_written_whole(case, schedule, tmp_path, monkeypatch):
         path.write_bytes(b"half a fi")
         raise PowerCut
 
-    monkeypatch.setattr("memlib.networks.training.save_file", broken)
+    monkeypatch.setattr("memlib.networks.fitting.save_file", broken)
     with pytest.raises(PowerCut):
         train(build(), schedule, draw, config, state=state, save_every=1)
     assert state.read_bytes() == before
@@ -142,7 +178,15 @@ def test_the_state_is_written_whole(case, schedule, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"learning_rate": 1e-3}, {"batch": 9}, {"steps": 10}, {"seed": 1}, {"second_order": 0.0}]
+    "change",
+    [
+        {"learning_rate": 1e-3},
+        {"batch": 9},
+        {"steps": 10},
+        {"seed": 1},
+        {"second_order": 0.0},
+        {"second_order": 0.0, "precision": "bfloat16"},
+    ],
 )
 def test_state_of_another_configuration_is_refused(schedule, tmp_path, change):
     config, state = {"steps": 4, "batch": 8, "second_order": 0.5}, tmp_path / "state.safetensors"
@@ -211,7 +255,7 @@ class Line(nn.Module):
 def test_seconds_add_up_over_resumed_parts(schedule, tmp_path, monkeypatch):
     """A clock that ticks once per reading: every part counts its own ticks and those before."""
     ticks = iter(range(10_000))
-    monkeypatch.setattr("memlib.networks.training.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("memlib.networks.fitting.time.monotonic", lambda: float(next(ticks)))
     config, state = TrainingConfig(steps=6, batch=4), tmp_path / "state.safetensors"
     with pytest.raises(PowerCut):
         train(MLP(MLPConfig(width=8)), schedule, interrupted(gaussian, 4), config, state=state, save_every=2)
@@ -293,6 +337,11 @@ def test_given_network_and_average_are_apart(case, schedule):
         ({"steps": 1, "batch": 0}, "batch must be positive"),
         ({"steps": 1, "learning_rate": 0.0}, "learning_rate must be positive"),
         ({"steps": 1, "average_decay": 1.0}, r"average_decay must lie in \[0, 1\), got 1.0"),
+        ({"steps": 1, "precision": "float16"}, r"one of \['float32', 'bfloat16'\], got 'float16'"),
+        (
+            {"steps": 1, "precision": "bfloat16", "second_order": 0.5},
+            "second-order loss needs precision='flo",
+        ),
     ],
 )
 def test_bad_configurations_are_refused(options, message):
