@@ -22,29 +22,29 @@ from memlib.recipes import RECIPES
 from memlib.recipes.classifier import DIGIT_CLASSIFIER, ClassifierRecipe
 
 
-def halves(count, generator):
-    """Noise, brighter in the upper half (class 0) or in the lower one (class 1)."""
+def stripes(count, generator):
+    """Noise over horizontal (class 0) or vertical (class 1) stripes."""
     label = torch.randint(2, (count,), generator=generator)
     x = torch.randn(count, 1, 8, 8, generator=generator)
-    x[label == 0, :, :4] += 1.0
-    x[label == 1, :, 4:] += 1.0
+    x[label == 0, :, ::2] += 2.0
+    x[label == 1, :, :, ::2] += 2.0
     return x, label
 
 
 def held_out():
-    return halves(200, torch.Generator().manual_seed(99))
+    return stripes(200, torch.Generator().manual_seed(99))
 
 
 def draw():
-    return halves
+    return stripes
 
 
 @pytest.fixture
 def short():
     """A classifier of a moment."""
     return ClassifierRecipe(
-        name="halves",
-        about="bright above or below",
+        name="stripes",
+        about="stripes across or down",
         network=lambda: Classifier(ClassifierConfig(image_size=8, channels=(8, 8), classes=2)),
         draw=draw,
         data=lambda: {"set": "made up"},
@@ -99,9 +99,9 @@ def test_a_folder_of_another_kind_is_refused(short, tmp_path):
     save_checkpoint(tmp_path, MLP(MLPConfig(width=8)), card)
     with pytest.raises(CheckpointError, match="holds a MLP, expected a Classifier"):
         short.read(tmp_path)
-    short.train(tmp_path / "halves")
+    short.train(tmp_path / "stripes")
     with pytest.raises(CheckpointError, match="needs 'prediction' and 'schedule'"):
-        RECIPES["two_modes"].read(tmp_path / "halves")
+        RECIPES["two_modes"].read(tmp_path / "stripes")
 
 
 def test_a_network_of_another_kind_is_refused(short, tmp_path):
