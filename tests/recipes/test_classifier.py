@@ -45,7 +45,7 @@ def short():
     return ClassifierRecipe(
         name="stripes",
         about="stripes across or down",
-        network=lambda: Classifier(ClassifierConfig(image_size=8, channels=(8, 8), classes=2)),
+        network=lambda: Classifier(ClassifierConfig(image_size=8, channels=(16, 16), classes=2)),
         draw=draw,
         data=lambda: {"set": "made up"},
         test=held_out,
