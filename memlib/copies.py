@@ -129,9 +129,14 @@ def calibrated_ratio(
         >>> round(calibrated_ratio(torch.tensor([[1.0], [1.5]]), training), 3)
         0.333
     """
+    return allowed_ratio(nearest(held_out, training, groups=groups), false_positive_rate=false_positive_rate)
+
+
+def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) -> float:
+    """`calibrated_ratio` from the neighbours of held-out images that are at hand."""
     if not 0 <= false_positive_rate < 1:
         raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")
-    ratios = nearest(held_out, training, groups=groups).ratio.sort().values
+    ratios = neighbours.ratio.sort().values
     return ratios[int(false_positive_rate * len(ratios))].item()
 
 

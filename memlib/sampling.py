@@ -1,9 +1,10 @@
-"""Deterministic DDIM sampling (Song, Meng & Ermon 2021) from any score, with classifier-free guidance."""
+"""Sampling from any score: deterministic DDIM (Song, Meng & Ermon 2021), ancestral, guided."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -59,6 +60,8 @@ def ddim(
     noise: Float[Tensor, "B ..."],
     *,
     steps: int = 50,
+    times: Sequence[int] | None = None,
+    end: tuple[float, float] = (1.0, 0.0),
     keep: Sequence[int] = (),
     progress: bool = False,
 ) -> Trajectory:
@@ -71,12 +74,15 @@ def ddim(
             exact mixture's.
         schedule: the noise process.
         noise: x_T, `(B, *sample_shape)`, of unit variance.
-        steps: number of times visited.
+        steps: number of times visited, from the largest down in even strides.
+        times: the time indices to visit instead, strictly decreasing; `steps` is not read then.
+        end: alpha and sigma after the last step; the default is no noise.
         keep: positions among the visited times whose states are returned; negative ones count from the end.
         progress: show a progress bar.
 
     Raises:
-        ValueError: for bad noise, more steps than the schedule has, or a position outside the visited times.
+        ValueError: for bad noise, more steps than the schedule has, times that do not decrease, or a position
+            outside the visited times.
 
     Example:
         >>> from memlib.mixture import GaussianMixture
@@ -88,14 +94,16 @@ def ddim(
         [[1.0, 1.0]]
     """
     x = checks.batched("noise", noise)
-    times = schedule.timesteps(steps)
-    if any(not -steps <= k < steps for k in keep):
-        raise ValueError(f"keep must hold positions in [{-steps}, {steps - 1}] for {steps} steps, got {keep}")
-    kept = {times[k] for k in keep}
+    visited = schedule.timesteps(steps) if times is None else list(times)
+    if not visited or any(later >= earlier for earlier, later in pairwise(visited)):
+        raise ValueError(f"times must be one index or more, strictly decreasing, got {visited}")
+    count = len(visited)
+    if any(not -count <= k < count for k in keep):
+        raise ValueError(f"keep must hold positions in [{-count}, {count - 1}] for {count} steps, got {keep}")
+    kept = {visited[k] for k in keep}
     states: dict[int, Tensor] = {}
-    # The level after the last step has no noise: alpha = 1, sigma = 0.
-    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in times[1:]] + [(1.0, 0.0)]
-    bar = tqdm(times, desc="sampling", mininterval=2.0) if progress else times
+    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [end]
+    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
     for t, (alpha, sigma) in zip(bar, levels, strict=True):
         if t in kept:
             states[t] = x.clone()
@@ -103,4 +111,60 @@ def ddim(
         epsilon = at.epsilon(x)
         x0 = (x - at.sigma * epsilon) / at.alpha
         x = alpha * x0 + sigma * epsilon
+    return Trajectory(x, states)
+
+
+@torch.no_grad()
+def ancestral(
+    score: Callable[[int], Score],
+    schedule: VariancePreserving,
+    noise: Float[Tensor, "B ..."],
+    generator: torch.Generator,
+    *,
+    steps: int = 50,
+    bounds: tuple[float, float] | None = None,
+    keep: Sequence[int] = (),
+    progress: bool = False,
+) -> Trajectory:
+    """Carry `noise` to x_0 drawing fresh noise in every step (Ho et al. 2020; DDIM's family at eta = 1).
+
+    Each step draws from the forward process between x_t and the predicted x_0, so that an error of the score
+    is forgotten, where deterministic steps carry it on to the sample.
+
+    Args:
+        score: as in `ddim`.
+        schedule: the noise process.
+        noise: x_T, `(B, *sample_shape)`, of unit variance.
+        generator: source of the fresh noise, which must not repeat the numbers in `noise`: give it another
+            seed, or go on with the one that drew them.
+        steps: number of times visited, from the largest down in even strides.
+        bounds: range of the data, to which every predicted x_0 is clipped; None clips nothing.
+        keep: as in `ddim`.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: for bad noise, bounds out of order, more steps than the schedule has, or a position
+            outside the visited times.
+    """
+    x = checks.batched("noise", noise)
+    visited = schedule.timesteps(steps)
+    if any(not -steps <= k < steps for k in keep):
+        raise ValueError(f"keep must hold positions in [{-steps}, {steps - 1}] for {steps} steps, got {keep}")
+    if bounds is not None and not bounds[0] < bounds[1]:
+        raise ValueError(f"bounds must be (lowest, highest) value of the data, got {bounds}")
+    kept = {visited[k] for k in keep}
+    states: dict[int, Tensor] = {}
+    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [(1.0, 0.0)]
+    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
+    for t, (alpha, sigma) in zip(bar, levels, strict=True):
+        if t in kept:
+            states[t] = x.clone()
+        at = score(t)
+        x0 = (x + at.sigma**2 * at(x)) / at.alpha
+        if bounds is not None:
+            x0 = x0.clamp(*bounds)
+        epsilon = (x - at.alpha * x0) / at.sigma
+        fresh = sigma * (1 - (at.alpha / alpha) ** 2) ** 0.5 / at.sigma
+        drawn = torch.randn(x.shape, dtype=x.dtype, device=generator.device, generator=generator)
+        x = alpha * x0 + (sigma**2 - fresh**2) ** 0.5 * epsilon + fresh * drawn.to(x.device)
     return Trajectory(x, states)

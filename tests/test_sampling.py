@@ -7,7 +7,7 @@ import torch
 
 from memlib.mixture import GaussianMixture
 from memlib.networks import MLP, DiffusionModel, MLPConfig
-from memlib.sampling import ddim, guided, model_score
+from memlib.sampling import ancestral, ddim, guided, model_score
 from memlib.schedule import VariancePreserving
 from memlib.score import Score
 
@@ -118,3 +118,53 @@ def test_bad_arguments_are_refused():
         ddim(score, SCHEDULE, start * float("nan"))
     with pytest.raises(ValueError, match=r"shape \(B, 2\)"):
         ddim(model_score(DiffusionModel(MLP(MLPConfig()), SCHEDULE)), SCHEDULE, torch.zeros(4, 3))
+
+
+def source(seed=1):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_ancestral_steps_end_in_draws_from_the_data():
+    """Mean and variance of 8,000 numbers within five standard errors, and the error of 200 steps."""
+    start = noise(4000)
+    found = ancestral(exact(gaussian(1.5, 0.3)), SCHEDULE, start, source(), steps=200).samples
+    assert abs(found.mean().item() - 1.5) < 5 * math.sqrt(0.3 / 8000)
+    assert abs(found.var().item() - 0.3) < 5 * 0.3 * math.sqrt(2 / 8000) + 0.01
+    # Where it started is forgotten; deterministic steps keep it.
+    both = torch.corrcoef(torch.stack([start.flatten(), found.flatten()]))
+    assert abs(both[0, 1].item()) < 5 / math.sqrt(8000)
+
+
+def test_ancestral_steps_have_the_noise_of_each_time():
+    """The states of a point mass are its diffused draws exactly, in however few steps."""
+    path = ancestral(exact(gaussian(0.7, 1e-12)), SCHEDULE, noise(4000), source(), steps=6, keep=range(6))
+    assert list(path.states) == SCHEDULE.timesteps(6)
+    for t, state in path.states.items():
+        alpha, sigma = SCHEDULE.alpha(t).item(), SCHEDULE.sigma(t).item()
+        assert abs(state.mean().item() - 0.7 * alpha) < 5 * sigma / math.sqrt(8000)
+        assert abs(state.var().item() / sigma**2 - 1) < 5 * math.sqrt(2 / 8000)
+
+
+def test_ancestral_steps_are_those_of_their_generator_and_stay_in_bounds():
+    def run(seed=1, **options):
+        return ancestral(
+            exact(gaussian(0.0, 1.0)), SCHEDULE, noise(50), source(seed), steps=5, **options
+        ).samples
+
+    assert torch.equal(run(), run())
+    assert not torch.equal(run(), run(seed=2))
+    assert run().abs().max() > 0.5
+    assert run(bounds=(-0.5, 0.25)).aminmax() == (-0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": [5]}, r"keep must hold positions in \[-5, 4\] for 5 steps, got \[5\]"),
+        ({"bounds": (1.0, -1.0)}, r"bounds must be \(lowest, highest\) value of the data, got \(1.0, -1.0\)"),
+        ({"steps": 1001}, "count must lie in"),
+    ],
+)
+def test_bad_arguments_of_ancestral_steps_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ancestral(exact(gaussian(0.0, 1.0)), SCHEDULE, noise(), source(), **{"steps": 5} | options)
