@@ -23,6 +23,7 @@ from memlib.networks.checkpoint import (
 )
 from memlib.networks.fitting import Draw, FitConfig, TrainingResult
 from memlib.networks.training import TrainingConfig, train
+from memlib.schedule import Prediction
 
 Loaded = TypeVar("Loaded")
 Device = str | torch.device
@@ -114,10 +115,12 @@ class Recipe(AnyRecipe[Checkpoint]):
     Attributes:
         training: of the score.
         schedule: name of the noise schedule, 1,000 steps.
+        prediction: what the network learns to predict.
     """
 
     training: TrainingConfig
     schedule: str = "linear"
+    prediction: Prediction = "epsilon"
 
     def read(self, folder: Path, device: Device = "cpu") -> Checkpoint:
         """The diffusion model in `folder`."""
@@ -127,10 +130,11 @@ class Recipe(AnyRecipe[Checkpoint]):
         """Score matching."""
         schedule = schedule_named(self.schedule, 1000)
         return train(
-            network, schedule, self.draw(), self.training, state=state, save_every=save_every, device=device
-        )
+            network, schedule, self.draw(), self.training,
+            prediction=self.prediction, state=state, save_every=save_every, device=device,
+        )  # fmt: skip
 
     def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write network and card with what makes the network a model."""
-        model = {"prediction": "epsilon", "schedule": {"name": self.schedule, "steps": 1000}}
+        model = {"prediction": self.prediction, "schedule": {"name": self.schedule, "steps": 1000}}
         save_checkpoint(folder, network, card | model, self.dtype)
