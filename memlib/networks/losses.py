@@ -27,10 +27,8 @@ def score_matching_loss(
     """Mean over a batch of ||l_1||^2 + second_order ||sigma^2 H + I - l_1 l_1^T||_F^2, both divided by d.
 
     l_1 = sigma s(x_t) + eps at a uniform time, with s the network's score, H its Jacobian and eps the noise
-    in x_t. l_1 is not detached: both terms train the score (the paper does not say which). For a v-prediction
-    the first term is the error in v, l_1 / alpha (Salimans & Ho 2022): measured in the noise, errors at large
-    times would have no weight. Data and generator come on the CPU, so that one seed gives the same draws on
-    every device.
+    in x_t. l_1 is not detached: both terms train the score (the paper does not say which). Data and generator
+    come on the CPU, so that one seed gives the same draws on every device.
 
     Args:
         network: `network(x, t, label)`.
@@ -53,15 +51,14 @@ def score_matching_loss(
     label = None if label is None else label.to(device)
     noise = noise.to(device)
     x, sigma, scaled_score = _noised(network, schedule, x0.to(device), label, t.to(device), noise, prediction)
-    unit = schedule.alpha(t).to(x).view(sigma.shape) if prediction == "v" else 1.0
     if not second_order:
-        return ((scaled_score(x) + noise) / unit).square().mean()
+        return (scaled_score(x) + noise).square().mean()
     second = x.new_zeros(())
     for v in directions:
         first, error = _residuals(scaled_score, x, noise, sigma, v.to(device))
         second = second + error.square().mean()
     # Random directions have E[v v^T] = I, so each estimates the whole norm; the d unit vectors add up to it.
-    return (first / unit).square().mean() + second_order * second / max(1, projections)
+    return first.square().mean() + second_order * second / max(1, projections)
 
 
 def score_matching_errors(

@@ -4,7 +4,8 @@ Disjoint sets of one size come from the two ends of the 5,000 training images (K
 networks that share no image).
 
 They predict v. A prediction of the noise that is off by a few per cent, as all are after this little
-training, is off by many times the image at large noise and leaves the samples noisy.
+training, is off by many times the image at large noise and leaves the samples noisy; the loss is that of
+score matching all the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Half = Literal["first", "last"]
 AVAILABLE = 5000
 CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), blocks=1, classes=1)
 LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
-STEPS = {64: 2000, 512: 4000, 2048: 3000, 4096: 4500}
+STEPS = {64: 5000, 512: 7000, 2048: 4500, 4096: 8000}
 """Training steps of the networks that ship, by the number of images."""
 
 
@@ -81,7 +82,9 @@ def automobiles(
         network=partial(UNet, network),
         draw=partial(_draw, count, half),
         data=partial(_data, count, half),
-        training=TrainingConfig(steps=steps or STEPS[count], learning_rate=1e-3, precision="bfloat16"),
+        training=TrainingConfig(
+            steps=steps or STEPS[count], batch=32, learning_rate=1e-3, precision="bfloat16"
+        ),
         prediction="v",
         dtype=torch.float16,
     )
