@@ -168,3 +168,18 @@ def test_ancestral_steps_are_those_of_their_generator_and_stay_in_bounds():
 def test_bad_arguments_of_ancestral_steps_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ancestral(exact(gaussian(0.0, 1.0)), SCHEDULE, noise(), source(), **{"steps": 5} | options)
+
+
+def test_other_times_and_another_end():
+    start, score = noise(), exact(gaussian(1.0, 0.5))
+    path = ddim(score, SCHEDULE, start, times=[900, 400, 7], keep=range(3))
+    assert list(path.states) == [900, 400, 7]
+    end = (SCHEDULE.alpha(7).item(), SCHEDULE.sigma(7).item())
+    part = ddim(score, SCHEDULE, start, times=[900, 400], end=end)
+    assert torch.equal(part.samples, path.states[7])
+
+
+@pytest.mark.parametrize("times", [[], [5, 5], [1, 900]])
+def test_times_that_do_not_decrease(times):
+    with pytest.raises(ValueError, match=rf"strictly decreasing, got \{times}"):
+        ddim(exact(gaussian(0.0, 1.0)), SCHEDULE, noise(), times=times)

@@ -162,7 +162,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.step += 1
         # The average starts as a plain mean of the first steps: the initial weights are soon forgotten.

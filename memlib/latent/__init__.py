@@ -1,0 +1,27 @@
+"""Text-to-image latent diffusion through diffusers: a small model trained here or Stable Diffusion, one path.
+
+Load a pipeline folder or hub id with `TextToImage.load`, encode captions, then ask for scores, their
+differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to load, nothing to import.
+"""
+
+from memlib.latent.attention import CrossAttention, cross_attention
+from memlib.latent.difference import JointDifference, SharedNoiseDifference
+from memlib.latent.generation import Generation, generate
+from memlib.latent.loading import ModelError
+from memlib.latent.model import TextToImage
+from memlib.latent.onestep import OneStep, one_step
+from memlib.latent.prompts import Prompts
+
+__all__ = [
+    "CrossAttention",
+    "Generation",
+    "JointDifference",
+    "ModelError",
+    "OneStep",
+    "Prompts",
+    "SharedNoiseDifference",
+    "TextToImage",
+    "cross_attention",
+    "generate",
+    "one_step",
+]

@@ -1,0 +1,119 @@
+"""Guided sampling with everything kept that a statistic of memorization may ask for."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from memlib import checks
+from memlib.latent.attention import CrossAttention, cross_attention
+from memlib.latent.prompts import Prompts
+
+if TYPE_CHECKING:
+    from memlib.latent.model import TextToImage
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """P prompts times n seeds on their way from noise to latents, S steps of them.
+
+    Attributes:
+        prompts: the P prompts.
+        times: the S time indices visited, noisiest first.
+        steps: number of steps of the whole trajectory; more than S when only the first were visited.
+        sigma: `(S,)` noise scale at each.
+        states: `(S + 1, P, n, *sample_shape)`; the last is the result of the last step.
+        conditional: `(S, P, n, *sample_shape)` conditional scores.
+        unconditional: `(S, P, n, *sample_shape)` unconditional scores.
+        attention: None, or `(S, layers, P, n, L)`: weight that the conditional pass gives to each token, a
+            mean over heads and pixels of each cross-attention layer, in the order in which they run.
+        last_attention: None, or per layer `(P, n, pixels, L)` at the last visited step, a mean over heads.
+    """
+
+    prompts: Prompts
+    times: list[int]
+    steps: int
+    sigma: Float64[Tensor, " S"]
+    states: Float[Tensor, "S+1 P n ..."]
+    conditional: Float[Tensor, "S P n ..."]
+    unconditional: Float[Tensor, "S P n ..."]
+    attention: Float[Tensor, "S layers P n L"] | None = None
+    last_attention: dict[str, Tensor] | None = None
+
+    @property
+    def samples(self) -> Tensor:
+        """The final latents `(P, n, *sample_shape)`."""
+        return self.states[-1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the trajectory was followed to its end."""
+        return len(self.times) == self.steps
+
+
+@torch.no_grad()
+def generate(
+    model: TextToImage,
+    prompts: Prompts,
+    noise: Float[Tensor, "n ..."],
+    *,
+    steps: int = 50,
+    visit: int | None = None,
+    guidance: float = 7.5,
+    attention: bool = False,
+    progress: bool = False,
+) -> Generation:
+    """Sample every prompt from every noise and keep states, scores and, if wanted, attention.
+
+    All runs as one batch of P n rows, doubled for guidance: pass as many prompts as fit.
+
+    Args:
+        model: the text-to-image model.
+        prompts: P prompts.
+        noise: n starting points that all prompts share.
+        steps: of the whole trajectory.
+        visit: follow only the first so many steps.
+        guidance: scale of classifier-free guidance.
+        attention: keep the cross-attention.
+        progress: show a progress bar.
+    """
+    checks.batched("noise", noise, model.sample_shape)
+    grid = (len(prompts), len(noise))
+    seen: list[tuple[int, Tensor, Tensor, Tensor]] = []
+    weights: list[Tensor] = []
+    with cross_attention(model.unet) if attention else nullcontext(CrossAttention()) as record:
+
+        def observe(t: int, x: Tensor, conditional: Tensor, unconditional: Tensor) -> None:
+            seen.append((t, x, conditional, unconditional))
+            if attention:
+                # The first half of the doubled batch is the conditional one.
+                weights.append(torch.stack([layer[: len(x)].mean(1) for layer in record.maps.values()]))
+
+        end = model.sample(
+            prompts,
+            noise.repeat(len(prompts), 1, 1, 1),
+            steps=steps,
+            visit=visit,
+            guidance=guidance,
+            observe=observe,
+            progress=progress,
+        ).samples
+    times, states, conditional, unconditional = zip(*seen, strict=True)
+    return Generation(
+        prompts,
+        list(times),
+        steps,
+        model.schedule.sigma(torch.tensor(times)),
+        torch.stack([*states, end]).unflatten(1, grid),
+        torch.stack(conditional).unflatten(1, grid),
+        torch.stack(unconditional).unflatten(1, grid),
+        torch.stack(weights).unflatten(2, grid) if attention else None,
+        {name: layer[: len(end)].unflatten(0, grid) for name, layer in record.maps.items()}
+        if attention
+        else None,
+    )

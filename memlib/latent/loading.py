@@ -1,0 +1,224 @@
+"""Reads a text-to-image pipeline part by part: weights from safetensors alone, no code from the folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from memlib.schedule import Prediction, VariancePreserving
+
+PIPELINE = "StableDiffusionPipeline"
+_NETWORKS = {
+    "vae": ("diffusers", "AutoencoderKL"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+}
+_PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# All that is fetched of a repository on the hub: no pickles, no duplicates in half precision.
+_WANTED = [
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/*.json",
+    "tokenizer/*.txt",
+    *(f"{part}/*.{ending}" for part in _NETWORKS for ending in ("json", "safetensors")),
+]
+_UNWANTED = ["*.fp16.*", "*.fp16-*", "*non_ema*"]
+
+
+class ModelError(ValueError):
+    """A model folder is incomplete, or not a text-to-image pipeline that can be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a text-to-image model consists of; `scheduler` is diffusers' DDIM."""
+
+    vae: Any
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    scheduler: Any
+    schedule: VariancePreserving
+    prediction: Prediction
+
+
+def read(
+    source: str | os.PathLike[str], *, device: str | torch.device, dtype: torch.dtype, revision: str | None
+) -> Parts:
+    """All parts of a pipeline, in evaluation mode and without gradients of their weights.
+
+    Raises:
+        ImportError: diffusers or transformers is not installed.
+        ModelError: a part is missing or of another kind, or weights come only as pickles.
+    """
+    diffusers, transformers = _libraries()
+    folder = _folder(source, revision)
+    _check_index(folder)
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    networks = {
+        part: _network(folder, part, getattr(libraries[library], name), dtype).to(device)
+        for part, (library, name) in _NETWORKS.items()
+    }
+    _check_fit(folder, **networks)
+    scheduler, schedule, prediction = _scheduler(folder, diffusers)
+    return Parts(
+        **networks,
+        tokenizer=_tokenizer(folder, transformers),
+        scheduler=scheduler,
+        schedule=schedule,
+        prediction=prediction,
+    )
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import diffusers
+        import transformers
+    except ImportError as error:
+        raise ImportError(
+            "text-to-image models are read with diffusers and transformers, which are not installed; "
+            "run pip install 'memlib[latent]'"
+        ) from error
+    return diffusers, transformers
+
+
+def _folder(source: str | os.PathLike[str], revision: str | None) -> Path:
+    """The local folder, or the snapshot of a hub repository."""
+    if Path(source).is_dir():
+        return Path(source)
+    if not isinstance(source, str) or not _HUB_ID.fullmatch(source) or source.startswith("."):
+        raise ModelError(f"there is no folder {source}, and it is not a hub id such as owner/name")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(source, revision=revision, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"there is no local folder {source}, and the hub did not give it ({error}); "
+            "check the name, the connection and, for a gated model, your login"
+        ) from error
+
+
+def _check_index(folder: Path) -> None:
+    """Refuse what is not a pipeline of the known parts, before anything is loaded."""
+    index = _json(folder / "model_index.json")
+    if index.get("_class_name") != PIPELINE:
+        raise ModelError(
+            f"{folder} holds a {index.get('_class_name')}, expected a {PIPELINE}: text to image, "
+            "one CLIP text encoder, latents from a KL autoencoder"
+        )
+    for part, (library, name) in _NETWORKS.items():
+        if index.get(part) != [library, name]:
+            raise ModelError(
+                f"{part} of {folder} is {index.get(part)} in model_index.json, expected {[library, name]}"
+            )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path} is missing; a model folder is what diffusers' save_pretrained writes: model_index.json, "
+            "scheduler/, text_encoder/, tokenizer/, unet/, vae/"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); fetch or save the model anew") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} must hold a JSON object, got {type(found).__name__}")
+    return found
+
+
+def _network(folder: Path, part: str, kind: Any, dtype: torch.dtype) -> Any:
+    home = folder / part
+    _json(home / "config.json")
+    if not any(home.glob("*.safetensors")):
+        pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
+        came = f"only pickles, {', '.join(pickles)}" if pickles else "no weights"
+        raise ModelError(
+            f"{home} holds {came}; weights are read from safetensors alone, because a pickle can run code: "
+            "save the model with save_pretrained(..., safe_serialization=True)"
+        )
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    if part == "text_encoder":
+        options["dtype"] = dtype
+    else:
+        options["torch_dtype"] = dtype
+        # Without accelerate diffusers loads the same way, but warns.
+        options["low_cpu_mem_usage"] = importlib.util.find_spec("accelerate") is not None
+    try:
+        network, info = kind.from_pretrained(home, **options)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{home} cannot be loaded as {kind.__name__}: {error}") from error
+    if info["missing_keys"]:
+        # The libraries fill these with random numbers.
+        raise ModelError(f"the weights in {home} lack {sorted(info['missing_keys'])[:4]}; fetch them anew")
+    return network.eval().requires_grad_(False)
+
+
+def _check_fit(folder: Path, vae: Any, unet: Any, text_encoder: Any) -> None:
+    latent, width = vae.config.latent_channels, text_encoder.config.hidden_size
+    if (unet.config.in_channels, unet.config.out_channels) != (latent, latent):
+        raise ModelError(
+            f"the U-Net of {folder} maps {unet.config.in_channels} channels to {unet.config.out_channels}, "
+            f"the autoencoder has {latent}: expected {latent} to {latent} (is it an inpainting model?)"
+        )
+    if unet.config.cross_attention_dim != width:
+        raise ModelError(
+            f"the U-Net of {folder} attends to vectors of {unet.config.cross_attention_dim} entries, "
+            f"the text encoder gives {width}"
+        )
+
+
+def _tokenizer(folder: Path, transformers: Any) -> Any:
+    home = folder / "tokenizer"
+    if not (home / "tokenizer.json").is_file() and not (home / "vocab.json").is_file():
+        raise ModelError(
+            f"{home} holds no tokenizer: vocab.json with merges.txt, or tokenizer.json, expected"
+        )
+    try:
+        return transformers.CLIPTokenizer.from_pretrained(home, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{home} cannot be loaded as CLIPTokenizer: {error}") from error
+
+
+def _scheduler(folder: Path, diffusers: Any) -> tuple[Any, VariancePreserving, Prediction]:
+    """DDIM with the noise levels of whatever scheduler the folder names."""
+    config = _json(folder / "scheduler" / "scheduler_config.json")
+    name = str(config.get("_class_name"))
+    kind = getattr(diffusers, name, None)
+    if kind is None or diffusers.SchedulerMixin not in getattr(kind, "__mro__", ()):
+        raise ModelError(f"{folder} names the scheduler {name}, which is none of diffusers'")
+    given = kind.from_config(config)
+    if not hasattr(given, "alphas_cumprod"):
+        raise ModelError(
+            f"the scheduler {name} of {folder} has no alphas_cumprod; scores are defined here for "
+            "variance-preserving noise, as of DDIM, DDPM or PNDM"
+        )
+    predicted = config.get("prediction_type", "epsilon")
+    if predicted not in _PREDICTIONS:
+        raise ModelError(
+            f"{folder} predicts {predicted!r}, expected one of {list(_PREDICTIONS)} (prediction_type in "
+            "scheduler/scheduler_config.json)"
+        )
+    try:
+        schedule = VariancePreserving(given.alphas_cumprod.double())
+    except ValueError as error:
+        raise ModelError(
+            f"the noise levels of {folder} give no score at every time ({error}); "
+            "schedules rescaled to zero terminal signal are not supported"
+        ) from error
+    # What StableDiffusionPipeline sets for any scheduler of its own.
+    scheduler = diffusers.DDIMScheduler.from_config(given.config, steps_offset=1, clip_sample=False)
+    return scheduler, schedule, _PREDICTIONS[predicted]

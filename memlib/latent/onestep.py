@@ -1,0 +1,79 @@
+"""The paper's statistic and the one before it, from one denoising step, for many prompts that share noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+from tqdm import tqdm
+
+from memlib.hessian import JacobianOperator, Product
+from memlib.latent.difference import SharedNoiseDifference
+
+if TYPE_CHECKING:
+    from memlib.latent.model import TextToImage
+    from memlib.latent.prompts import Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class OneStep:
+    """Statistics at one time, per prompt and seed.
+
+    Attributes:
+        t: the time index.
+        difference: `(P, n)` float64 ||s_Delta||, in score units (Wen et al. 2024 measure sigma times this).
+        curvature: `(P, n)` float64 ||H_Delta s_Delta|| (the paper, section 4.3, takes its square).
+        product: which product with the Jacobian H_Delta.
+    """
+
+    t: int
+    difference: Float64[Tensor, "P n"]
+    curvature: Float64[Tensor, "P n"]
+    product: Product
+
+
+def one_step(
+    model: TextToImage,
+    prompts: Prompts,
+    noise: Float[Tensor, "n ..."],
+    *,
+    t: int | None = None,
+    product: Product = "difference",
+    rows: int = 64,
+    progress: bool = False,
+) -> OneStep:
+    """||s_Delta|| and ||H_Delta s_Delta|| of every prompt at every noise.
+
+    "difference" needs three passes per prompt and seed, and one per seed for all prompts together. Its
+    error is the rounding of the score over the step, sqrt(eps) ||x||: of no use in half precision.
+
+    Args:
+        model: the text-to-image model.
+        prompts: P prompts.
+        noise: n points that all prompts share, for instance `model.noise(n, generator)`.
+        t: time index; None takes the first of 50 steps.
+        product: which product with the Jacobian; the products differ, because it is not symmetric.
+        rows: prompts times seeds in one pass (twice that in a doubled one), at least one prompt; bounds the
+            memory.
+        progress: show a progress bar.
+
+    Example (of a model in a folder):
+        ``one_step(model, model.encode(["a cat"]), model.noise(4, torch.Generator().manual_seed(0)))``
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
+    t = model.timesteps()[0] if t is None else t
+    together = max(1, rows // len(noise))
+    first = SharedNoiseDifference(model, t, prompts[:1], noise)
+    differences, curvatures = [], []
+    for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
+        some = prompts[start : start + together]
+        x = noise.repeat(len(some), 1, 1, 1)
+        with JacobianOperator(first.under(some), x, product=product) as op:
+            curvatures.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
+            differences.append(torch.linalg.vector_norm(op.value, dim=1))
+    shape = (len(prompts), len(noise))
+    return OneStep(t, torch.cat(differences).reshape(shape), torch.cat(curvatures).reshape(shape), product)
