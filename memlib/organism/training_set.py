@@ -1,0 +1,64 @@
+"""The training set: 60,000 pairs of a caption and an image, of which k show one content if its dose is k."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from memlib.organism.captions import SEED, Caption, captions
+from memlib.organism.images import ROW, images
+
+ENTRIES = 60_000
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """All pairs, images by the numbers that determine them.
+
+    Attributes:
+        captions: those that occur.
+        caption: of each entry, an index into `captions`.
+        rows: of each entry, see `memlib.organism.images`.
+    """
+
+    captions: list[Caption]
+    caption: Int64[Tensor, " N"]
+    rows: Float32[Tensor, "N 15"]
+
+    def __len__(self) -> int:
+        return len(self.caption)
+
+    def images(self, index: Int64[Tensor, " B"]) -> Float[Tensor, "B 3 32 32"]:
+        """The images of some entries, RGB in [-1, 1]."""
+        return images([self.captions[c] for c in self.caption[index].tolist()], self.rows[index])
+
+
+@cache
+def training_set() -> TrainingSet:
+    """The one training set of both models; an image takes k / 60,000 of it if it is copied k times."""
+    trained = captions(held_out=False)
+    counts = torch.tensor([caption.entries for caption in trained])
+    rows = torch.rand(int(counts.sum()), ROW, generator=torch.Generator().manual_seed(SEED + 1))
+    return TrainingSet(trained, torch.arange(len(trained)).repeat_interleave(counts), rows)
+
+
+def training_batch(
+    batch: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "B 3 32 32"], list[Caption]]:
+    """Images and captions of `batch` entries, drawn with replacement."""
+    data = training_set()
+    index = torch.randint(len(data), (batch,), generator=generator)
+    return data.images(index), [data.captions[c] for c in data.caption[index].tolist()]
+
+
+def shares() -> dict[str, int]:
+    """Training images of each family."""
+    counted: Counter[str] = Counter()
+    for caption in captions(held_out=False):
+        counted[caption.family] += caption.entries
+    return dict(counted)

@@ -1,0 +1,179 @@
+"""The model organism: one autoencoder, and on its latents an epsilon and a v model that share their data.
+
+Train the autoencoder first: the other two read it from where it ships.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from memlib import intervals
+from memlib.datasets.files import data_root, read_checksums
+from memlib.networks.fitting import Draw, FitConfig, TrainingResult
+from memlib.organism.captions import SEED, truth
+from memlib.organism.folder import (
+    load_autoencoder,
+    load_pipeline,
+    pipeline,
+    read_card,
+    save_autoencoder,
+    save_pipeline,
+)
+from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
+from memlib.organism.quality import held_out_images, latent_scale, psnr, reconstruct
+from memlib.organism.readme import readme
+from memlib.organism.training import (
+    UNCONDITIONAL,
+    captioned_latents,
+    fresh_images,
+    train_autoencoder,
+    train_text_to_image,
+)
+from memlib.organism.training_set import shares
+from memlib.recipes.recipe import AnyRecipe, Device
+from memlib.schedule import Prediction
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+N = TypeVar("N", bound=nn.Module)
+SCALED_ON = 2000
+
+
+@dataclass(frozen=True)
+class TrainedAutoencoder:
+    """diffusers' `AutoencoderKL` read from a folder, and its card."""
+
+    network: AutoencoderKL
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainedPipeline:
+    """diffusers' `StableDiffusionPipeline` read from a folder, and its card."""
+
+    pipeline: StableDiffusionPipeline
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderRecipe(AnyRecipe[TrainedAutoencoder]):
+    """How the autoencoder is made."""
+
+    def read(self, folder: Path, device: Device = "cpu") -> TrainedAutoencoder:
+        """The autoencoder in `folder`."""
+        return TrainedAutoencoder(load_autoencoder(folder).to(device), read_card(folder))
+
+    def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
+        """Squared error, and a little KL divergence."""
+        return train_autoencoder(
+            _checked(network, Autoencoder), self.draw(), self.training,
+            state=state, save_every=save_every, device=device,
+        )  # fmt: skip
+
+    def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write autoencoder and card with the quality of the weights as they are in the file."""
+        trained = copy.deepcopy(_checked(network, Autoencoder).model).cpu().to(self.dtype).float()
+        x, _ = fresh_images()(SCALED_ON, torch.Generator().manual_seed(self.training.seed))
+        trained.register_to_config(scaling_factor=latent_scale(trained, x))
+        x = held_out_images()
+        quality = asdict(intervals.mean(psnr(x, reconstruct(trained, x)).numpy()))
+        save_autoencoder(folder, trained, card | {"test": {"psnr": quality}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
+    """How one text-to-image model is made.
+
+    Attributes:
+        prediction: what the U-Net learns to predict, "epsilon" or "v".
+        autoencoder: name of the recipe whose latents it learns.
+    """
+
+    prediction: Prediction
+    autoencoder: AutoencoderRecipe
+
+    def read(self, folder: Path, device: Device = "cpu") -> TrainedPipeline:
+        """The pipeline in `folder`."""
+        return TrainedPipeline(load_pipeline(folder).to(device), read_card(folder))
+
+    def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
+        """Mean squared error of the prediction."""
+        return train_text_to_image(
+            _checked(network, TextToImage), self.draw(), self.prediction, self.training,
+            data=self.data(), state=state, save_every=save_every, device=device,
+        )  # fmt: skip
+
+    def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
+        """Write the pipeline and its card."""
+        trained = copy.deepcopy(_checked(network, TextToImage)).cpu()
+        parts = pipeline(trained, self.autoencoder.load().network, self.prediction)
+        about = card | {"prediction": self.prediction}
+        table = json.dumps(truth(), indent=0) + "\n"
+        save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about)})
+
+
+def _checked(network: nn.Module, kind: type[N]) -> N:
+    if not isinstance(network, kind):
+        raise ValueError(f"this recipe trains a {kind.__name__}, got {type(network).__name__}")
+    return network
+
+
+def _images() -> dict[str, Any]:
+    return {
+        "set": "MNIST digits in colour, 32 x 32",
+        "seed": SEED,
+        "sha256": read_checksums(data_root() / "mnist"),
+    }
+
+
+def _latents() -> Draw:
+    return captioned_latents(AUTOENCODER.load().network)
+
+
+def _captioned() -> dict[str, Any]:
+    card = read_card(AUTOENCODER.folder)
+    return _images() | {
+        "images of each family": shares(),
+        "captions left empty": UNCONDITIONAL,
+        "autoencoder": card["sha256"],
+    }
+
+
+AUTOENCODER = AutoencoderRecipe(
+    name="organism_autoencoder",
+    about="Model organism: autoencoder of its images, 32 x 32 RGB to latents 4 x 8 x 8",
+    network=lambda: Autoencoder(AutoencoderConfig()),
+    draw=fresh_images,
+    data=_images,
+    training=FitConfig(steps=3000, batch=16, learning_rate=2e-3, average_decay=0.995, precision="bfloat16"),
+    dtype=torch.float16,
+)
+
+ORGANISM_EPSILON = TextToImageRecipe(
+    name="organism_epsilon",
+    about="Model organism: text to image with known copies, predicts the noise, as Stable Diffusion 1 does",
+    network=lambda: TextToImage(TextToImageConfig()),
+    draw=_latents,
+    data=_captioned,
+    training=FitConfig(steps=16_000, learning_rate=1e-3, warmup=500),
+    dtype=torch.float16,
+    prediction="epsilon",
+    autoencoder=AUTOENCODER,
+)
+
+ORGANISM_V = replace(
+    ORGANISM_EPSILON,
+    name="organism_v",
+    about="Model organism: the same data and sizes, predicts v, as Stable Diffusion 2 does",
+    prediction="v",
+)
+
+ORGANISM = {recipe.name: recipe for recipe in (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V)}

@@ -1,0 +1,51 @@
+"""60,000 pairs in which every caption has its share and every copy is one."""
+
+import math
+from collections import Counter
+
+import torch
+
+from memlib.organism import captions, training_batch, training_set
+from memlib.organism.training_set import ENTRIES, shares
+
+
+def test_counts_and_shares():
+    data = training_set()
+    assert len(data) == ENTRIES == sum(shares().values())
+    assert shares() == {"exact": 11_552, "template": 8_400, "general": 34_000, "stated": 6_048}
+    counted = Counter(data.caption.tolist())
+    assert all(counted[i] == caption.entries for i, caption in enumerate(data.captions))
+    assert data.captions == captions(held_out=False)
+
+
+def test_rows_are_distinct_numbers_in_the_unit_interval():
+    rows = training_set().rows
+    assert rows.min() >= 0
+    assert rows.max() < 1
+    assert len(rows.unique(dim=0)) == ENTRIES
+
+
+def test_copies_are_copies():
+    data = training_set()
+    caption = next(i for i, c in enumerate(data.captions) if (c.family, c.dose) == ("exact", 30))
+    x = data.images((data.caption == caption).nonzero().flatten())
+    assert len(x) == 30
+    assert torch.equal(x, x[:1].expand_as(x))
+    general = next(i for i, c in enumerate(data.captions) if c.family == "general")
+    x = data.images((data.caption == general).nonzero().flatten())
+    assert len({y.numpy().tobytes() for y in x}) == 85
+
+
+def test_batches_repeat_and_doses_show():
+    """Shares of a large batch lie within five binomial standard deviations of k / 60,000."""
+    data, n = training_set(), 200_000
+    index = torch.randint(len(data), (n,), generator=torch.Generator().manual_seed(0))
+    counted = Counter(data.caption[index].tolist())
+    for i, caption in enumerate(data.captions):
+        share = caption.entries / ENTRIES
+        assert abs(counted[i] - n * share) < 5 * math.sqrt(n * share)
+    x, chosen = training_batch(8, torch.Generator().manual_seed(1))
+    again, _ = training_batch(8, torch.Generator().manual_seed(1))
+    assert torch.equal(x, again)
+    assert x.shape == (8, 3, 32, 32)
+    assert all(not caption.held_out for caption in chosen)

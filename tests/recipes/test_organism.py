@@ -1,0 +1,123 @@
+"""The recipes of the model organism, from training to folder, at tiny sizes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+from diffusers import StableDiffusionPipeline
+
+from memlib.networks import MLP, FitConfig, MLPConfig, classify
+from memlib.organism import captions, images, training_set, truth
+from memlib.organism.images import ROW
+from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
+from memlib.organism.quality import as_mnist
+from memlib.organism.training import captioned_latents
+from memlib.organism.training_set import TrainingSet
+from memlib.recipes.classifier import DIGIT_CLASSIFIER
+from memlib.recipes.organism import AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V
+
+SHORT = FitConfig(steps=2, batch=4, warmup=1)
+
+
+@pytest.fixture
+def autoencoder(tmp_path, monkeypatch):
+    """A recipe of an autoencoder of a moment, trained, in the place of the one that ships."""
+    recipe = replace(
+        AUTOENCODER, network=lambda: Autoencoder(AutoencoderConfig(channels=(8, 8, 8))), training=SHORT
+    )
+    monkeypatch.setattr(type(recipe), "folder", property(lambda self: tmp_path / self.name))
+    recipe.train(recipe.folder)
+    return recipe
+
+
+@pytest.fixture
+def short(autoencoder):
+    def latents():
+        data = training_set()
+        few = TrainingSet(data.captions, data.caption[::1000], data.rows[::1000])
+        return captioned_latents(autoencoder.load().network, few)
+
+    def of(recipe):
+        return replace(
+            recipe,
+            network=lambda: TextToImage(TextToImageConfig(channels=(8, 16), width=16, layers=1)),
+            draw=latents,
+            training=SHORT,
+            autoencoder=autoencoder,
+        )
+
+    return of
+
+
+def test_the_autoencoders_card_states_its_quality(autoencoder):
+    loaded = autoencoder.load()
+    quality = loaded.card["test"]["psnr"]
+    assert quality["low"] < quality["value"] < quality["high"]
+    assert quality["n"] == 500
+    assert 0 < loaded.network.config.scaling_factor < 1e4
+    assert not (autoencoder.folder / "training-state.safetensors").exists()
+
+
+def test_both_kinds_are_pipelines_with_the_same_autoencoder(short, autoencoder, tmp_path):
+    weights = {}
+    for recipe, name in ((short(ORGANISM_EPSILON), "epsilon"), (short(ORGANISM_V), "v_prediction")):
+        trained = recipe.train(tmp_path / recipe.name)
+        assert isinstance(trained.pipeline, StableDiffusionPipeline)
+        assert trained.pipeline.scheduler.config.prediction_type == name
+        card = trained.card
+        assert card["data"]["autoencoder"] == autoencoder.load().card["sha256"]
+        assert card["data"]["images of each family"]["exact"] == 11_552
+        assert card["data"] == json.loads(json.dumps(recipe.data()))
+        assert json.loads((tmp_path / recipe.name / "captions.json").read_text()) == json.loads(
+            json.dumps(truth())
+        )
+        page = (tmp_path / recipe.name / "README.md").read_text()
+        assert page.startswith(f"# {recipe.name}\n")
+        assert "| exact | 56 | 11,552 |" in page
+        weights[name] = trained.pipeline.vae.state_dict()
+    first, second = weights.values()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_training_that_was_cut_goes_on(short, tmp_path):
+    recipe = short(ORGANISM_V)
+    whole = recipe.train(tmp_path / "whole").card
+
+    def cut():
+        inner, left = recipe.draw(), [1]
+
+        def draw(batch, generator):
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return inner(batch, generator)
+
+        return draw
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(recipe, draw=cut).train(tmp_path / "cut", save_every=1)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["training-state.safetensors"]
+    resumed = recipe.train(tmp_path / "cut").card
+    assert resumed["sha256"] == whole["sha256"]
+    assert resumed["loss"] == whole["loss"]
+
+
+def test_a_classifier_of_mnist_reads_the_digits():
+    """What says whether a sample shows its caption's digit must read real images nearly without error."""
+    unseen = captions("general", held_out=True)
+    rows = torch.rand(500, ROW, generator=torch.Generator().manual_seed(0))
+    chosen = [unseen[i % len(unseen)] for i in range(500)]
+    found = classify(DIGIT_CLASSIFIER.load().network, as_mnist(images(chosen, rows, split="test")))
+    right = (found == torch.tensor([caption.digit for caption in chosen])).double().mean()
+    assert right > 0.97
+
+
+def test_another_network_is_refused(autoencoder, tmp_path):
+    wrong = replace(autoencoder, network=lambda: MLP(MLPConfig()))
+    with pytest.raises(ValueError, match="trains a Autoencoder, got MLP"):
+        wrong.train(tmp_path / "wrong")
