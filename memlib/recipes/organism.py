@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from memlib import intervals
 from memlib.datasets.files import data_root, read_checksums
+from memlib.networks.classifier import classify
 from memlib.networks.fitting import Draw, FitConfig, TrainingResult
-from memlib.organism.captions import SEED, truth
+from memlib.organism.captions import EXACT_DOSES, SEED, captions, truth
 from memlib.organism.folder import (
     load_autoencoder,
     load_pipeline,
@@ -27,8 +28,9 @@ from memlib.organism.folder import (
     save_pipeline,
 )
 from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
-from memlib.organism.quality import held_out_images, latent_scale, psnr, reconstruct
+from memlib.organism.quality import as_mnist, held_out_images, latent_scale, psnr, reconstruct
 from memlib.organism.readme import readme
+from memlib.organism.samples import all_known, copied, recalled, sample
 from memlib.organism.training import (
     UNCONDITIONAL,
     captioned_latents,
@@ -37,6 +39,7 @@ from memlib.organism.training import (
     train_text_to_image,
 )
 from memlib.organism.training_set import shares
+from memlib.recipes.classifier import DIGIT_CLASSIFIER
 from memlib.recipes.recipe import AnyRecipe, Device
 from memlib.schedule import Prediction
 
@@ -115,9 +118,35 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
         """Write the pipeline and its card."""
         trained = copy.deepcopy(_checked(network, TextToImage)).cpu()
         parts = pipeline(trained, self.autoencoder.load().network, self.prediction)
-        about = card | {"prediction": self.prediction}
+        about = card | {"prediction": self.prediction, "test": quality(parts)}
         table = json.dumps(truth(), indent=0) + "\n"
         save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about)})
+
+
+def quality(parts: StableDiffusionPipeline, *, seeds: int = 8, steps: int = 50) -> dict[str, Any]:
+    """What a model is held to, each a share with its interval.
+
+    "digit": samples of held-out general captions in which a classifier of MNIST reads the caption's digit;
+    "copies": those of them that are copies of a training image; "recalled": samples of exact captions, by
+    dose, that are nearest to their own image.
+    """
+    parts.set_progress_bar_config(disable=True)
+    unseen, among = captions("general", held_out=True), all_known()
+    x = sample(parts, unseen, steps=steps)
+    read = classify(DIGIT_CLASSIFIER.load().network, as_mnist(x))
+    found: dict[str, Any] = {
+        "digit": _share(read == torch.tensor([caption.digit for caption in unseen])),
+        "copies": _share(copied(x, among)),
+    }
+    for dose in EXACT_DOSES:
+        wanted = [caption for caption in captions("exact") if caption.dose == dose for _ in range(seeds)]
+        right = recalled(sample(parts, wanted, seed=dose, steps=steps), wanted, among)
+        found[f"recalled, {dose} copies"] = _share(right)
+    return found
+
+
+def _share(true: Tensor) -> dict[str, Any]:
+    return asdict(intervals.proportion(true))
 
 
 def _checked(network: nn.Module, kind: type[N]) -> N:

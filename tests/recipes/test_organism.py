@@ -13,13 +13,15 @@ from diffusers import StableDiffusionPipeline
 
 from memlib.networks import MLP, FitConfig, MLPConfig, classify
 from memlib.organism import captions, images, training_set, truth
+from memlib.organism.captions import EXACT_DOSES
 from memlib.organism.images import ROW
 from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
 from memlib.organism.quality import as_mnist
+from memlib.organism.samples import known
 from memlib.organism.training import captioned_latents
 from memlib.organism.training_set import TrainingSet
 from memlib.recipes.classifier import DIGIT_CLASSIFIER
-from memlib.recipes.organism import AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V
+from memlib.recipes.organism import AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V, quality
 
 SHORT = FitConfig(steps=2, batch=4, warmup=1)
 
@@ -36,11 +38,18 @@ def autoencoder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def short(autoencoder):
-    def latents():
+def short(autoencoder, monkeypatch):
+    def few():
         data = training_set()
-        few = TrainingSet(data.captions, data.caption[::1000], data.rows[::1000])
-        return captioned_latents(autoencoder.load().network, few)
+        return TrainingSet(data.captions, data.caption[::1000], data.rows[::1000])
+
+    def latents():
+        return captioned_latents(autoencoder.load().network, few())
+
+    few_known = known(few())
+    monkeypatch.setattr("memlib.recipes.organism.all_known", lambda: few_known)
+    whole = quality
+    monkeypatch.setattr("memlib.recipes.organism.quality", lambda parts: whole(parts, seeds=1, steps=1))
 
     def of(recipe):
         return replace(
@@ -76,6 +85,9 @@ def test_both_kinds_are_pipelines_with_the_same_autoencoder(short, autoencoder, 
         assert json.loads((tmp_path / recipe.name / "captions.json").read_text()) == json.loads(
             json.dumps(truth())
         )
+        assert set(card["test"]) == {"digit", "copies"} | {f"recalled, {dose} copies" for dose in EXACT_DOSES}
+        for share in card["test"].values():
+            assert 0 <= share["low"] <= share["value"] <= share["high"] <= 1
         page = (tmp_path / recipe.name / "README.md").read_text()
         assert page.startswith(f"# {recipe.name}\n")
         assert "| exact | 56 | 11,552 |" in page
