@@ -1,0 +1,796 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # CIFAR-10: from copying to generalising
+#
+# A diffusion model that has seen 64 photographs of cars returns them. One that has seen thousands draws cars of its own, as well as it can. In
+# between, copying ends. Does the Hessian, which knows nothing of the training set, see the difference? And could it have said which sample is a copy?
+#
+# :::{admonition} This chapter
+# :class: note
+#
+# - **Answers** no figure of the paper {cite}`jeon2024understanding`, which has no CIFAR-10. It asks what the paper's measures say where nothing
+#   is copied into the data, and memorization comes from having too few of them.
+# - **Shows** copies against the size of the training set; spectra of the Hessian in 3,072 dimensions; two networks that share no image, and
+#   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone tells copies.
+# - **Takes** about two minutes on two cores with the shipped checkpoints. Training them took a quarter to three quarters of an hour each on one
+#   core, and resumes after an interruption. `train=True` trains larger networks, for a GPU; not timed yet.
+# :::
+#
+# The photographs are the automobiles of CIFAR-10 {cite}`krizhevsky2009learning`, 32 pixels wide: the first $N$ of the 5,000 in the training split, and for a second
+# network the last $N$. Nothing is copied and there are no labels. **The networks are small**: 1.15 million parameters, trained on one
+# core in bfloat16. What they draw is looked at below, before anything is concluded from it.
+#
+# Each network is one network: intervals run over its samples and are 95 % intervals, and say nothing about another training. The second network on the other half of the
+# data is the check on that.
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters", "hide-input"]
+seed: int = 0  # seed of the noises and of the random directions
+sizes: list[int] = [64, 512, 2048, 4096]  # training images of each network, ascending
+samples: int = 64  # samples of each network, all from the same noises
+judged: list[int] = [64, 512]  # sizes whose networks draw twice as many, to judge within one network
+steps: int = 32  # ancestral sampling steps
+positions: list[int] = [0, 8, 16, 22, 27, -1]  # sampling steps whose states are looked at; -1 is the last
+probes: int = 2  # random directions behind each trace, count and dimension
+krylov: int = 6  # Lanczos steps from each of them
+exact: int = 1  # samples of the smallest and of the largest set whose Hessian is computed whole
+train: bool = False  # True trains larger networks in build/checkpoints, or goes on there
+training_steps: int = 40000  # used when train is True
+device: str = "auto"  # "auto", "cpu" or "cuda"
+output: str = ""  # folder for results; empty: build/runs/06_cifar10/interactive
+
+# %%
+from itertools import chain
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import display
+
+from memlib import copies, experiment, hessian, intervals, plots
+from memlib.datasets import cifar10
+from memlib.experiment.runs import build_folder
+from memlib.networks import load_checkpoint
+from memlib.recipes.cifar10 import AVAILABLE, LARGE, automobiles, training_images
+from memlib.sampling import ancestral, model_score
+from memlib.score import score_at
+
+plots.use_style()
+run = experiment.start("06_cifar10", globals())
+run.parameter_table()
+
+
+# %%
+def obtain(count: int, half: str = "first"):
+    """The network trained on `count` images of one half: a shipped one, or with `train` a larger one."""
+    if not train:
+        return automobiles(count, half).load(run.device).model
+    recipe = automobiles(count, half, network=LARGE, steps=training_steps)
+    folder = build_folder() / "checkpoints" / f"large_{recipe.name}"
+    if (folder / "card.json").is_file():
+        return load_checkpoint(folder, run.device).model
+    return recipe.train(folder, device=run.device).model
+
+
+models = {count: obtain(count) for count in sizes}
+halved = [count for count in sizes if 2 * count <= AVAILABLE]
+others = {count: obtain(count, "last") for count in halved}
+schedule = models[sizes[0]].schedule
+dimension = 3 * 32 * 32
+colors = dict(zip(sizes, plt.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True))
+
+training = {count: training_images(count) for count in sizes}
+held_out, _ = cifar10.load("test")
+groups = {count: copies.twins(images) for count, images in training.items()}
+
+# %% [markdown]
+# ## Samples
+#
+# All networks start from the same noises. Every step adds fresh noise, the same for all networks again, and clips the predicted image to the
+# range of pixels {cite}`ho2020denoising`: with deterministic steps the errors of networks as small as these stay in the sample as
+# noise. Each sample is compared with all images its network has seen.
+
+# %%
+drawn = {count: samples * (1 + (count in judged)) for count in sizes}
+noise = torch.randn(max(drawn.values()), 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def sampled(model, number: int, keep: list[int]):
+    """Samples from the first `number` noises, `samples` at a time: the same fresh noise for every network."""
+    paths = [
+        ancestral(
+            model_score(model),
+            schedule,
+            noise[start : min(start + samples, number)].to(run.device),
+            torch.Generator().manual_seed(seed + 1000 + start),
+            steps=steps,
+            bounds=(-1.0, 1.0),
+            keep=keep,
+            progress=True,
+        )
+        for start in range(0, number, samples)
+    ]
+    states = {t: torch.cat([path.states[t] for path in paths]) for t in paths[0].states}
+    return torch.cat([path.samples for path in paths]), states
+
+
+paths = {count: sampled(models[count], drawn[count], positions) for count in sizes}
+second = {count: sampled(others[count], samples, [])[0].cpu() for count in halved}
+generated = {count: path[0].cpu() for count, path in paths.items()}
+states = {count: path[1] for count, path in paths.items()}
+neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for c in sizes}
+yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
+copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-samples"}}
+figure = plots.image_grid(
+    {
+        name: images
+        for count in sizes
+        for name, images in (
+            (f"N = {count:,}", generated[count].numpy()),
+            (f"nearest of {count:,}", training[count][neighbours[count].index].numpy()),
+        )
+    },
+    min(8, samples),
+)
+run.figure(
+    figure,
+    "samples",
+    about="Samples of each network from the same noises, and their nearest training images",
+    data={f"samples_{count}": generated[count] for count in sizes}
+    | {f"nearest_{count}": training[count][neighbours[count].index] for count in sizes},
+)
+
+# %% [markdown]
+# A copy is nearer to one training image than to any other: {cite:t}`yoon2023diffusion` call it a copy if the nearest is nearer than a third of the distance
+# to the second nearest. A third is a convention. The held-out images of the test split give a threshold of our own: the ratio
+# that only 1 % of them undercut. They are a yardstick for the distance itself, too. A generated car may be as far from all training images as a real one is.
+#
+# **Twins.** CIFAR-10 holds near-duplicates, inside the training split and across the splits {cite}`barz2020train`. A twin in the training set would
+# hide a copy, since its second nearest image is as near as the first; images whose pixels correlate above 0.9 therefore count as one. Twins
+# of held-out images make the calibrated threshold stricter than it need be.
+
+# %% tags=["hide-input"]
+rows = []
+for count in sizes:
+    found, real = neighbours[count], yardstick[count]
+    threshold = copies.allowed_ratio(real)
+    lowest, highest = torch.quantile(real.distance, torch.tensor([0.025, 0.975]).double()).tolist()
+    shares = {
+        "copied": (copied[count], "called copies: nearest over second nearest distance below 1/3"),
+        "copied_calibrated": (
+            copies.is_copy(found, ratio=threshold),
+            "called copies at the ratio that 1 % of the held-out images undercut",
+        ),
+        "too_near": (
+            found.distance < lowest,
+            "nearer to a training image than 97.5 % of the held-out images",
+        ),
+        "too_far": (
+            found.distance > highest,
+            "farther from all training images than 97.5 % of the held-out images",
+        ),
+    }
+    row = {"N": count, "samples": drawn[count], "calibrated ratio": threshold}
+    for key, (judgement, about) in shares.items():
+        share = intervals.proportion(judgement)
+        run.record(
+            f"{key}_{count}", share, about=f"Share of samples of the network on {count:,} images {about}"
+        )
+        row |= {key: share.value, f"{key}, low": share.low, f"{key}, high": share.high}
+    false_alarms = intervals.proportion(copies.is_copy(real))
+    run.record(
+        f"false_copies_{count}",
+        false_alarms,
+        about=f"Share of held-out images called copies of {count:,} training images",
+    )
+    row |= {
+        "held-out called copies": false_alarms.value,
+        "median distance": found.distance.median().item(),
+        "median distance, held-out": real.distance.median().item(),
+        "training images with a twin": int((torch.bincount(groups[count])[groups[count]] > 1).sum()),
+    }
+    rows.append(row)
+counted = run.table(
+    {key: [row[key] for row in rows] for key in rows[0]},
+    "copies",
+    about="Copies among the samples of each network, and the same tests on held-out images",
+)
+counted.drop(columns=[c for c in counted if c.endswith((", low", ", high"))]).style.format(precision=2).hide(
+    axis="index"
+)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-distances"}}
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3), layout="constrained")
+for key, color, label in (
+    ("copied", plots.MEMORIZED, "below 1/3"),
+    ("copied_calibrated", plots.NEUTRAL, "calibrated"),
+):
+    plots.interval_line(
+        axes[0], counted["N"], counted[key], counted[f"{key}, low"], counted[f"{key}, high"], color, label
+    )
+for index, count in enumerate(sizes):
+    for shift, found, color in (
+        (-0.16, yardstick[count], plots.NEUTRAL),
+        (0.16, neighbours[count], plots.MEMORIZED),
+    ):
+        parts = axes[1].boxplot(
+            found.distance.numpy() / dimension**0.5,
+            positions=[index + shift],
+            widths=0.26,
+            whis=(2.5, 97.5),
+            showfliers=False,
+        )
+        for line in chain(*parts.values()):
+            line.set_color(color)
+axes[0].set(
+    xscale="log", xlabel="training images $N$", ylabel="share of samples called copies", ylim=(-0.03, 1.03)
+)
+axes[0].set_xticks(sizes, [f"{count:,}" for count in sizes])
+axes[0].minorticks_off()
+axes[0].legend()
+axes[1].set_xticks(range(len(sizes)), [f"{count:,}" for count in sizes])
+axes[1].set(xlabel="training images $N$", ylabel="distance to the nearest (r.m.s.)", ylim=(0, None))
+for color, label in ((plots.NEUTRAL, "held-out images"), (plots.MEMORIZED, "samples")):
+    axes[1].plot([], [], color=color, label=label)
+axes[1].legend()
+run.figure(
+    figure,
+    "copies",
+    about="Copied share, and distances to the nearest training image of samples and of held-out images",
+    data={f"samples_{c}": neighbours[c].distance for c in sizes}
+    | {f"held_out_{c}": yardstick[c].distance for c in sizes},
+)
+
+# %% [markdown]
+# By the ratio of a third, a share of {glue:text}`copied_64:.2f` ({glue:text}`copied_64_lo:.2f` to {glue:text}`copied_64_hi:.2f`) of the samples are copies at
+# $N = 64$, {glue:text}`copied_512:.2f` ({glue:text}`copied_512_lo:.2f` to {glue:text}`copied_512_hi:.2f`) at 512, {glue:text}`copied_2048:.2f` (at most
+# {glue:text}`copied_2048_hi:.2f`) at 2,048 and {glue:text}`copied_4096:.2f` (at most {glue:text}`copied_4096_hi:.2f`) at 4,096. With the calibrated threshold they are
+# {glue:text}`copied_calibrated_64:.2f`, {glue:text}`copied_calibrated_512:.2f`, {glue:text}`copied_calibrated_2048:.2f` and
+# {glue:text}`copied_calibrated_4096:.2f`.
+#
+# ### Are they cars?
+#
+# A sample that is no copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
+# how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
+
+# %% tags=["hide-input"]
+radius = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32)))
+rings = np.digitize(radius, np.arange(0.5, 17) / 32)  # ring k: k cycles per image
+
+
+def power(images: torch.Tensor) -> np.ndarray:
+    """Mean power of the grey image in each ring of frequencies, `(B, 16)`; ring 0 is the mean's."""
+    energy = np.abs(np.fft.fft2(images.mean(1).numpy())) ** 2 / 32**4
+    return np.stack([energy[:, rings == ring].mean(1) for ring in range(1, 17)], axis=1)
+
+
+def detail(images: torch.Tensor) -> np.ndarray:
+    """Power at 8 to 16 cycles per image, `(B,)`."""
+    return power(images)[:, 7:].mean(1)
+
+
+real = power(held_out)
+figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
+ax.loglog(range(1, 17), real.mean(0), color="black", label="held-out images")
+for count in sizes:
+    ax.loglog(range(1, 17), power(generated[count]).mean(0), color=colors[count], label=f"N = {count:,}")
+    run.record(
+        f"detail_{count}",
+        intervals.bootstrap(
+            (detail(generated[count]), detail(held_out)), lambda a, b: np.median(a) / np.median(b), seed=seed
+        ),
+        about=f"Power at 8 to 16 cycles per image, median of samples of the network on {count:,} images over that of held-out ones",
+    )
+    run.record(
+        f"colour_{count}",
+        intervals.bootstrap(
+            (generated[count].std(1).mean((1, 2)), held_out.std(1).mean((1, 2))),
+            lambda a, b: np.mean(a) / np.mean(b),
+            seed=seed,
+        ),
+        about=f"Spread of the three colours of a pixel, mean of samples of the network on {count:,} images over that of held-out ones",
+    )
+ax.set(xlabel="cycles per image", ylabel="power")
+ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+ax.minorticks_off()
+ax.legend()
+run.figure(
+    figure,
+    "power",
+    about="Power spectra of samples and held-out images",
+    data={"held_out": real.mean(0)} | {f"samples_{c}": power(generated[c]).mean(0) for c in sizes},
+)
+
+# %% [markdown]
+# Fine detail: {glue:text}`detail_64:.2f` of the real power at $N = 64$ ({glue:text}`detail_64_lo:.2f` to {glue:text}`detail_64_hi:.2f`),
+# {glue:text}`detail_512:.2f` at 512 ({glue:text}`detail_512_lo:.2f` to {glue:text}`detail_512_hi:.2f`), {glue:text}`detail_2048:.2f` at 2,048 ({glue:text}`detail_2048_lo:.2f` to
+# {glue:text}`detail_2048_hi:.2f`), {glue:text}`detail_4096:.2f` at 4,096 ({glue:text}`detail_4096_lo:.2f` to {glue:text}`detail_4096_hi:.2f`). Spread of colours:
+# {glue:text}`colour_64:.2f`, {glue:text}`colour_512:.2f`, {glue:text}`colour_2048:.2f` and {glue:text}`colour_4096:.2f`. A share of {glue:text}`too_near_512:.2f`,
+# {glue:text}`too_near_2048:.2f` and {glue:text}`too_near_4096:.2f` of the samples at 512, 2,048 and 4,096 lies nearer to a training image than
+# nearly all held-out photographs do, without being a copy: what is blurred is near to everything. QUALITY
+#
+# ## Spectra along the path
+#
+# Where each sample's path stands, the Hessian of the log density is the Jacobian of the score. Its trace, the number of eigenvalues that are not
+# negative, and the local dimension are estimated from the same few products: two random directions, a few steps of Lanczos from each
+# ({doc}`03_hessian_routines`). All are in units of $\sigma_t$, in which an isolated point has $-\operatorname{tr} H = 3072$, and
+# nothing else.
+
+# %%
+times = [t for t in schedule.timesteps(steps) if t in states[sizes[0]]]
+
+
+def measured(model, x: torch.Tensor, t: int) -> dict[str, torch.Tensor]:
+    """Statistics at the points `x`, one number each, from `probes * krylov + 1` products with the transpose."""
+    sigma = schedule.sigma(t).item()
+    with hessian.JacobianOperator(score_at(model, t), x) as op:
+        spectrum = hessian.density(
+            op, probes=probes, steps=krylov, generator=torch.Generator().manual_seed(seed + t)
+        )
+        score, product = op.value, op.matvec(op.value)
+    trace, norm = spectrum.trace_of(lambda values: values), score.norm(dim=1)
+    found = {
+        "score norm": norm * sigma,
+        "-tr H": -trace.value * sigma**2,
+        "count": spectrum.count_above(0.0).value,
+        "local dimension": hessian.filtered_dimension(spectrum, sigma).value,
+        "FLIPD": hessian.flipd(trace, norm, sigma, dimension).value,
+        "norm of Hs": product.norm(dim=1) * sigma**3,
+    }
+    return {name: values.cpu() for name, values in found.items()}
+
+
+def along(count: int) -> dict[int, dict[str, torch.Tensor]]:
+    """`measured` on the path of every sample of one network."""
+    return {t: measured(models[count], states[count][t], t) for t in times}
+
+
+statistics = {count: along(count) for count in sizes}
+
+# %% tags=["hide-input"]
+NAMES = {
+    "score norm": r"$\|s\|\,\sigma$",
+    "-tr H": r"$-\mathrm{tr}\,H\,\sigma^2$",
+    "count": "eigenvalues $\\geq 0$",
+    "local dimension": "local dimension",
+    "FLIPD": "FLIPD",
+    "norm of Hs": r"$\|Hs\|\,\sigma^3$",
+}
+cells = [
+    {
+        "N": count,
+        "t": t,
+        "sigma": schedule.sigma(t).item(),
+        "statistic": name,
+        "mean": found.value,
+        "low": found.low,
+        "high": found.high,
+    }
+    for count in sizes
+    for t in times
+    for name, values in statistics[count][t].items()
+    for found in [intervals.mean(values[:samples])]
+]
+spectra = run.table(
+    {key: [cell[key] for cell in cells] for key in cells[0]},
+    "statistics",
+    about="Mean statistics of the samples of each network along their paths",
+)
+
+moments = {times[0]: "first", times[len(times) // 2]: "middle", times[-1]: "last"}
+for count in sizes:
+    for t, moment in moments.items():
+        for name, key in (
+            ("-tr H", "trace"),
+            ("count", "count"),
+            ("local dimension", "dimension"),
+            ("FLIPD", "flipd"),
+        ):
+            found = intervals.mean(statistics[count][t][name][:samples])
+            about = (
+                f"{name} (in units of sigma), mean over samples of the network on {count:,} images, t = {t}"
+            )
+            run.record(f"{key}_{count}_{moment}", found, about=about)
+ends = [sizes[0], sizes[-1]]
+sharper = [statistics[count][times[0]]["-tr H"][:samples] for count in ends]
+run.record(
+    "trace_gap_first",
+    intervals.mean(sharper[0] - sharper[1]),
+    about="-tr H sigma^2 at the same pure noise, network on the fewest images minus network on the most",
+)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-statistics"}}
+figure, axes = plt.subplots(2, 2, figsize=(7.6, 5.6), layout="constrained", sharex=True)
+for ax, name in zip(axes.flat, ("-tr H", "count", "local dimension", "norm of Hs"), strict=True):
+    for count in sizes:
+        part = spectra[(spectra["N"] == count) & (spectra["statistic"] == name)]
+        plots.interval_line(
+            ax, part["t"], part["mean"], part["low"], part["high"], colors[count], f"N = {count:,}"
+        )
+    ax.set(title=NAMES[name], xlim=(times[0] + 20, -20))
+axes[0, 0].axhline(dimension, color=plots.NEUTRAL, linewidth=0.6)  # an isolated point
+for ax in axes[1]:
+    ax.set_xlabel("time $t$")
+axes[0, 0].legend()
+run.figure(
+    figure, "statistics", about="Statistics of sharpness against time, for each number of training images"
+)
+
+# %% [markdown]
+# SPECTRA
+#
+# ### How good are the estimates?
+#
+# For one sample of the smallest and of the largest set the whole Hessian is computed, 3,072 products, and with it the truth about this network.
+
+# %%
+middle = times[len(times) // 2]
+whole, quick = {}, {}
+for count in ends:
+    at = score_at(models[count], middle)
+    with hessian.JacobianOperator(at, states[count][middle][:exact]) as op:
+        whole[count] = hessian.dense(op, progress=True)
+    with hessian.JacobianOperator(at, states[count][middle][:exact], product="symmetric") as op:
+        quick[count] = hessian.density(op, probes=4, steps=40)
+# %% tags=["hide-input"]
+variance = schedule.sigma(middle).item() ** 2
+checked = []
+for count in ends:
+    eigenvalues = whole[count].eigenvalues.cpu()
+    exactly = {
+        "-tr H": -variance * eigenvalues.sum(1),
+        "count": (eigenvalues >= 0).sum(1).double(),
+        "local dimension": (1 / (1 + (eigenvalues.abs() * variance / 0.1) ** 4)).sum(1),
+    }
+    slow = {
+        "-tr H": quick[count].trace_of(lambda v: -variance * v),
+        "count": quick[count].count_above(0.0),
+        "local dimension": hessian.filtered_dimension(quick[count], variance**0.5),
+    }
+    for name, truth in exactly.items():
+        for k in range(exact):
+            low, high = slow[name].interval()
+            checked.append(
+                {
+                    "N": count,
+                    "sample": k,
+                    "statistic": name,
+                    "dense": truth[k].item(),
+                    f"{probes} x {krylov} products": statistics[count][middle][name][k].item(),
+                    "4 x 40 symmetric": slow[name].value[k].item(),
+                    "low": low[k].item(),
+                    "high": high[k].item(),
+                    "asymmetry": whole[count].asymmetry[k].item(),
+                }
+            )
+truths = run.table(
+    {key: [row[key] for row in checked] for key in checked[0]},
+    "dense",
+    about="Statistics from whole Hessians beside their estimates",
+)
+truths.style.format(precision=1).hide(axis="index")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-spectra"}}
+figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+for count in ends:
+    plots.spectra(ax, whole[count].eigenvalues.cpu().numpy() * variance, colors[count], f"N = {count:,}")
+ax.axhline(0, color=plots.NEUTRAL, linewidth=0.6)
+ax.set(xlabel="index of the eigenvalue", ylabel=r"$\lambda\,\sigma_t^2$")
+ax.legend()
+run.figure(
+    figure,
+    "spectra",
+    about="Whole spectra",
+    data={f"eigenvalues_{c}": whole[c].eigenvalues for c in ends} | {"t": [middle]},
+)
+
+# %% [markdown]
+# ESTIMATES
+#
+# ## Two networks that share no image
+#
+# What two networks have in common that have seen different photographs, they cannot have by heart. {cite:t}`kadkhodaie2024generalization` found that
+# they draw the same images from the same noises once each has seen enough.
+
+
+# %%
+def correlation(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
+    """Of the pixels of paired images, each image less its mean, `(B,)`."""
+    a, b = (x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (a, b))
+    return torch.nn.functional.cosine_similarity(a, b).numpy()
+
+
+agreement = []
+for count in halved:
+    ours, theirs = generated[count][:samples], second[count]
+    known = training_images(count, "last")
+    kinds = {
+        "same noise": (correlation(ours, theirs), "samples of both networks from the same noise"),
+        "other noise": (
+            correlation(ours, theirs.roll(1, 0)),
+            "samples of both networks from different noises",
+        ),
+        "nearest image": (
+            correlation(ours, training[count][neighbours[count].index[:samples]]),
+            "samples of the first network and their nearest training image",
+        ),
+        "nearest image of the other half": (
+            correlation(ours, known[copies.nearest(ours, known).index]),
+            "samples of the first network and the nearest image that only the other network saw",
+        ),
+    }
+    for kind, (values, about) in kinds.items():
+        found = intervals.mean(values)
+        run.record(
+            f"{kind.replace(' ', '_')}_{count}", found, about=f"Mean correlation of {about}, N = {count:,}"
+        )
+        agreement.append(
+            {"N": count, "pair": kind, "mean": found.value, "low": found.low, "high": found.high}
+        )
+agreeing = run.table(
+    {key: [row[key] for row in agreement] for key in agreement[0]},
+    "agreement",
+    about="Correlations of the samples of two networks on disjoint halves",
+)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-halves"}}
+figure = plots.image_grid(
+    {
+        name: images.numpy()
+        for count in halved
+        for name, images in (
+            (f"{count:,}, first half", generated[count]),
+            (f"{count:,}, last half", second[count]),
+        )
+    },
+    min(8, samples),
+)
+run.figure(
+    figure,
+    "halves",
+    about="Samples from the same noises of two networks that share no training image",
+    data={f"last_{c}": second[c] for c in halved},
+)
+
+# %% [markdown]
+# HALVES
+#
+# Samples go through many steps. The scores themselves can be compared at common points, held-out photographs with noise on them: how much of the squared
+# error of the denoised images do the two networks *not* share? Their *disagreement* is $\lVert \hat x_0 - \hat x_0' \rVert^2$ over the sum of both squared errors: 0 for one and
+# the same denoiser, 1 for errors that have nothing in common. Beside it, the error on held-out over that on training images, where 1 means that
+# nothing was memorized.
+
+# %%
+reference = held_out[:samples].to(run.device)
+seen = training[sizes[0]][:samples].to(run.device)
+noised = torch.randn(samples, 3, 32, 32, generator=torch.Generator().manual_seed(seed + 1)).to(run.device)
+
+
+@torch.no_grad()
+def denoised(model, x0: torch.Tensor, t: int) -> torch.Tensor:
+    """The network's estimate of `x0` from a noisy version at time `t`."""
+    at = score_at(model, t)
+    x = at.alpha * x0 + at.sigma * noised[: len(x0)]
+    return (x + at.sigma**2 * at(x)) / at.alpha
+
+
+def squared(x: torch.Tensor) -> torch.Tensor:
+    """Mean square of each image."""
+    return x.square().mean((1, 2, 3)).double().cpu()
+
+
+def ratio(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two means."""
+    return float(np.mean(a) / np.mean(b))
+
+
+comparisons = []
+for t in times:
+    for count in sizes:
+        estimate = denoised(models[count], reference, t)
+        error, known = squared(estimate - reference), squared(denoised(models[count], seen, t) - seen)
+        gap = intervals.bootstrap((error, known), ratio, seed=seed)
+        if t in moments:
+            about = f"Denoising error on held-out over seen images, network on {count:,} images, t = {t}"
+            run.record(f"gap_{count}_{moments[t]}", gap, about=about)
+        row = {
+            "N": count,
+            "t": t,
+            "held-out error": error.mean().item(),
+            "gap": gap.value,
+            "gap low": gap.low,
+            "gap high": gap.high,
+        }
+        if count in others:
+            theirs = denoised(others[count], reference, t)
+            apart, both = squared(estimate - theirs), error + squared(theirs - reference)
+            shared = intervals.mean(apart / both)
+            if t in moments:
+                about = f"Disagreement of two networks on {count:,} images each, t = {t}"
+                run.record(f"disagreement_{count}_{moments[t]}", shared, about=about)
+            row |= {"disagreement": shared.value, "low": shared.low, "high": shared.high}
+        comparisons.append(row)
+columns = {key: None for row in comparisons for key in row}
+compared = run.table(
+    {key: [row.get(key, float("nan")) for row in comparisons] for key in columns},
+    "denoising",
+    about="Denoising of held-out images: error, and disagreement of two networks on disjoint halves",
+)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-agreement"}}
+figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
+for kind, color, style in (
+    ("same noise", plots.GENERAL, "o-"),
+    ("nearest image", plots.MEMORIZED, "s-"),
+    ("nearest image of the other half", plots.NEUTRAL, "^--"),
+):
+    part = agreeing[agreeing["pair"] == kind]
+    axes[0].plot(part["N"], part["mean"], style, color=color, label=kind)
+    axes[0].fill_between(part["N"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+axes[0].set(xscale="log", xlabel="training images $N$", ylabel="correlation", ylim=(0, 1.02))
+axes[0].set_xticks(halved, [f"{count:,}" for count in halved])
+axes[0].minorticks_off()
+axes[0].legend()
+for count in sizes:
+    part = compared[compared["N"] == count]
+    if count in others:
+        plots.interval_line(
+            axes[1],
+            part["t"],
+            part["disagreement"],
+            part["low"],
+            part["high"],
+            colors[count],
+            f"N = {count:,}",
+        )
+    plots.interval_line(
+        axes[2], part["t"], part["gap"], part["gap low"], part["gap high"], colors[count], f"N = {count:,}"
+    )
+axes[1].set(xlabel="time $t$", ylabel="disagreement", xlim=(times[0] + 20, -20), ylim=(0, None))
+axes[2].set(xlabel="time $t$", ylabel="error on held-out over seen", xlim=(times[0] + 20, -20), yscale="log")
+axes[2].legend()
+run.figure(
+    figure,
+    "agreement",
+    about="Agreement of two networks on disjoint halves, and denoising error on held-out over training images",
+)
+
+# %% [markdown]
+# SCORES
+#
+# ## Does sharpness know a copy?
+#
+# Every statistic is now read as a detector, in the direction in which the theory points: a copy should have the larger norms, the larger $-\operatorname{tr} H$, the
+# fewer non-negative eigenvalues, the lower dimension. The area under the ROC curve (AUC) is the probability that a copy gets the higher
+# number than a sample that is none. Below 0.5 the theory points the wrong way, and it is shown like that.
+#
+# Two questions are asked. *Pooled*: the samples of all networks together. That is the easy question, and in part another one: it can be answered by telling which network a sample
+# comes from. *Within one network*: the half of its samples whose distance ratio is lower against the other half; this is what a detector would have to do for the
+# owner of one model. The last panel is the ratio test itself, applied to what the network takes the sample for at that time: it has the training set.
+
+# %%
+SHARPER = {"score norm": 1, "-tr H": 1, "count": -1, "local dimension": -1, "FLIPD": -1, "norm of Hs": 1}
+
+
+@torch.no_grad()
+def with_the_data(count: int, t: int) -> torch.Tensor:
+    """The ratio test on what the network takes its samples for at time `t`: it has the training set."""
+    at, x = score_at(models[count], t), states[count][t]
+    estimate = (x + at.sigma**2 * at(x)) / at.alpha
+    return copies.nearest(estimate.cpu(), training[count], groups=groups[count]).ratio
+
+
+def judgements(count: int, t: int) -> dict[str, torch.Tensor]:
+    """Numbers that should be higher for a copy, by statistic, one for each sample."""
+    blind = {name: sign * statistics[count][t][name] for name, sign in SHARPER.items()}
+    return blind | {"training set": -with_the_data(count, t)}
+
+
+judging = {count: {t: judgements(count, t) for t in times} for count in sizes}
+# Each question: for some networks, which of how many of their samples are the positives.
+questions = {"pooled": {count: copied[count][:samples] for count in sizes}}
+for count in judged:
+    questions[f"nearer_{count}"] = {count: neighbours[count].ratio < neighbours[count].ratio.median()}
+    if min(copied[count].sum(), (~copied[count]).sum()) >= 8:
+        questions[f"copies_{count}"] = {count: copied[count]}
+
+rows = []
+for question, asked in questions.items():
+    label = torch.cat(list(asked.values()))
+    for t in times:
+        for name in (*SHARPER, "training set"):
+            values = torch.cat([judging[count][t][name][: len(marked)] for count, marked in asked.items()])
+            found = intervals.auc(values[label], values[~label])
+            rows.append(
+                {
+                    "question": question,
+                    "t": t,
+                    "statistic": name,
+                    "AUC": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                }
+            )
+            if t in moments:
+                key = name.strip("-").replace(" ", "_").lower()
+                about = f"AUC of {name} at t = {t}, question {question}, {int(label.sum())} of {len(label)} positive"
+                run.record(f"auc_{question}_{key}_{moments[t]}", found, about=about)
+aucs = run.table(
+    {key: [row[key] for row in rows] for key in rows[0]},
+    "auc",
+    about="How well each statistic tells copies from other samples",
+)
+for question, part in aucs.groupby("question", sort=False):
+    display(
+        part.pivot(index="statistic", columns="t", values="AUC")[times]
+        .style.format(precision=2)
+        .set_caption(question)
+    )
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ALT"}, "figure": {"caption": "CAPTION", "name": "fig-cifar10-auc"}}
+figure, axes = plt.subplots(4, 2, figsize=(7.2, 8.4), layout="constrained", sharex=True, sharey=True)
+shown = {"pooled": (plots.NEUTRAL, "copies, all networks")} | {
+    f"nearer_{count}": (colors[count], f"nearer half, N = {count:,}") for count in judged
+}
+for ax, name in zip(axes.flat, (*SHARPER, "training set"), strict=False):
+    for question, (color, text) in shown.items():
+        part = aucs[(aucs["statistic"] == name) & (aucs["question"] == question)]
+        plots.interval_line(ax, part["t"], part["AUC"], part["low"], part["high"], color, text)
+    ax.axhline(0.5, color="black", linewidth=0.6)
+    ax.set(
+        title=NAMES.get(name, "ratio test, with the training set"), xlim=(times[0] + 20, -20), ylim=(0, 1.02)
+    )
+for ax in axes[:, 0]:
+    ax.set_ylabel("AUC")
+for ax in (axes[-1, 0], axes[-2, 1]):
+    ax.set_xlabel("time $t$")
+    ax.tick_params(labelbottom=True)
+axes[-1, 1].axis("off")
+axes[-1, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center left")
+run.figure(
+    figure,
+    "auc",
+    about="AUC of each statistic against time, for copies of all networks and for the nearer half of the samples of one",
+)
+
+# %% [markdown]
+# VERDICT
+#
+# ## Against the paper
+#
+# AGAINST
+
+# %% [markdown]
+# ## What the run shows
+
+# %%
+few, many = sizes[0], sizes[-1]
+assert copied[few].double().mean() > 0.9, "the network on the fewest images must return them"
+assert copied[many].double().mean() < 0.1, "the network on the most images must not"
+dimensions = [statistics[count][times[-1]]["local dimension"][:samples] for count in (few, many)]
+assert dimensions[0].max() < dimensions[1].min(), (
+    "at the last step every sample of the network on the fewest images must have a lower local dimension than "
+    "every sample of the network on the most"
+)
+assert all(
+    intervals.mean(sharper[0] - sharper[1]).low > 0
+    for t in times
+    for sharper in [[statistics[count][t]["-tr H"][:samples] for count in (few, many)]]
+), "from the first step to the last, the network on the fewest images must be the sharper one"
+provenance = run.finish()
+provenance
