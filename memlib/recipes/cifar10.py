@@ -90,7 +90,7 @@ def automobiles(
     )
 
 
-# Both halves but of the largest, of which the data set holds no second one.
+# The other half of the smallest, a middle and a large one: of the largest the data set holds no second.
 CIFAR10 = (
     *(automobiles(count, "first") for count in STEPS),
     *(automobiles(count, "last") for count in (64, 512, 2048)),
