@@ -23,6 +23,7 @@ class Generation:
     """P prompts times n seeds on their way from noise to latents, S steps of them.
 
     Attributes:
+        model: what sampled them.
         prompts: the P prompts.
         times: the S time indices visited, noisiest first.
         steps: number of steps of the whole trajectory; more than S when only the first were visited.
@@ -35,6 +36,7 @@ class Generation:
         last_attention: None, or per layer `(P, n, pixels, L)` at the last visited step, a mean over heads.
     """
 
+    model: TextToImage
     prompts: Prompts
     times: list[int]
     steps: int
@@ -105,6 +107,7 @@ def generate(
         ).samples
     times, states, conditional, unconditional = zip(*seen, strict=True)
     return Generation(
+        model,
         prompts,
         list(times),
         steps,

@@ -82,13 +82,13 @@ class TextToImage:
     @property
     def device(self) -> torch.device:
         """Where the networks run."""
-        device: torch.device = self.unet.device
+        device: torch.device = self.unet.conv_in.weight.device
         return device
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the networks and of the points they take."""
-        dtype: torch.dtype = self.unet.dtype
+        dtype: torch.dtype = self.unet.conv_in.weight.dtype  # diffusers' own property walks all weights
         return dtype
 
     @property

@@ -15,13 +15,19 @@ def embedding(model, caption):
         return model.text_encoder(ids).last_hidden_state
 
 
-def score(model, kind, t, x, caption):
-    """The score of one latent `(4, h, w)` from the U-Net's output and the cumulative product of alphas."""
+def scores(model, kind, t, x, caption):
+    """The scores of latents `(B, 4, h, w)` from the U-Net's output and the cumulative product of alphas."""
     a = model.scheduler.alphas_cumprod.double()[t]
-    out = model.unet(x[None], t, encoder_hidden_states=embedding(model, caption)).sample[0]
+    text = embedding(model, caption).expand(len(x), -1, -1)
+    out = model.unet(x, t, encoder_hidden_states=text).sample
     if kind == "epsilon":
         return -out / (1 - a).sqrt()
     return -x - (a / (1 - a)).sqrt() * out
+
+
+def score(model, kind, t, x, caption):
+    """The score of one latent `(4, h, w)`."""
+    return scores(model, kind, t, x[None], caption)[0]
 
 
 def difference(model, kind, t, x, caption):
@@ -30,7 +36,10 @@ def difference(model, kind, t, x, caption):
 
 
 def jacobian(model, kind, t, x, caption):
-    """The dense Jacobian `(d, d)` of the difference, by autograd."""
+    """The dense Jacobian `(d, d)` of a score: one copy of the latent for each row."""
+    d = x.numel()
+    copies = x.expand(d, *x.shape).clone().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):
-        J = torch.autograd.functional.jacobian(lambda y: difference(model, kind, t, y, caption), x)
-    return J.reshape(x.numel(), x.numel())
+        out = scores(model, kind, t, copies, caption).flatten(1)
+        (rows,) = torch.autograd.grad(out, copies, torch.eye(d, dtype=x.dtype))
+    return rows.flatten(1)

@@ -1,0 +1,39 @@
+"""||H_c s_c - H_u s_u||^2, each Hessian with its own score; named in comparisons of 2026 without a paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from memlib.hessian import JacobianOperator, Product
+from memlib.latent import Generation
+from memlib.score import Score
+
+
+@dataclass(frozen=True)
+class HessianScoreGap:
+    """The difference of the two products H s at the first step, where `SharpnessGain` multiplies differences.
+
+    Attributes:
+        product: which product with the Jacobians.
+    """
+
+    product: Product = "difference"
+    larger: bool = True
+    visit: int = 1
+    attention: bool = False
+
+    def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
+        """The squared norm, in score units."""
+        model, t, noise = generation.model, generation.times[0], generation.states[0, 0]
+        grid = generation.states.shape[1:3]
+        conditional = self._product(model.score(t, generation.prompts), noise.repeat(grid[0], 1, 1, 1))
+        unconditional = self._product(model.score(t), noise)
+        gap = conditional.reshape(*grid, -1) - unconditional
+        return gap.square().sum(2).cpu()
+
+    def _product(self, score: Score, x: Float[Tensor, "B ..."]) -> Float64[Tensor, "B d"]:
+        with JacobianOperator(score, x, product=self.product) as op:
+            return op.matvec(op.value)

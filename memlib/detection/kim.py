@@ -1,0 +1,63 @@
+"""Where conditioning sharpens: coordinate-wise curvature differences (Kim & Lee 2026, 2605.26756)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from memlib.detection import statistic
+from memlib.hessian import JacobianOperator, diagonal
+from memlib.latent import Generation
+
+
+@dataclass(frozen=True)
+class CurvatureDifference:
+    """Spatial mean of the map of diag(-H(x, c)) - diag(-H(x)) at the last step.
+
+    Attributes:
+        probes: sign vectors of Hutchinson's estimate; 16 as published.
+        seed: of the sign vectors.
+    """
+
+    probes: int = 16
+    seed: int = 0
+    larger: bool = True
+    visit: int | None = None
+    attention: bool = False
+
+    def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
+        """The mean over pixels, in units of the noise prediction."""
+        return curvature_map(generation, probes=self.probes, seed=self.seed).mean(dim=(2, 3))
+
+
+def curvature_map(generation: Generation, *, probes: int = 16, seed: int = 0) -> Float64[Tensor, "P n h w"]:
+    """The map sigma (diag(-H(x, c)) - diag(-H(x))) where positive, summed over channels, on the CPU.
+
+    The diagonals come from one Hutchinson estimate of the difference, with products in reverse mode, at the
+    state that enters the last step.
+
+    Raises:
+        ValueError: an unfinished trajectory or fewer than 2 probes.
+    """
+    statistic.complete(generation, "the curvature difference")
+    t, x = generation.times[-1], generation.states[-2].flatten(0, 1)
+    generator = torch.Generator(x.device).manual_seed(seed)
+    difference = generation.model.difference(t, generation.prompts)
+    with JacobianOperator(difference, x, product="vjp") as op:
+        estimate = -difference.sigma * diagonal(op, probes, generator=generator).value
+    found: Tensor = estimate.clamp(min=0).reshape(generation.samples.shape).sum(2)
+    return found.cpu()
+
+
+def score_map(generation: Generation) -> Float64[Tensor, "P n h w"]:
+    """The squared score difference at the last step, summed over channels: their proxy without a Hessian.
+
+    Raises:
+        ValueError: an unfinished trajectory.
+    """
+    statistic.complete(generation, "the score difference at the last step")
+    gap = (generation.conditional[-1] - generation.unconditional[-1]).double()
+    return gap.square().sum(2).cpu()
