@@ -39,11 +39,12 @@
 
 # %% tags=["parameters", "hide-input"]
 seed: int = 0  # seed of the noises and of the random directions
-sizes: list[int] = [64, 512, 2048, 4096]  # training images of each network, ascending
+sizes: list[int] = [64, 128, 512, 2048, 4096]  # training images of each network, ascending
+halves: list[int] = [64, 512, 2048]  # sizes at which a second network has seen other images
 samples: int = 64  # samples of each network, all from the same noises
-judged: list[int] = [64, 512]  # sizes whose networks draw twice as many, to judge within one network
-steps: int = 32  # ancestral sampling steps
-positions: list[int] = [0, 8, 16, 22, 27, -1]  # sampling steps whose states are looked at; -1 is the last
+judged: list[int] = [128, 512]  # sizes whose networks draw twice as many, to judge within one network
+steps: int = 32  # DDIM steps
+positions: list[int] = [0, 12, 21, 26, -1]  # sampling steps whose states are looked at; -1 is the last
 probes: int = 2  # random directions behind each trace, count and dimension
 krylov: int = 6  # Lanczos steps from each of them
 exact: int = 1  # samples of the smallest and of the largest set whose Hessian is computed whole
@@ -64,8 +65,8 @@ from memlib import copies, experiment, hessian, intervals, plots
 from memlib.datasets import cifar10
 from memlib.experiment.runs import build_folder
 from memlib.networks import load_checkpoint
-from memlib.recipes.cifar10 import AVAILABLE, LARGE, automobiles, training_images
-from memlib.sampling import ancestral, model_score
+from memlib.recipes.cifar10 import LARGE, automobiles, training_images
+from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 
 plots.use_style()
@@ -86,8 +87,7 @@ def obtain(count: int, half: str = "first"):
 
 
 models = {count: obtain(count) for count in sizes}
-halved = [count for count in sizes if 2 * count <= AVAILABLE]
-others = {count: obtain(count, "last") for count in halved}
+others = {count: obtain(count, "last") for count in halves}
 schedule = models[sizes[0]].schedule
 dimension = 3 * 32 * 32
 colors = dict(zip(sizes, plt.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True))
@@ -99,9 +99,8 @@ groups = {count: copies.twins(images) for count, images in training.items()}
 # %% [markdown]
 # ## Samples
 #
-# All networks start from the same noises. Every step adds fresh noise, the same for all networks again, and clips the predicted image to the
-# range of pixels {cite}`ho2020denoising`: with deterministic steps the errors of networks as small as these stay in the sample as
-# noise. Each sample is compared with all images its network has seen.
+# All networks start from the same noises, and take the same deterministic steps. Each sample is compared with all images its network has
+# seen.
 
 # %%
 drawn = {count: samples * (1 + (count in judged)) for count in sizes}
@@ -109,27 +108,15 @@ noise = torch.randn(max(drawn.values()), 3, 32, 32, generator=torch.Generator().
 
 
 def sampled(model, number: int, keep: list[int]):
-    """Samples from the first `number` noises, `samples` at a time: the same fresh noise for every network."""
-    paths = [
-        ancestral(
-            model_score(model),
-            schedule,
-            noise[start : min(start + samples, number)].to(run.device),
-            torch.Generator().manual_seed(seed + 1000 + start),
-            steps=steps,
-            bounds=(-1.0, 1.0),
-            keep=keep,
-            progress=True,
-        )
-        for start in range(0, number, samples)
-    ]
-    states = {t: torch.cat([path.states[t] for path in paths]) for t in paths[0].states}
-    return torch.cat([path.samples for path in paths]), states
+    """Samples from the first `number` noises, and the states at the positions `keep`."""
+    start = noise[:number].to(run.device)
+    path = ddim(model_score(model), schedule, start, steps=steps, keep=keep, progress=True)
+    return path.samples.cpu(), path.states
 
 
 paths = {count: sampled(models[count], drawn[count], positions) for count in sizes}
-second = {count: sampled(others[count], samples, [])[0].cpu() for count in halved}
-generated = {count: path[0].cpu() for count, path in paths.items()}
+second = {count: sampled(others[count], samples, [])[0] for count in halves}
+generated = {count: path[0] for count, path in paths.items()}
 states = {count: path[1] for count, path in paths.items()}
 neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for c in sizes}
 yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
@@ -432,7 +419,23 @@ run.figure(
 )
 
 # %% [markdown]
-# SPECTRA
+# **The end of the path tells copies from the rest.** At the last step a copy of one of 64 photographs has a local dimension of
+# {glue:text}`dimension_64_last:.1f` ({glue:text}`dimension_64_last_lo:.1f` to {glue:text}`dimension_64_last_hi:.1f`): it is a point. A sample of the
+# network on 4,096 has {glue:text}`dimension_4096_last:.0f` ({glue:text}`dimension_4096_last_lo:.0f` to {glue:text}`dimension_4096_last_hi:.0f`) directions in which it
+# could have been another. Non-negative eigenvalues: {glue:text}`count_64_last:.1f` against {glue:text}`count_4096_last:.0f`
+# ({glue:text}`count_4096_last_lo:.0f` to {glue:text}`count_4096_last_hi:.0f`). The networks on 512 and on 2,048 lie with the latter, with dimensions of
+# {glue:text}`dimension_512_last:.0f` and {glue:text}`dimension_2048_last:.0f`. The passage is over between 64 and 512 images, for these networks and this
+# length of training, and the curvature says so where the samples do.
+#
+# **The beginning of the path tells networks apart, not copies.** At the first step all stand at the same pure noise. $-\operatorname{tr} H\,\sigma_t^2$ is
+# {glue:text}`trace_64_first:.2f`, {glue:text}`trace_512_first:.2f`, {glue:text}`trace_2048_first:.2f` and {glue:text}`trace_4096_first:.2f` at 64, 512, 2,048 and 4,096. The difference
+# between the ends, {glue:text}`trace_gap_first:.2f` ({glue:text}`trace_gap_first_lo:.2f` to {glue:text}`trace_gap_first_hi:.2f`), is far outside its interval over noises.
+# But no density has more than 3072: no direction can be sharper than noise around a point. What is measured there is, in part at least, the error
+# of each network, and one network for each size cannot say how such errors scatter.
+#
+# **FLIPD is off the data here.** It reads a dimension from trace and norm at noise-free points. On a noisy path it returns the dimension of
+# the image space for copies and all others alike ({glue:text}`flipd_64_last:.0f` and {glue:text}`flipd_4096_last:.0f` at the last step), as
+# {doc}`01_identities` shows it must.
 #
 # ### How good are the estimates?
 #
@@ -516,7 +519,7 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
 
 
 agreement = []
-for count in halved:
+for count in halves:
     ours, theirs = generated[count][:samples], second[count]
     known = training_images(count, "last")
     kinds = {
@@ -552,7 +555,7 @@ agreeing = run.table(
 figure = plots.image_grid(
     {
         name: images.numpy()
-        for count in halved
+        for count in halves
         for name, images in (
             (f"{count:,}, first half", generated[count]),
             (f"{count:,}, last half", second[count]),
@@ -564,7 +567,7 @@ run.figure(
     figure,
     "halves",
     about="Samples from the same noises of two networks that share no training image",
-    data={f"last_{c}": second[c] for c in halved},
+    data={f"last_{c}": second[c] for c in halves},
 )
 
 # %% [markdown]
@@ -643,7 +646,7 @@ for kind, color, style in (
     axes[0].plot(part["N"], part["mean"], style, color=color, label=kind)
     axes[0].fill_between(part["N"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
 axes[0].set(xscale="log", xlabel="training images $N$", ylabel="correlation", ylim=(0, 1.02))
-axes[0].set_xticks(halved, [f"{count:,}" for count in halved])
+axes[0].set_xticks(halves, [f"{count:,}" for count in halves])
 axes[0].minorticks_off()
 axes[0].legend()
 for count in sizes:
