@@ -475,8 +475,8 @@ shown_shifts.sort_index(ascending=False)[list(labels)].style.format("{:.4f}")
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is
 # {glue:text}`shift_largest_general:.4f` in units of $1/\sigma_t^2$ (95 % interval {glue:text}`shift_largest_general_lo:.4f` to
 # {glue:text}`shift_largest_general_hi:.4f`), at the last step it is {glue:text}`shift_last_general:.4f`
-# ({glue:text}`shift_last_general_lo:.4f` to {glue:text}`shift_last_general_hi:.4f`). Under 9 there is nothing to be seen at the first
-# step, {glue:text}`shift_first_memorized:.4f` ({glue:text}`shift_first_memorized_lo:.4f` to
+# ({glue:text}`shift_last_general_lo:.4f` to {glue:text}`shift_last_general_hi:.4f`). Under 9 it adds no sharpness at the first
+# step either, {glue:text}`shift_first_memorized:.4f` ({glue:text}`shift_first_memorized_lo:.4f` to
 # {glue:text}`shift_first_memorized_hi:.4f`). Half-way, at $t = 499$, the difference is {glue:text}`shift_t499_memorized:.4f`
 # ({glue:text}`shift_t499_memorized_lo:.4f` to {glue:text}`shift_t499_memorized_hi:.4f`), and it grows to
 # {glue:text}`shift_t19_memorized:.3f` ({glue:text}`shift_t19_memorized_lo:.3f` to {glue:text}`shift_t19_memorized_hi:.3f`) at
