@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memlib.hessian import JacobianOperator, Product
-from memlib.latent import Generation
+from memlib.latent import Generation, check_product
 from memlib.score import Score
 
 
@@ -28,6 +28,7 @@ class HessianScoreGap:
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The squared norm, in score units."""
         model, t, noise = generation.model, generation.times[0], generation.states[0, 0]
+        check_product(model, self.product)
         grid = generation.states.shape[1:3]
         conditional = self._product(model.score(t, generation.prompts), noise.repeat(grid[0], 1, 1, 1))
         unconditional = self._product(model.score(t), noise)

@@ -9,7 +9,7 @@ from memlib.latent.difference import JointDifference, SharedNoiseDifference
 from memlib.latent.generation import Generation, generate
 from memlib.latent.loading import ModelError
 from memlib.latent.model import TextToImage
-from memlib.latent.onestep import OneStep, one_step
+from memlib.latent.onestep import OneStep, check_product, one_step
 from memlib.latent.prompts import Prompts
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Prompts",
     "SharedNoiseDifference",
     "TextToImage",
+    "check_product",
     "cross_attention",
     "generate",
     "one_step",

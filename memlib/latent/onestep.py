@@ -48,7 +48,7 @@ def one_step(
     """||s_Delta|| and ||H_Delta s_Delta|| of every prompt at every noise.
 
     "difference" needs three passes per prompt and seed, and one per seed for all prompts together. Its
-    error is the rounding of the score over the step, sqrt(eps) ||x||: of no use in half precision.
+    error is the rounding of the score over the step, sqrt(eps) ||x||.
 
     Args:
         model: the text-to-image model.
@@ -60,11 +60,15 @@ def one_step(
             memory.
         progress: show a progress bar.
 
+    Raises:
+        ValueError: `rows` below 1, or forward differences in half precision.
+
     Example (of a model in a folder):
         ``one_step(model, model.encode(["a cat"]), model.noise(4, torch.Generator().manual_seed(0)))``
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
+    check_product(model, product)
     t = model.timesteps()[0] if t is None else t
     together = max(1, rows // len(noise))
     # A single prompt shares with nobody: one doubled pass is then faster than two.
@@ -79,3 +83,12 @@ def one_step(
             differences.append(torch.linalg.vector_norm(op.value, dim=1))
     shape = (len(prompts), len(noise))
     return OneStep(t, torch.cat(differences).reshape(shape), torch.cat(curvatures).reshape(shape), product)
+
+
+def check_product(model: TextToImage, product: Product) -> None:
+    """Raise `ValueError` for forward differences in half precision, which hold nothing but rounding."""
+    if product == "difference" and torch.finfo(model.dtype).eps > torch.finfo(torch.float32).eps:
+        raise ValueError(
+            f"product='difference' of scores in {model.dtype} is rounding error; "
+            "use product='vjp', or load the model with dtype=torch.float32"
+        )

@@ -23,7 +23,7 @@ from memlib.detection import (
     kim,
     measure,
 )
-from memlib.latent import cross_attention, generate
+from memlib.latent import TextToImage, cross_attention, generate
 
 from ..latent import oracles
 
@@ -339,6 +339,16 @@ def test_too_few_steps_or_layers(generation):
         ScoreDifferenceNorm(11)(generation)
     with pytest.raises(ValueError, match=r"layer must lie in \[0, 3\] for this model, got 4"):
         LayerEntropy(4)(generation)
+
+
+@pytest.mark.parametrize("statistic", [SharpnessGain, HessianScoreGap])
+def test_forward_differences_in_half_precision_are_refused(folders, statistic):
+    model = TextToImage.load(folders["epsilon"], dtype=torch.bfloat16)
+    noise = model.noise(2, torch.Generator().manual_seed(0))
+    part = generate(model, model.encode(["cat"]), noise, steps=10, visit=1)
+    assert statistic("vjp")(part).isfinite().all()
+    with pytest.raises(ValueError, match=r"in torch.bfloat16 is rounding error"):
+        statistic()(part)
 
 
 def test_nothing_to_measure(generation):

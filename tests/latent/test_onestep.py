@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memlib.latent import SharedNoiseDifference, one_step
+from memlib.latent import SharedNoiseDifference, TextToImage, one_step
 from memlib.sharpness import curvature_gain, difference_norm
 
 CAPTIONS = ["a cat", "cat", "tac", "a", ""]
@@ -82,3 +82,13 @@ def test_another_time(exact, generator):
 def test_bad_rows(exact, generator):
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
         one_step(exact, exact.encode(["cat"]), exact.noise(1, generator), rows=0)
+
+
+def test_half_precision_takes_reverse_mode_and_refuses_differences(folders, generator):
+    half = TextToImage.load(folders["epsilon"], dtype=torch.bfloat16)
+    noise = half.noise(2, generator)
+    found = one_step(half, half.encode(CAPTIONS[:2]), noise, product="vjp")
+    assert found.curvature.isfinite().all()
+    assert (found.difference > 0).all()
+    with pytest.raises(ValueError, match=r"in torch.bfloat16 is rounding error; use product='vjp'"):
+        one_step(half, half.encode(["cat"]), noise)
