@@ -8,10 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
-pytest.importorskip("diffusers")
-pytest.importorskip("transformers")
-
 from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
