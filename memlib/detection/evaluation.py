@@ -88,7 +88,9 @@ def evaluate(
 
     The area's interval is Newcombe's, which keeps its width where all memorized prompts rank first. The true
     positive rate's is the wider of two: a bootstrap over prompts of both kinds, which knows that the
-    threshold is an estimate but has no width at 0 and 1, and Wilson's at the threshold found.
+    threshold is an estimate but has no width at 0 and 1, and Wilson's at the threshold found. Where the
+    threshold is one of the few largest values of the others, as at 1 % of 200, it covers a little less often
+    than it says.
 
     Args:
         scores: `(P,)` or, per seed, `(P, n)`; a prompt's score is the mean over its seeds.
