@@ -122,7 +122,7 @@ neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for
 yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
 copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same. From 512 on the samples are blurred cars and the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. From 512 on the samples are blurred cars and the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
 figure = plots.image_grid(
     {
         name: images
@@ -201,7 +201,7 @@ counted.drop(columns=[c for c in counted if c.endswith((", low", ", high"))]).st
     axis="index"
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at larger sizes they lie a little below those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, lower at 128, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at larger sizes they lie a little below those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3), layout="constrained")
 for key, color, label in (
     ("copied", plots.MEMORIZED, "below 1/3"),
@@ -764,7 +764,7 @@ for question, part in aucs.groupby("question", sort=False):
         .set_caption(question)
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Seven panels of AUC against time, one for each statistic and one for the ratio test with the training set, each with several lines and a line at one half."}, "figure": {"caption": "AUC of each statistic, with intervals, along the path. Sampling runs from left to right.", "name": "fig-cifar10-auc"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Seven panels of AUC against time. For copies within the network on 128 the number of non-negative eigenvalues and the local dimension rise well above one half in the middle of the path, and both norms lie below it. The ratio test with the training set is near one from the middle on."}, "figure": {"caption": "AUC of each statistic, with intervals, along the path. Sampling runs from left to right.", "name": "fig-cifar10-auc"}}
 figure, axes = plt.subplots(4, 2, figsize=(7.2, 8.4), layout="constrained", sharex=True, sharey=True)
 shown = {"pooled": (plots.NEUTRAL, "copies, all networks")}
 for count in judged:
@@ -791,22 +791,38 @@ run.figure(
 )
 
 # %% [markdown]
-# **Pooled**, the answer is close to perfect. In the middle of the path $-\operatorname{tr} H$ has an AUC of {glue:text}`auc_pooled_tr_h_middle:.2f`
-# ({glue:text}`auc_pooled_tr_h_middle_lo:.2f` to {glue:text}`auc_pooled_tr_h_middle_hi:.2f`), the local dimension {glue:text}`auc_pooled_local_dimension_middle:.2f`; at the last
-# step $\lVert s \rVert$ has {glue:text}`auc_pooled_score_norm_last:.2f`.
+# **Pooled**, in the middle of the path $-\operatorname{tr} H$ has an AUC of {glue:text}`auc_pooled_tr_h_middle:.2f`
+# ({glue:text}`auc_pooled_tr_h_middle_lo:.2f` to {glue:text}`auc_pooled_tr_h_middle_hi:.2f`), the local dimension {glue:text}`auc_pooled_local_dimension_middle:.2f`
+# ({glue:text}`auc_pooled_local_dimension_middle_lo:.2f` to {glue:text}`auc_pooled_local_dimension_middle_hi:.2f`), the count
+# {glue:text}`auc_pooled_count_middle:.2f`; at the last step $\lVert s \rVert$ has {glue:text}`auc_pooled_score_norm_last:.2f`
+# ({glue:text}`auc_pooled_score_norm_last_lo:.2f` to {glue:text}`auc_pooled_score_norm_last_hi:.2f`).
 #
-# **Within the network on 128** it is another matter. In the middle of the path, $-\operatorname{tr} H$ has
-# {glue:text}`auc_within_128_tr_h_middle:.2f` ({glue:text}`auc_within_128_tr_h_middle_lo:.2f` to {glue:text}`auc_within_128_tr_h_middle_hi:.2f`), the count
-# {glue:text}`auc_within_128_count_middle:.2f` ({glue:text}`auc_within_128_count_middle_lo:.2f` to {glue:text}`auc_within_128_count_middle_hi:.2f`), the local
-# dimension {glue:text}`auc_within_128_local_dimension_middle:.2f` ({glue:text}`auc_within_128_local_dimension_middle_lo:.2f` to
-# {glue:text}`auc_within_128_local_dimension_middle_hi:.2f`), $\lVert s \rVert$ {glue:text}`auc_within_128_score_norm_middle:.2f`
-# ({glue:text}`auc_within_128_score_norm_middle_lo:.2f` to {glue:text}`auc_within_128_score_norm_middle_hi:.2f`) and $\lVert Hs \rVert$
+# **Within the network on 128** the statistics part company. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, knows copies with an AUC of
+# {glue:text}`auc_within_128_count_middle:.2f` ({glue:text}`auc_within_128_count_middle_lo:.2f` to
+# {glue:text}`auc_within_128_count_middle_hi:.2f`), and the local dimension with
+# {glue:text}`auc_within_128_local_dimension_middle:.2f` ({glue:text}`auc_within_128_local_dimension_middle_lo:.2f` to
+# {glue:text}`auc_within_128_local_dimension_middle_hi:.2f`); $-\operatorname{tr} H$ has
+# {glue:text}`auc_within_128_tr_h_middle:.2f` ({glue:text}`auc_within_128_tr_h_middle_lo:.2f` to
+# {glue:text}`auc_within_128_tr_h_middle_hi:.2f`). The norms have less than one half, which means that they point the wrong way: $\lVert s \rVert$ has
+# {glue:text}`auc_within_128_score_norm_middle:.2f` ({glue:text}`auc_within_128_score_norm_middle_lo:.2f` to
+# {glue:text}`auc_within_128_score_norm_middle_hi:.2f`) and $\lVert Hs \rVert$
 # {glue:text}`auc_within_128_norm_of_hs_middle:.2f` ({glue:text}`auc_within_128_norm_of_hs_middle_lo:.2f` to
-# {glue:text}`auc_within_128_norm_of_hs_middle_hi:.2f`); at the last step the local dimension has {glue:text}`auc_within_128_local_dimension_last:.2f`
-# ({glue:text}`auc_within_128_local_dimension_last_lo:.2f` to {glue:text}`auc_within_128_local_dimension_last_hi:.2f`). At the first step $-\operatorname{tr} H$ has
-# {glue:text}`auc_within_128_tr_h_first:.2f` ({glue:text}`auc_within_128_tr_h_first_lo:.2f` to {glue:text}`auc_within_128_tr_h_first_hi:.2f`). With the training set at hand
-# the middle of the path is enough: {glue:text}`auc_within_128_training_set_middle:.2f` ({glue:text}`auc_within_128_training_set_middle_lo:.2f` to
-# {glue:text}`auc_within_128_training_set_middle_hi:.2f`).
+# {glue:text}`auc_within_128_norm_of_hs_middle_hi:.2f`); at the last step $\lVert s \rVert$ has
+# {glue:text}`auc_within_128_score_norm_last:.2f` ({glue:text}`auc_within_128_score_norm_last_lo:.2f` to
+# {glue:text}`auc_within_128_score_norm_last_hi:.2f`). A path that does not end at a photograph ends in a rough
+# sample, and the score still has roughness to take away there: its norm is large for lack of quality. The trace, over all 3,072
+# directions, is disturbed by this too; at the last step it has {glue:text}`auc_within_128_tr_h_last:.2f` ({glue:text}`auc_within_128_tr_h_last_lo:.2f` to
+# {glue:text}`auc_within_128_tr_h_last_hi:.2f`), and the count
+# {glue:text}`auc_within_128_count_last:.2f` ({glue:text}`auc_within_128_count_last_lo:.2f` to
+# {glue:text}`auc_within_128_count_last_hi:.2f`). The upper end of the spectrum is where copies differ.
+#
+# At the first step nothing is known: {glue:text}`auc_within_128_tr_h_first:.2f` ({glue:text}`auc_within_128_tr_h_first_lo:.2f` to
+# {glue:text}`auc_within_128_tr_h_first_hi:.2f`) for
+# $-\operatorname{tr} H$. With the training set at hand the ratio test on the network's guess has
+# {glue:text}`auc_within_128_training_set_middle:.2f` ({glue:text}`auc_within_128_training_set_middle_lo:.2f` to
+# {glue:text}`auc_within_128_training_set_middle_hi:.2f`) in the middle of the path, and
+# {glue:text}`auc_within_128_training_set_first:.2f` ({glue:text}`auc_within_128_training_set_first_lo:.2f` to
+# {glue:text}`auc_within_128_training_set_first_hi:.2f`) at the first step.
 #
 # **Within the network on 512** nothing is to be found, as it should be where nothing is copied: {glue:text}`auc_within_512_local_dimension_middle:.2f`
 # ({glue:text}`auc_within_512_local_dimension_middle_lo:.2f` to {glue:text}`auc_within_512_local_dimension_middle_hi:.2f`) for the local dimension in the middle, against
@@ -820,8 +836,10 @@ run.figure(
 # - **Memorized means sharp.** So it is, at the end of the path and without overlap, in 3,072 dimensions as in the plane.
 # - **From the first step on.** At the first step the networks differ by the third digit of the trace, in a range that no density reaches. Without a second class in the same network to
 #   compare with, as in the paper's conditional models, this cannot be told from errors of learning.
-# - **Norms for traces.** At the last steps $\lVert s \rVert$ and $\lVert Hs \rVert$ order the networks as the traces do, for the price of a forward pass and of one product
-#   each. At large times both are lengths of the noise.
+# - **Fewer non-negative eigenvalues, stronger memorization** (Figure 3). In the middle of the path this holds within one network, without a condition and without
+#   the training set. It is the best of the statistics here, although only estimated.
+# - **Norms for traces.** The norms are cheap, and within one network they are misled by the quality of the samples. The paper's detectors are norms of *differences* between two scores at
+#   one point, in which much of that would cancel; an unconditional model has no second score.
 # - **A local dimension** needs a time at which the noise is smaller than the spread of what is not memorized. Here that begins in the middle of the path.
 
 # %% [markdown]
