@@ -122,7 +122,7 @@ neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for
 yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
 copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. From 512 on the samples are blurred cars and the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. From 512 on the samples are rough paintings in which a car can be guessed, and the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
 figure = plots.image_grid(
     {
         name: images
@@ -201,7 +201,7 @@ counted.drop(columns=[c for c in counted if c.endswith((", low", ", high"))]).st
     axis="index"
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, lower at 128, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at larger sizes they lie a little below those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, lower at 128, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at 128 they lie in between, and from 512 on with those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3), layout="constrained")
 for key, color, label in (
     ("copied", plots.MEMORIZED, "below 1/3"),
@@ -255,7 +255,7 @@ run.figure(
 # A sample that is no copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
 # how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs; those of the larger sets lie below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs, the others a little below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
 radius = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32)))
 rings = np.digitize(radius, np.arange(0.5, 17) / 32)  # ring k: k cycles per image
 
@@ -307,13 +307,14 @@ run.figure(
 # Fine detail: {glue:text}`detail_64:.2f` of the real power at $N = 64$ ({glue:text}`detail_64_lo:.2f` to {glue:text}`detail_64_hi:.2f`),
 # {glue:text}`detail_512:.2f` at 512 ({glue:text}`detail_512_lo:.2f` to {glue:text}`detail_512_hi:.2f`), {glue:text}`detail_2048:.2f` at 2,048 ({glue:text}`detail_2048_lo:.2f` to
 # {glue:text}`detail_2048_hi:.2f`), {glue:text}`detail_4096:.2f` at 4,096 ({glue:text}`detail_4096_lo:.2f` to {glue:text}`detail_4096_hi:.2f`). Spread of colours:
-# {glue:text}`colour_64:.2f`, {glue:text}`colour_512:.2f`, {glue:text}`colour_2048:.2f` and {glue:text}`colour_4096:.2f`. Of the samples at 512, 2,048 and 4,096 a share of
-# {glue:text}`too_near_512:.2f`, {glue:text}`too_near_2048:.2f` and {glue:text}`too_near_4096:.2f` lies nearer to a training image than
-# 97.5 % of the held-out photographs do, without being a copy: what is blurred is near to everything.
+# {glue:text}`colour_64:.2f`, {glue:text}`colour_512:.2f`, {glue:text}`colour_2048:.2f` and {glue:text}`colour_4096:.2f`. The distances to the training images are those
+# of held-out photographs: a share of {glue:text}`too_near_512:.2f` at 512 and {glue:text}`too_near_4096:.2f` at 4,096 is nearer than 97.5 % of these, and
+# {glue:text}`too_far_512:.2f` and {glue:text}`too_far_4096:.2f` farther.
 #
-# In words: the network on 64 returns photographs. The one on 128 returns some, and draws others that are rough versions of one, or of several. From 512 on the samples are paintings of cars. Most have a body, a place on a road and plausible colours; wheels and windows run, and none
-# would pass for a photograph. These networks generalise, and they do it poorly: a network of this size, trained for this long, is not what is meant by a good model
-# of cars. What follows compares copies with *such* samples.
+# The eye is stricter than these numbers. The network on 64 returns photographs. The one on 128 returns some, and draws others that are rough versions of one, or of several.
+# From 512 on the samples are blotches of light and dark in plausible colours, with the outline of a car in many of them and in some hardly that; wheels and windows run, contrasts are
+# too strong, and none would pass for a photograph. The networks on 2,048 and 4,096 have gone through their images far fewer times than those on less,
+# and are not better than the one on 512. These networks generalise, and they do it poorly: what follows compares copies with *such* samples, and not with good ones.
 #
 # ## Spectra along the path
 #
@@ -405,7 +406,7 @@ run.record(
     about="-tr H sigma^2 at the same pure noise, network on the fewest images minus network on the most",
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels against time. Lines for all sizes coincide at large times and part towards the end: the trace falls least at 64, non-negative eigenvalues and local dimension rise from 512 on and stay at zero at 64, the norm of Hessian times score falls for all."}, "figure": {"caption": "Mean over samples of each network with its interval, along the sampling path, from left to right. The grey line is an isolated point.", "name": "fig-cifar10-statistics"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four panels against time. Lines for all sizes coincide at large times and part towards the end: the trace falls least at 64, non-negative eigenvalues and local dimension rise for 512 and more and stay near zero for 64 and 128, the norm of Hessian times score falls for all."}, "figure": {"caption": "Mean over samples of each network with its interval, along the sampling path, from left to right. The grey line is an isolated point.", "name": "fig-cifar10-statistics"}}
 figure, axes = plt.subplots(2, 2, figsize=(7.6, 5.6), layout="constrained", sharex=True)
 for ax, name in zip(axes.flat, ("-tr H", "count", "local dimension", "norm of Hs"), strict=True):
     for count in sizes:
@@ -492,7 +493,7 @@ truths = run.table(
 )
 truths.style.format(precision=1).hide(axis="index")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues of one sample of the network on 64 and one of the network on 4,096: nearly all at minus one, with upper ends that bend upwards, to zero only at 4,096."}, "figure": {"caption": "The whole spectrum of one sample at each end, in the middle of the path.", "name": "fig-cifar10-spectra"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues of one sample of the network on 64 and one of the network on 4,096: nearly all at minus one. The upper end bends gradually up to zero at 4,096 and abruptly at 64, where a single value reaches nearly plus one and the lowest lie near minus one and a half."}, "figure": {"caption": "The whole spectrum of one sample at each end, in the middle of the path.", "name": "fig-cifar10-spectra"}}
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for count in ends:
     plots.spectra(ax, whole[count].eigenvalues.cpu().numpy() * variance, colors[count], f"N = {count:,}")
@@ -557,7 +558,7 @@ agreeing = run.table(
     about="Correlations of the samples of two networks on disjoint halves",
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of rows of samples of two networks that share no image. At 64 the two rows show different photographs; at 512 and 2,048 the rows show much the same blurred cars."}, "figure": {"caption": "Samples of two networks on disjoint halves, from the same noises.", "name": "fig-cifar10-halves"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of rows of samples of two networks that share no image. At 64 the two rows show different photographs; at 512 and 2,048 the two rows show nearly the same rough pictures."}, "figure": {"caption": "Samples of two networks on disjoint halves, from the same noises.", "name": "fig-cifar10-halves"}}
 figure = plots.image_grid(
     {
         name: images.numpy()
@@ -794,7 +795,7 @@ run.figure(
 # **Pooled**, in the middle of the path $-\operatorname{tr} H$ has an AUC of {glue:text}`auc_pooled_tr_h_middle:.2f`
 # ({glue:text}`auc_pooled_tr_h_middle_lo:.2f` to {glue:text}`auc_pooled_tr_h_middle_hi:.2f`), the local dimension {glue:text}`auc_pooled_local_dimension_middle:.2f`
 # ({glue:text}`auc_pooled_local_dimension_middle_lo:.2f` to {glue:text}`auc_pooled_local_dimension_middle_hi:.2f`), the count
-# {glue:text}`auc_pooled_count_middle:.2f`; at the last step $\lVert s \rVert$ has {glue:text}`auc_pooled_score_norm_last:.2f`
+# {glue:text}`auc_pooled_count_middle:.2f`. The trace has {glue:text}`auc_pooled_tr_h_first:.2f` at the first step already, where it knows the network and nothing of the sample. At the last step $\lVert s \rVert$ has {glue:text}`auc_pooled_score_norm_last:.2f`
 # ({glue:text}`auc_pooled_score_norm_last_lo:.2f` to {glue:text}`auc_pooled_score_norm_last_hi:.2f`).
 #
 # **Within the network on 128** the statistics part company. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, knows copies with an AUC of
@@ -803,7 +804,7 @@ run.figure(
 # {glue:text}`auc_within_128_local_dimension_middle:.2f` ({glue:text}`auc_within_128_local_dimension_middle_lo:.2f` to
 # {glue:text}`auc_within_128_local_dimension_middle_hi:.2f`); $-\operatorname{tr} H$ has
 # {glue:text}`auc_within_128_tr_h_middle:.2f` ({glue:text}`auc_within_128_tr_h_middle_lo:.2f` to
-# {glue:text}`auc_within_128_tr_h_middle_hi:.2f`). The norms have less than one half, which means that they point the wrong way: $\lVert s \rVert$ has
+# {glue:text}`auc_within_128_tr_h_middle_hi:.2f`). The norms lie below one half, which means that they point the wrong way, the more so towards the end: $\lVert s \rVert$ has
 # {glue:text}`auc_within_128_score_norm_middle:.2f` ({glue:text}`auc_within_128_score_norm_middle_lo:.2f` to
 # {glue:text}`auc_within_128_score_norm_middle_hi:.2f`) and $\lVert Hs \rVert$
 # {glue:text}`auc_within_128_norm_of_hs_middle:.2f` ({glue:text}`auc_within_128_norm_of_hs_middle_lo:.2f` to
