@@ -29,6 +29,8 @@ CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), bloc
 LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
 STEPS = {64: 5000, 128: 5000, 512: 7000, 2048: 3500, 4096: 5500}
 """Training steps of the networks that ship, by the number of images."""
+HALVED = (64, 512, 2048)
+"""Sizes of which networks on both ends ship: a small, a middle and a large one that fits twice."""
 
 
 def training_images(count: int, half: Half = "first") -> Tensor:
@@ -90,8 +92,7 @@ def automobiles(
     )
 
 
-# The other half of the smallest, a middle and a large one: of the largest the data set holds no second.
 CIFAR10 = (
     *(automobiles(count, "first") for count in STEPS),
-    *(automobiles(count, "last") for count in (64, 512, 2048)),
+    *(automobiles(count, "last") for count in HALVED),
 )

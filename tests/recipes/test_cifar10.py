@@ -9,7 +9,7 @@ import torch
 from memlib.datasets import cifar10
 from memlib.networks import CheckpointError, load_checkpoint
 from memlib.networks.unet import UNetConfig
-from memlib.recipes.cifar10 import AVAILABLE, CIFAR10, CONFIG, STEPS, automobiles, training_images
+from memlib.recipes.cifar10 import AVAILABLE, CIFAR10, CONFIG, HALVED, STEPS, automobiles, training_images
 
 TINY = UNetConfig(image_channels=3, image_size=32, patch=4, channels=(8, 8), blocks=1, classes=1)
 SMALLER = replace(TINY, channels=(8, 16))
@@ -44,11 +44,10 @@ def test_batches_are_even_draws_from_the_images_of_the_recipe(half):
     assert all(abs(count - 400) < 5 * (2000 * 0.2 * 0.8) ** 0.5 for count in counts)
 
 
-def test_both_halves_ship_wherever_two_fit():
+def test_disjoint_halves_ship_at_three_sizes():
     shipped = {recipe.name for recipe in CIFAR10}
-    assert shipped == {f"cifar10_first_{n}" for n in STEPS} | {
-        f"cifar10_last_{n}" for n in STEPS if 2 * n <= AVAILABLE
-    }
+    assert shipped == {f"cifar10_first_{n}" for n in STEPS} | {f"cifar10_last_{n}" for n in HALVED}
+    assert all(2 * n <= AVAILABLE for n in HALVED)
     assert all(recipe.network().config == CONFIG for recipe in CIFAR10)
     assert {recipe.name: recipe.training.steps for recipe in CIFAR10 if "first" in recipe.name} == {
         f"cifar10_first_{n}": steps for n, steps in STEPS.items()
