@@ -23,7 +23,7 @@
 #   is copied into the data, and memorization comes from having too few of them.
 # - **Shows** copies against the size of the training set; spectra of the Hessian in 3,072 dimensions; two networks that share no image, and
 #   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone tells copies.
-# - **Takes** about two minutes on two cores with the shipped checkpoints. Training them took a quarter to three quarters of an hour each on one
+# - **Takes** about four minutes on one core with the shipped checkpoints. Training them took a quarter to three quarters of an hour each on one
 #   core, and resumes after an interruption. `train=True` trains larger networks, for a GPU; not timed yet.
 # :::
 #
