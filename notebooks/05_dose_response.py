@@ -456,6 +456,12 @@ titles = {
     "count": "eigenvalues $\\geq 0$",
     "dimension": "local dimension",
 }
+in_words = titles | {  # for tables, which set no formulas
+    "sharpness": "−σ² tr H / d",
+    "difference": "σ ‖s_Δ‖",
+    "gain": "σ³ ‖H_Δ s_Δ‖",
+    "count": "eigenvalues ≥ 0",
+}
 kinds = {True: ("copied image", plots.MEMORIZED, "o"), False: ("other images", plots.GENERAL, "s")}
 means = points.groupby(["statistic", "t", "copied", "dose", "network"])["value"].mean()
 norms = ("difference", "gain")  # over orders of magnitude: geometric means
@@ -603,7 +609,7 @@ for name, (scale, kind) in ways.items():
     onset[name] = first_dose([intervals.mean(share[dose] - share[0]) for dose in DOSES], 0.0)
 answers = [
     {
-        "what": f"{titles[name]}, t = {t}",
+        "what": f"{in_words[name]}, t = {t}",
         "sure": first_dose(levels[0.95], series[name, t][1]),
         "sure of all": first_dose(levels[simultaneous], series[name, t][1]),
     }
@@ -711,7 +717,7 @@ for (name, t, dose), of_networks in along.groupby(["statistic", "t", "dose"]):
     )
     rows_of_paths.append(
         {
-            "statistic": titles[name],
+            "statistic": in_words[name],
             "t": t,
             "dose": dose,
             "AUC": estimate.value,
