@@ -197,7 +197,7 @@ counted = run.table(
     "copies",
     about="Copies among the samples of each network, and the same tests on held-out images",
 )
-shown = {
+headings = {
     "N": "N",
     "calibrated ratio": "calibrated ratio",
     "copied": "copies",
@@ -206,7 +206,7 @@ shown = {
     "too_near": "nearer than held-out",
     "too_far": "farther than held-out",
 }
-counted[list(shown)].rename(columns=shown).style.format(precision=2).hide(axis="index")
+counted[list(headings)].rename(columns=headings).style.format(precision=2).hide(axis="index")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, lower at 128, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at 128 they lie in between, and from 512 on with those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3), layout="constrained")
