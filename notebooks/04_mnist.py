@@ -469,7 +469,10 @@ run.record(
     about=f"The largest of the general samples' mean differences over all times, at t = {largest}",
 )
 shown_shifts = shifts.pivot(index="t", columns="class").swaplevel(axis=1).sort_index(axis=1)
-shown_shifts.sort_index(ascending=False)[list(labels)].style.format("{:.4f}")
+shown_shifts = shown_shifts.sort_index(ascending=False)[list(labels)]
+# One row of headings: an empty cell above the times would be a heading without words.
+shown_shifts.columns = [", ".join(parts) for parts in shown_shifts.columns]
+shown_shifts.reset_index().style.format("{:.4f}", subset=list(shown_shifts.columns)).hide(axis="index")
 
 # %% [markdown]
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is

@@ -768,7 +768,11 @@ aucs = run.table(
 for question, part in aucs.groupby("question", sort=False):
     display(
         part.pivot(index="statistic", columns="t", values="AUC")[times]
+        .rename(columns=lambda t: f"t = {t}")
+        .rename_axis(columns=None)
+        .reset_index()
         .style.format(precision=2)
+        .hide(axis="index")
         .set_caption(question)
     )
 
