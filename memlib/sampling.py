@@ -97,21 +97,13 @@ def ddim(
     visited = schedule.timesteps(steps) if times is None else list(times)
     if not visited or any(later >= earlier for earlier, later in pairwise(visited)):
         raise ValueError(f"times must be one index or more, strictly decreasing, got {visited}")
-    count = len(visited)
-    if any(not -count <= k < count for k in keep):
-        raise ValueError(f"keep must hold positions in [{-count}, {count - 1}] for {count} steps, got {keep}")
-    kept = {visited[k] for k in keep}
-    states: dict[int, Tensor] = {}
-    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [end]
-    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
-    for t, (alpha, sigma) in zip(bar, levels, strict=True):
-        if t in kept:
-            states[t] = x.clone()
-        at = score(t)
+
+    def step(at: Score, x: Tensor, alpha: float, sigma: float) -> Tensor:
         epsilon = at.epsilon(x)
         x0 = (x - at.sigma * epsilon) / at.alpha
-        x = alpha * x0 + sigma * epsilon
-    return Trajectory(x, states)
+        return alpha * x0 + sigma * epsilon
+
+    return _follow(step, score, schedule, x, visited, end, keep, progress)
 
 
 @torch.no_grad()
@@ -148,23 +140,42 @@ def ancestral(
     """
     x = checks.batched("noise", noise)
     visited = schedule.timesteps(steps)
-    if any(not -steps <= k < steps for k in keep):
-        raise ValueError(f"keep must hold positions in [{-steps}, {steps - 1}] for {steps} steps, got {keep}")
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (lowest, highest) value of the data, got {bounds}")
-    kept = {visited[k] for k in keep}
-    states: dict[int, Tensor] = {}
-    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [(1.0, 0.0)]
-    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
-    for t, (alpha, sigma) in zip(bar, levels, strict=True):
-        if t in kept:
-            states[t] = x.clone()
-        at = score(t)
+
+    def step(at: Score, x: Tensor, alpha: float, sigma: float) -> Tensor:
         x0 = (x + at.sigma**2 * at(x)) / at.alpha
         if bounds is not None:
             x0 = x0.clamp(*bounds)
         epsilon = (x - at.alpha * x0) / at.sigma
         fresh = sigma * (1 - (at.alpha / alpha) ** 2) ** 0.5 / at.sigma
         drawn = torch.randn(x.shape, dtype=x.dtype, device=generator.device, generator=generator)
-        x = alpha * x0 + (sigma**2 - fresh**2) ** 0.5 * epsilon + fresh * drawn.to(x.device)
+        after: Tensor = alpha * x0 + (sigma**2 - fresh**2) ** 0.5 * epsilon + fresh * drawn.to(x.device)
+        return after
+
+    return _follow(step, score, schedule, x, visited, (1.0, 0.0), keep, progress)
+
+
+def _follow(
+    step: Callable[[Score, Tensor, float, float], Tensor],
+    score: Callable[[int], Score],
+    schedule: VariancePreserving,
+    x: Tensor,
+    visited: Sequence[int],
+    end: tuple[float, float],
+    keep: Sequence[int],
+    progress: bool,
+) -> Trajectory:
+    """Take `step(score, x, next alpha, next sigma)` at every visited time and keep the states asked for."""
+    count = len(visited)
+    if any(not -count <= k < count for k in keep):
+        raise ValueError(f"keep must hold positions in [{-count}, {count - 1}] for {count} steps, got {keep}")
+    kept = {visited[k] for k in keep}
+    states: dict[int, Tensor] = {}
+    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [end]
+    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
+    for t, (alpha, sigma) in zip(bar, levels, strict=True):
+        if t in kept:
+            states[t] = x.clone()
+        x = step(score(t), x, alpha, sigma)
     return Trajectory(x, states)
