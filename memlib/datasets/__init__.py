@@ -1,6 +1,7 @@
-"""Data sets that ship with the repository, verified on every load; CIFAR-10 in full comes by download."""
+"""Data sets that ship with the repository, verified on every load; others come by download, verified too."""
 
-from memlib.datasets import cifar10, mnist
+from memlib.datasets import cifar10, mnist, prompts
 from memlib.datasets.files import DataError, data_root
+from memlib.datasets.prompts import PublishedPrompt, published
 
-__all__ = ["DataError", "cifar10", "data_root", "mnist"]
+__all__ = ["DataError", "PublishedPrompt", "cifar10", "data_root", "mnist", "prompts", "published"]
