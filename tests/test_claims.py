@@ -269,7 +269,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(root / "book/map.yml", {"items": [{"paper": "Lemma 1", "shows": "a thing", "chapter": "01_one"}]})
     failure = {"id": "f", "title": "It fails", "text": "So.", "measured": ["01_one::x"]}
     write(root / "book/failures.yml", {"failures": [failure]})
-    monkeypatch.setattr(cli, "project_root", lambda: root)
+    monkeypatch.setattr(cli.book, "project_root", lambda: root)
     return root
 
 

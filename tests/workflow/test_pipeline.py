@@ -152,7 +152,7 @@ def test_the_book_shows_what_the_notebooks_found(project):
         ("book/intro.md", {"book"}),
         ("_config.yml", {"book"}),
         ("memlib/experiment/staging.py", {"book"}),
-        ("memlib/cli.py", set()),
+        ("memlib/cli/book.py", set()),
         ("notebooks/01_one.py", {"01_one", "book"}),
         ("memlib/checks.py", {"01_one", "02_two", "book"}),
         ("data/numbers.txt", {"01_one", "02_two", "book"}),

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from memlib import cli
+from memlib.cli import notebooks as commands
 from memlib.experiment import recorder
 from memlib.experiment.runs import MESSAGE, Place
 
@@ -49,7 +50,7 @@ def executed(monkeypatch):
         calls.append((notebook.stem, overrides, options))
         return Done
 
-    monkeypatch.setattr(cli.driver, "execute", execute)
+    monkeypatch.setattr(commands.driver, "execute", execute)
     return calls
 
 

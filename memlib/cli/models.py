@@ -1,0 +1,51 @@
+"""Training of the checkpoints that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from memlib.cli.program import app, console
+from memlib.experiment import provenance
+from memlib.experiment.runs import build_folder
+
+
+@app.command()
+def train(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="Name of a shipped checkpoint; leave out for a list.")
+    ] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Folder; default: build/checkpoints/CHECKPOINT. Training resumes there."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train a checkpoint that ships, anew, from its recipe.
+
+    Call it again after an interruption and it goes on where it was. For example:
+
+    - `memlib train`
+    - `memlib train two_modes`
+    - `memlib train mnist_copies --to data/checkpoints/mnist_copies` replaces the one that ships
+    """
+    from memlib.recipes import RECIPES  # with torch, which the other commands do without
+
+    if checkpoint not in RECIPES:
+        table = Table("checkpoint", "steps", "took", "on", "what")
+        for name, recipe in RECIPES.items():
+            card = recipe.load().card
+            where = f"{card['machine']['device']}, {card['machine']['threads']} threads"
+            table.add_row(
+                name, str(recipe.training.steps), f"{card['seconds'] / 60:.0f} min", where, recipe.about
+            )
+        console.print(table)
+        if checkpoint:
+            raise ValueError(f"no checkpoint is called {checkpoint!r}; choose one of {', '.join(RECIPES)}")
+        return
+    folder = to or build_folder() / "checkpoints" / checkpoint
+    RECIPES[checkpoint].train(folder, device=provenance.resolve_device(device))
+    console.print(str(folder))
