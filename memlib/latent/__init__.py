@@ -5,15 +5,19 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 """
 
 from memlib.latent.attention import CrossAttention, cross_attention
+from memlib.latent.curvature import Curvature
 from memlib.latent.difference import JointDifference, SharedNoiseDifference
 from memlib.latent.generation import Generation, generate
-from memlib.latent.loading import ModelError
 from memlib.latent.model import TextToImage
 from memlib.latent.onestep import OneStep, check_product, one_step
 from memlib.latent.prompts import Prompts
+from memlib.latent.source import ModelError
+from memlib.latent.spectra import CaptionSpectra, caption_spectra
 
 __all__ = [
+    "CaptionSpectra",
     "CrossAttention",
+    "Curvature",
     "Generation",
     "JointDifference",
     "ModelError",
@@ -21,6 +25,7 @@ __all__ = [
     "Prompts",
     "SharedNoiseDifference",
     "TextToImage",
+    "caption_spectra",
     "check_product",
     "cross_attention",
     "generate",

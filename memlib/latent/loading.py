@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
+from memlib.latent.parts import Parts
+from memlib.latent.source import NETWORKS, ModelError, check_index, find, read_json
 from memlib.schedule import Prediction, VariancePreserving
 
-PIPELINE = "StableDiffusionPipeline"
-_NETWORKS = {
-    "vae": ("diffusers", "AutoencoderKL"),
-    "unet": ("diffusers", "UNet2DConditionModel"),
-    "text_encoder": ("transformers", "CLIPTextModel"),
-}
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-# All that is fetched of a repository on the hub: no pickles, no duplicates in half precision.
-_WANTED = [
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer/*.json",
-    "tokenizer/*.txt",
-    *(f"{part}/*.{ending}" for part in _NETWORKS for ending in ("json", "safetensors")),
-]
-_UNWANTED = ["*.fp16.*", "*.fp16-*", "*non_ema*"]
-
-
-class ModelError(ValueError):
-    """A model folder is incomplete, or not a text-to-image pipeline that can be read."""
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a text-to-image model consists of; `scheduler` is diffusers' DDIM."""
-
-    vae: Any
-    tokenizer: Any
-    text_encoder: Any
-    unet: Any
-    scheduler: Any
-    schedule: VariancePreserving
-    prediction: Prediction
 
 
 def read(
@@ -61,16 +27,17 @@ def read(
         ModelError: a part is missing or of another kind, or weights come only as pickles.
     """
     diffusers, transformers = _libraries()
-    folder = _folder(source, revision)
-    _check_index(folder)
+    folder = find(source, revision)
+    check_index(folder)
     libraries = {"diffusers": diffusers, "transformers": transformers}
     networks = {
         part: _network(folder, part, getattr(libraries[library], name), dtype).to(device)
-        for part, (library, name) in _NETWORKS.items()
+        for part, (library, name) in NETWORKS.items()
     }
     _check_fit(folder, **networks)
     scheduler, schedule, prediction = _scheduler(folder, diffusers)
     return Parts(
+        source=str(source),
         **networks,
         tokenizer=_tokenizer(folder, transformers),
         scheduler=scheduler,
@@ -91,58 +58,9 @@ def _libraries() -> tuple[Any, Any]:
     return diffusers, transformers
 
 
-def _folder(source: str | os.PathLike[str], revision: str | None) -> Path:
-    """The local folder, or the snapshot of a hub repository."""
-    if Path(source).is_dir():
-        return Path(source)
-    if not isinstance(source, str) or not _HUB_ID.fullmatch(source) or source.startswith("."):
-        raise ModelError(f"there is no folder {source}, and it is not a hub id such as owner/name")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(source, revision=revision, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"there is no local folder {source}, and the hub did not give it ({error}); "
-            "check the name, the connection and, for a gated model, your login"
-        ) from error
-
-
-def _check_index(folder: Path) -> None:
-    """Refuse what is not a pipeline of the known parts, before anything is loaded."""
-    index = _json(folder / "model_index.json")
-    if index.get("_class_name") != PIPELINE:
-        raise ModelError(
-            f"{folder} holds a {index.get('_class_name')}, expected a {PIPELINE}: text to image, "
-            "one CLIP text encoder, latents from a KL autoencoder"
-        )
-    for part, (library, name) in _NETWORKS.items():
-        if index.get(part) != [library, name]:
-            raise ModelError(
-                f"{part} of {folder} is {index.get(part)} in model_index.json, expected {[library, name]}"
-            )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path} is missing; a model folder is what diffusers' save_pretrained writes: model_index.json, "
-            "scheduler/, text_encoder/, tokenizer/, unet/, vae/"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); fetch or save the model anew") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} must hold a JSON object, got {type(found).__name__}")
-    return found
-
-
 def _network(folder: Path, part: str, kind: Any, dtype: torch.dtype) -> Any:
     home = folder / part
-    _json(home / "config.json")
+    read_json(home / "config.json")
     if not any(home.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
         came = f"only pickles, {', '.join(pickles)}" if pickles else "no weights"
@@ -195,7 +113,7 @@ def _tokenizer(folder: Path, transformers: Any) -> Any:
 
 def _scheduler(folder: Path, diffusers: Any) -> tuple[Any, VariancePreserving, Prediction]:
     """DDIM with the noise levels of whatever scheduler the folder names."""
-    config = _json(folder / "scheduler" / "scheduler_config.json")
+    config = read_json(folder / "scheduler" / "scheduler_config.json")
     name = str(config.get("_class_name"))
     kind = getattr(diffusers, name, None)
     if kind is None or diffusers.SchedulerMixin not in getattr(kind, "__mro__", ()):

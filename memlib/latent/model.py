@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,38 +13,17 @@ from torch import Tensor
 from memlib import checks
 from memlib.latent import loading
 from memlib.latent.difference import JointDifference, SharedNoiseDifference
-from memlib.latent.prompts import Prompts, encode
+from memlib.latent.parts import Parts
+from memlib.latent.prompts import Prompts
 from memlib.sampling import Trajectory, ddim
-from memlib.schedule import Prediction, VariancePreserving, score_from_prediction
+from memlib.schedule import score_from_prediction
 from memlib.score import Score
 
 Observer = Callable[[int, Tensor, Tensor, Tensor], None]
-_IMAGES = 8  # images per pass of the autoencoder
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class TextToImage:
-    """A latent diffusion model with its text encoder and autoencoder.
-
-    Attributes:
-        source: where it came from.
-        vae: diffusers' `AutoencoderKL`.
-        tokenizer: transformers' `CLIPTokenizer`.
-        text_encoder: transformers' `CLIPTextModel`.
-        unet: diffusers' `UNet2DConditionModel`.
-        scheduler: diffusers' `DDIMScheduler` with the model's noise levels, for the times of sampling.
-        schedule: the same noise levels.
-        prediction: what the U-Net predicts.
-    """
-
-    source: str
-    vae: Any
-    tokenizer: Any
-    text_encoder: Any
-    unet: Any
-    scheduler: Any
-    schedule: VariancePreserving
-    prediction: Prediction
+class TextToImage(Parts):
+    """A latent diffusion model; its `Parts` are attributes."""
 
     @classmethod
     def load(
@@ -73,39 +50,7 @@ class TextToImage:
             ImportError: diffusers or transformers is not installed.
             ModelError: a part is missing or of another kind, or weights come only as pickles.
         """
-        parts = loading.read(source, device=device, dtype=dtype, revision=revision)
-        return cls(str(source), **{field.name: getattr(parts, field.name) for field in fields(parts)})
-
-    def __repr__(self) -> str:
-        return f"TextToImage({self.source!r}, predicts {self.prediction}, latents {self.sample_shape})"
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks run."""
-        device: torch.device = self.unet.conv_in.weight.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the networks and of the points they take."""
-        dtype: torch.dtype = self.unet.conv_in.weight.dtype  # diffusers' own property walks all weights
-        return dtype
-
-    @property
-    def sample_shape(self) -> tuple[int, int, int]:
-        """Shape of one latent, `(channels, height, width)`."""
-        side = self.unet.config.sample_size
-        height, width = (side, side) if isinstance(side, int) else side
-        return self.unet.config.in_channels, height, width
-
-    def encode(self, captions: Sequence[str]) -> Prompts:
-        """Captions as the text encoder sees them; too long ones are cut, reported and warned of."""
-        return encode(self.tokenizer, self.text_encoder, captions)
-
-    @cached_property
-    def empty(self) -> Prompts:
-        """The empty caption, which stands for no condition."""
-        return self.encode([""])
+        return cls(**vars(loading.read(source, device=device, dtype=dtype, revision=revision)))
 
     def score(self, t: int, prompts: Prompts | None = None) -> Score:
         """Score at time index `t` under prompts, or the unconditional one.
@@ -156,7 +101,14 @@ class TextToImage:
 
     def level(self, t: int) -> dict[str, float]:
         """`alpha` and `sigma` at time index `t`."""
-        return {"alpha": self.schedule.alpha(t).item(), "sigma": self.schedule.sigma(t).item()}
+        if t not in self._levels:  # every pass asks, and reading two tensors takes a percent of a small one
+            self._levels[t] = self.schedule.alpha(t).item(), self.schedule.sigma(t).item()
+        alpha, sigma = self._levels[t]
+        return {"alpha": alpha, "sigma": sigma}
+
+    @cached_property
+    def _levels(self) -> dict[int, tuple[float, float]]:
+        return {}
 
     def timesteps(self, steps: int = 50) -> list[int]:
         """The times that diffusers' DDIM visits, noisiest first: 981, 961, ..., 1 for 50 in Stable Diffusion.
@@ -240,21 +192,3 @@ class TextToImage:
             keep=keep,
             progress=progress,
         )
-
-    @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "B ..."]) -> Float[Tensor, "B 3 H W"]:
-        """Images in [0, 1], float32."""
-        checks.batched("latents", latents, self.sample_shape)
-        scaled = latents.to(self.dtype) / self.vae.config.scaling_factor
-        parts = torch.split(scaled, _IMAGES)
-        images = torch.cat([self.vae.decode(part, return_dict=False)[0] for part in parts])
-        return (images.float() / 2 + 0.5).clamp(0, 1)
-
-    @torch.no_grad()
-    def latents(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B ..."]:
-        """Latents of images in [0, 1]: the mean of the autoencoder's posterior, in the model's dtype."""
-        checks.batched("images", images)
-        pixels = (2 * images - 1).to(self.device, self.dtype)
-        means = [self.vae.encode(part).latent_dist.mode() for part in torch.split(pixels, _IMAGES)]
-        found: Tensor = torch.cat(means) * self.vae.config.scaling_factor
-        return found

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from memlib.latent import ModelError, TextToImage, loading
+from memlib.latent import ModelError, TextToImage, source
 
 
 def edit(path, **changes):
@@ -237,7 +237,7 @@ def test_without_the_extra_the_error_says_how_to_get_it(folders, monkeypatch):
 
 
 def test_the_names_of_the_parts_are_those_that_are_fetched():
-    assert {pattern.split("/")[0] for pattern in loading._WANTED} == {
+    assert {pattern.split("/")[0] for pattern in source.WANTED} == {
         "model_index.json",
         "scheduler",
         "text_encoder",
