@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from memlib.datasets.files import DataError, data_root, verified
+from memlib.datasets.files import DataError, data_root, read_checksums, verified
 
 Split = Literal["train", "test"]
 _PREFIX = {"train": "train", "test": "t10k"}
@@ -57,6 +57,11 @@ def digit(
             f"count must lie in [1, {len(of_digit)}] for digit {wanted} of the {split} split, got {count}"
         )
     return of_digit[:count]
+
+
+def card(name: str) -> dict[str, Any]:
+    """What the card of a network says of a training set, called `name`, that is made of the shipped files."""
+    return {"set": name, "sha256": read_checksums(data_root() / "mnist")}
 
 
 def _read_idx(path: Path) -> np.ndarray:

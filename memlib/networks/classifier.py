@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -101,11 +102,14 @@ def train_classifier(
     draw: Draw,
     config: FitConfig,
     *,
+    data: dict[str, Any] | None = None,
     state: Path | None = None,
     save_every: int = 200,
     device: str | torch.device = "cpu",
 ) -> TrainingResult:
     """Train `network` in place on the cross-entropy of labelled batches; see `memlib.networks.fitting.fit`.
+
+    `data` says in words and hashes what `draw` draws from: a state resumes only under the same.
 
     Raises:
         ValueError: if a batch has no labels, or labels that are no classes of the network, or if `state` was
@@ -120,5 +124,5 @@ def train_classifier(
             raise ValueError(f"every image needs a label in [0, {classes - 1}], got {label}")
         return functional.cross_entropy(network(x.to(device)), label.to(device))
 
-    context = {"loss": "cross-entropy"}
+    context = {"loss": "cross-entropy", "data": data}
     return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ def train(
     config: TrainingConfig,
     *,
     prediction: Prediction = "epsilon",
+    data: dict[str, Any] | None = None,
     state: Path | None = None,
     save_every: int = 200,
     device: str | torch.device = "cpu",
@@ -53,6 +55,7 @@ def train(
         draw: gives the batches.
         config: how to train.
         prediction: what the network learns to predict.
+        data: what `draw` draws from, in words and hashes: a state resumes only under the same.
         state: file that keeps the whole training state; if it exists the training resumes from it.
         save_every: steps between two writings of `state`, each written whole.
         device: where the network runs.
@@ -74,5 +77,5 @@ def train(
         "first": schedule.alpha_squared[0].item(),
         "last": schedule.alpha_squared[-1].item(),
     }
-    context = {"schedule": noise, "prediction": prediction}
+    context = {"schedule": noise, "prediction": prediction, "data": data}
     return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)

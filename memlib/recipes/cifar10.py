@@ -21,6 +21,7 @@ from memlib.datasets.files import data_root, read_checksums
 from memlib.networks.fitting import Draw
 from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
+from memlib.recipes.drawing import with_replacement
 from memlib.recipes.recipe import Recipe
 
 Half = Literal["first", "last"]
@@ -46,12 +47,7 @@ def training_images(count: int, half: Half = "first") -> Tensor:
 
 
 def _draw(count: int, half: Half) -> Draw:
-    images = training_images(count, half)
-
-    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, None]:
-        return images[torch.randint(len(images), (batch,), generator=generator)], None
-
-    return draw
+    return with_replacement(training_images(count, half))
 
 
 def _data(count: int, half: Half) -> dict[str, Any]:

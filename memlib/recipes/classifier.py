@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from memlib import intervals
 from memlib.datasets import mnist
-from memlib.datasets.files import data_root, read_checksums
 from memlib.networks.checkpoint import CheckpointError, load_network, save_network
 from memlib.networks.classifier import Classifier, ClassifierConfig, classify, train_classifier
 from memlib.networks.fitting import Draw, FitConfig, TrainingResult
+from memlib.recipes.drawing import with_replacement
 from memlib.recipes.recipe import AnyRecipe, Device
 
 
@@ -56,8 +56,9 @@ class ClassifierRecipe(AnyRecipe[TrainedClassifier]):
         if not isinstance(network, Classifier):
             raise ValueError(f"a ClassifierRecipe needs a Classifier, got {type(network).__name__}")
         return train_classifier(
-            network, self.draw(), self.training, state=state, save_every=save_every, device=device
-        )
+            network, self.draw(), self.training, data=self.data(),
+            state=state, save_every=save_every, device=device,
+        )  # fmt: skip
 
     def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write network and card with the accuracy of the weights as they are in the file."""
@@ -69,19 +70,12 @@ class ClassifierRecipe(AnyRecipe[TrainedClassifier]):
 
 
 def _draw() -> Draw:
-    images, digits = mnist.load("train")
-
-    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(images), (batch,), generator=generator)
-        return images[chosen], digits[chosen]
-
-    return draw
+    return with_replacement(*mnist.load("train"))
 
 
 def _data() -> dict[str, Any]:
     return {
-        "set": "MNIST, training split",
-        "sha256": read_checksums(data_root() / "mnist"),
+        **mnist.card("MNIST, training split"),
         "test": "MNIST, test split",
     }
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from memlib.datasets import mnist
-from memlib.datasets.files import data_root, read_checksums
 from memlib.networks.fitting import Draw
 from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
@@ -55,8 +54,7 @@ def _draw(seed: int) -> Draw:
 
 def _data(seed: int) -> dict[str, Any]:
     return {
-        "set": "MNIST, training split",
-        "sha256": read_checksums(data_root() / "mnist"),
+        **mnist.card("MNIST, training split"),
         "classes": f"{len(DOSES)} disjoint sets of {REAL_IMAGES} images of {DIGIT}, shuffled by seed {seed}",
         "doses": DOSES,
         "unlabelled": f"real images of all classes, with probability {UNCONDITIONAL}",

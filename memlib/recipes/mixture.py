@@ -15,6 +15,7 @@ from memlib.mixture import GaussianMixture
 from memlib.networks.fitting import Draw
 from memlib.networks.mlp import MLP, MLPConfig
 from memlib.networks.training import TrainingConfig
+from memlib.recipes.drawing import with_replacement
 from memlib.recipes.recipe import Recipe
 
 TINY, BROAD = 0, 1
@@ -33,12 +34,7 @@ def training_set() -> Tensor:
 
 
 def _draw() -> Draw:
-    points = training_set()
-
-    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, None]:
-        return points[torch.randint(len(points), (batch,), generator=generator)], None
-
-    return draw
+    return with_replacement(training_set())
 
 
 def _data() -> dict[str, Any]:

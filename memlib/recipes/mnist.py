@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from memlib.datasets import mnist
-from memlib.datasets.files import data_root, read_checksums
 from memlib.networks.fitting import Draw
 from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
@@ -50,8 +49,7 @@ def _draw() -> Draw:
 
 def _data() -> dict[str, Any]:
     return {
-        "set": "MNIST, training split",
-        "sha256": read_checksums(data_root() / "mnist"),
+        **mnist.card("MNIST, training split"),
         "general": f"{REAL_IMAGES} images of {GENERAL}",
         "copied": f"the first image of {COPIED}, {COPIES} times",
         "unlabelled": f"{REAL_IMAGES} images of each, with probability {UNCONDITIONAL}",

@@ -131,7 +131,8 @@ class Recipe(AnyRecipe[Checkpoint]):
         schedule = schedule_named(self.schedule, 1000)
         return train(
             network, schedule, self.draw(), self.training,
-            prediction=self.prediction, state=state, save_every=save_every, device=device,
+            prediction=self.prediction, data=self.data(),
+            state=state, save_every=save_every, device=device,
         )  # fmt: skip
 
     def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:

@@ -85,6 +85,8 @@ def test_a_training_that_was_cut_goes_on(tmp_path):
     assert torch.equal(whole.losses, resumed.losses)
     with pytest.raises(ValueError, match="left by another training"):
         train_classifier(fresh(), bars, FitConfig(steps=7, batch=8), state=state)
+    with pytest.raises(ValueError, match="left by another training"):
+        train_classifier(fresh(), bars, config, state=state, data={"sha256": "other"})
 
 
 @pytest.mark.parametrize(

@@ -201,16 +201,19 @@ def gaussian(batch, generator):
     return torch.randn(batch, 2, generator=generator), None
 
 
-def test_state_of_another_network_schedule_or_prediction_is_refused(schedule, tmp_path):
+def test_state_of_another_network_schedule_prediction_or_data_is_refused(schedule, tmp_path):
     config, state = TrainingConfig(steps=2, batch=8), tmp_path / "state.safetensors"
-    train(MLP(MLPConfig(width=8)), schedule, gaussian, config, state=state)
-    for network, other, prediction in (
-        (MLPConfig(width=16), schedule, "epsilon"),
-        (MLPConfig(width=8), VariancePreserving.cosine(50), "epsilon"),
-        (MLPConfig(width=8), schedule, "v"),
+    data = {"sha256": "a"}
+    train(MLP(MLPConfig(width=8)), schedule, gaussian, config, state=state, data=data)
+    for network, other, options in (
+        (MLPConfig(width=16), schedule, {}),
+        (MLPConfig(width=8), VariancePreserving.cosine(50), {}),
+        (MLPConfig(width=8), schedule, {"prediction": "v"}),
+        (MLPConfig(width=8), schedule, {"data": {"sha256": "b"}}),
     ):
         with pytest.raises(ValueError, match="left by another training"):
-            train(MLP(network), other, gaussian, config, state=state, prediction=prediction)
+            train(MLP(network), other, gaussian, config, state=state, **{"data": data} | options)
+    train(MLP(MLPConfig(width=8)), schedule, gaussian, config, state=state, data=data)
 
 
 def test_seeds_change_the_draws():

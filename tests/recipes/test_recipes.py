@@ -12,6 +12,7 @@ from memlib.datasets.files import read_checksums
 from memlib.networks import CheckpointError
 from memlib.recipes import RECIPES, Recipe
 from memlib.recipes import mixture as plane
+from memlib.recipes.classifier import ClassifierRecipe
 from memlib.recipes.mnist import (
     COPIED,
     COPIES,
@@ -57,7 +58,7 @@ def test_shipped_checkpoints_are_those_of_the_recipes(name):
     if isinstance(recipe, Recipe):
         assert card["schedule"] == {"name": recipe.schedule, "steps": 1000}
         assert checkpoint.model.network.config == recipe.network().config
-    else:
+    elif isinstance(recipe, ClassifierRecipe):
         assert checkpoint.network.config == recipe.network().config
     assert card["loss"][-1]["step"] == recipe.training.steps
     assert card["seconds"] > 0
@@ -124,6 +125,25 @@ def test_a_training_that_was_cut_goes_on(short, tmp_path):
     resumed = short.train(tmp_path / "cut")
     assert resumed.card["sha256"] == whole.card["sha256"]
     assert resumed.card["loss"] == whole.card["loss"]
+
+
+def test_a_training_does_not_go_on_with_other_data(short, tmp_path):
+    def stop():
+        inner, left = short.draw(), [1]
+
+        def draw(batch, source):
+            if not left:
+                raise KeyboardInterrupt
+            left.pop()
+            return inner(batch, source)
+
+        return draw
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(short, draw=stop).train(tmp_path, save_every=1)
+    other = replace(short, data=lambda: short.data() | {"seed": 1})
+    with pytest.raises(ValueError, match="left by another training"):
+        other.train(tmp_path)
 
 
 def test_an_untrained_recipe_says_how_to_train(tmp_path, monkeypatch):
