@@ -6,7 +6,7 @@ from pathlib import Path
 
 import memlib
 
-EXTRA_ROOMS = {"cli", "__main__", "claims", "experiment", "plots"}
+EXTRA_ROOMS = {"cli", "__main__", "claims", "experiment", "plots", "screening"}
 
 PROGRAM = """
 import importlib, pkgutil, sys
@@ -31,6 +31,7 @@ BLOCKED = {
     "papermill",
     "PIL",
     "pooch",
+    "pyarrow",
     "pydantic",
     "rich",
     "sklearn",

@@ -6,7 +6,6 @@ over prompts, and the values of every seed are kept beside them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from memlib import intervals
+from memlib.detection import calibration
 from memlib.intervals import Interval
 
 Values = NDArray[np.float64]
@@ -112,7 +112,7 @@ def evaluate(
     sign = 1.0 if larger else -1.0
     ranked = sign * given.mean(axis=1)
     positive, negative = ranked[memorized], ranked[~memorized]
-    threshold = _threshold(negative, target)
+    threshold = calibration.threshold(negative, target)
     drawn = intervals.bootstrap((positive, negative), lambda p, n: _tpr(p, n, target), level=level, seed=seed)
     fixed = intervals.proportion(positive > threshold, level=level)
     tpr = Interval(drawn.value, min(drawn.low, fixed.low), max(drawn.high, fixed.high), level, drawn.n)
@@ -161,14 +161,8 @@ def _auc(positive: Values, negative: Values) -> float:
     return float((ranks.sum() - m * (m + 1) / 2) / (m * n))
 
 
-def _threshold(negative: Values, target: float) -> float:
-    """The smallest value that at most the share `target` of negatives exceeds."""
-    allowed = math.floor(target * len(negative) + 1e-9)  # 0.29 * 100 is 28.999...
-    return float(np.sort(negative)[::-1][allowed])
-
-
 def _tpr(positive: Values, negative: Values, target: float) -> float:
-    return float((positive > _threshold(negative, target)).mean())
+    return float((positive > calibration.threshold(negative, target)).mean())
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike, target: float) -> tuple[Values, NDArray[np.bool_]]:

@@ -43,6 +43,7 @@ def one_step(
     t: int | None = None,
     product: Product = "difference",
     rows: int = 64,
+    shared: SharedNoiseDifference | None = None,
     progress: bool = False,
 ) -> OneStep:
     """||s_Delta|| and ||H_Delta s_Delta|| of every prompt at every noise.
@@ -58,6 +59,8 @@ def one_step(
         product: which product with the Jacobian; the products differ, because it is not symmetric.
         rows: prompts times seeds in one pass (twice that in a doubled one), at least one prompt; bounds the
             memory.
+        shared: a difference at the same time and noise, which brings the unconditional scores there; None
+            computes them, once for all prompts.
         progress: show a progress bar.
 
     Raises:
@@ -72,7 +75,8 @@ def one_step(
     t = model.timesteps()[0] if t is None else t
     together = max(1, rows // len(noise))
     # A single prompt shares with nobody: one doubled pass is then faster than two.
-    shared = SharedNoiseDifference(model, t, prompts[:1], noise) if len(prompts) > 1 else None
+    if shared is None and len(prompts) > 1:
+        shared = SharedNoiseDifference(model, t, prompts[:1], noise)
     differences, curvatures = [], []
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]

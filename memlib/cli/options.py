@@ -1,0 +1,152 @@
+"""What `detect` and `generate` share: options, loading a model, going through the prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from memlib.cli.program import complain, console
+from memlib.experiment import provenance
+
+if TYPE_CHECKING:
+    from memlib.latent import TextToImage
+    from memlib.screening import Outcome, Screening
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a model that "
+        "ships: organism_epsilon, organism_v.",
+        rich_help_panel="What",
+    ),
+]
+Prompts = Annotated[
+    Path,
+    typer.Option(
+        "--prompts",
+        help=".txt with one prompt a line, or .csv, .tsv, .jsonl, .parquet with a column prompt, caption or "
+        "text, and label and family if known. UTF-8.",
+        rich_help_panel="What",
+    ),
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Samples of each prompt.", rich_help_panel="What")]
+FirstSeed = Annotated[
+    int,
+    typer.Option(
+        "--first-seed", min=0, help="Seeds count from here; all prompts share them.", rich_help_panel="What"
+    ),
+]
+Trajectory = Annotated[
+    int, typer.Option("--trajectory", min=1, help="Steps of a whole sampling.", rich_help_panel="How")
+]
+Guidance = Annotated[
+    float, typer.Option("--guidance", help="Scale of classifier-free guidance.", rich_help_panel="How")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Machine")]
+Dtype = Annotated[
+    str, typer.Option("--dtype", help=f"Precision: {', '.join(DTYPES)}.", rich_help_panel="Machine")
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        min=0,
+        help="Prompts times seeds at a time; 0 finds out what fits.",
+        rich_help_panel="Machine",
+    ),
+]
+Revision = Annotated[
+    str, typer.Option("--revision", help="Commit or tag on the hub.", rich_help_panel="Machine")
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Discard an earlier result or its beginning.", rich_help_panel="Machine"),
+]
+
+
+def require_extras() -> None:
+    """Raise `ImportError` with what to install, before anything long begins."""
+    try:
+        import diffusers  # noqa: F401
+        import pyarrow  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{error.name} is missing; install what this command needs: pip install 'memlib[screen]'"
+        ) from error
+
+
+def load_model(source: str, device: str, dtype: str, revision: str) -> TextToImage:
+    """The model of the options."""
+    import torch
+    import transformers
+
+    from memlib.latent import TextToImage
+    from memlib.screening import identity
+
+    transformers.utils.logging.disable_progress_bar()  # the bar of the prompts is enough
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return TextToImage.load(
+        identity.resolve(source),
+        device=provenance.resolve_device(device),
+        dtype=getattr(torch, dtype),
+        revision=revision or None,
+    )
+
+
+def go_through(screening: Screening, out: Path, *, batch: int, restart: bool) -> Outcome:
+    """Run with a progress bar; when interrupted say what is kept."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=complain) as bar:
+        task = bar.add_task("prompts", total=None)
+        try:
+            outcome = screening.run(
+                out,
+                rows=batch or None,
+                restart=restart,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            done = int(bar.tasks[task].completed)
+            bar.stop()
+            complain.print(
+                f"stopped: {done} prompts are finished and kept; call the same again and it goes on there"
+            )
+            raise typer.Exit(130) from None
+    _tell(outcome, len(screening.seeds))
+    return outcome
+
+
+def _tell(outcome: Outcome, seeds: int) -> None:
+    fresh = outcome.prompts - outcome.resumed
+    before = f", {outcome.resumed} of them from an earlier call" if outcome.resumed else ""
+    console.print(f"{outcome.prompts} prompts x {seeds} seeds{before}: {outcome.path}", highlight=False)
+    if fresh:
+        rate = fresh / outcome.seconds
+        console.print(
+            f"{outcome.seconds:.1f} s, {rate:.3g} prompts a second, {outcome.rows} rows at a time",
+            highlight=False,
+        )
+
+
+def tell_truncated(pieces: list[str | None], limit: int) -> None:
+    """Say how many prompts were cut; the table holds what."""
+    if cut := sum(piece is not None for piece in pieces):
+        complain.print(
+            f"{cut} of {len(pieces)} prompts exceed the {limit} tokens that the model reads; "
+            "the column truncated has what was cut"
+        )

@@ -1,0 +1,87 @@
+"""A threshold from prompts that are known not to be memorized, and what is known of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from memlib.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The value beyond which a prompt is called memorized.
+
+    Attributes:
+        value: the threshold, with a distribution-free interval of the quantile that it estimates: between two
+            order statistics, by the binomial distribution. With too few prompts an end is infinite.
+        rate: share of the calibration prompts beyond it, at most the target, with an interval of the false
+            positive rate among new prompts of the same kind: that of a threshold at an order statistic is
+            beta distributed, whatever the distribution of the values (Wilks 1941).
+        larger: whether values above it are called memorized, else values below.
+    """
+
+    value: Interval
+    rate: Interval
+    larger: bool
+
+    def beyond(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """Which of the scores are called memorized."""
+        given = np.asarray(scores, dtype=float)
+        return given > self.value.value if self.larger else given < self.value.value
+
+
+def calibrate(
+    scores: ArrayLike, *, larger: bool = True, target: float = 0.01, level: float = 0.95
+) -> Threshold:
+    """The threshold that at most the share `target` of prompts known not to be memorized lies beyond.
+
+    Args:
+        scores: `(N,)` one per prompt, independent draws of what will be screened.
+        larger: whether larger values mean memorized.
+        target: false positive rate not to be exceeded, in [0, 1).
+        level: coverage of the intervals, each on its own.
+
+    Raises:
+        ValueError: fewer than 2 scores, values that are not finite, or another target.
+
+    Example:
+        >>> found = calibrate(range(1000))
+        >>> found.value.value, found.value.bounds, found.rate.value
+        (989.0, (983.0, 996.0), 0.01)
+    """
+    given = np.asarray(scores, dtype=float)
+    if given.ndim != 1 or len(given) < 2 or not np.isfinite(given).all():
+        raise ValueError(
+            f"a threshold needs 2 finite scores or more in one row, got shape {given.shape} with "
+            f"{np.count_nonzero(~np.isfinite(given))} that are not finite"
+        )
+    sign, n, p, tail = (1.0 if larger else -1.0), len(given), 1 - target, (1 - level) / 2
+    ranked = np.sort(sign * given)
+    value, allowed = threshold(ranked, target), exceeding(n, target)
+    padded = np.concatenate([[-np.inf], ranked, [np.inf]])  # rank r at position r
+    ends = (padded[int(stats.binom.ppf(tail, n, p))], padded[int(stats.binom.ppf(1 - tail, n, p)) + 1])
+    low, high = sorted(sign * end for end in ends)
+    true = stats.beta(allowed + 1, n - allowed)
+    rate = float((ranked > value).mean())  # less than allowed / n where scores tie
+    return Threshold(
+        Interval(sign * value, float(low), float(high), level, n),
+        Interval(rate, float(true.ppf(tail)), float(true.ppf(1 - tail)), level, n),
+        larger,
+    )
+
+
+def threshold(negative: NDArray[np.float64], target: float) -> float:
+    """The smallest value that at most the share `target` of negatives exceeds."""
+    return float(np.sort(negative)[::-1][exceeding(len(negative), target)])
+
+
+def exceeding(count: int, target: float) -> int:
+    """How many of `count` may exceed a threshold at the target."""
+    if not 0 <= target < 1:
+        raise ValueError(f"target must lie in [0, 1), got {target}")
+    return math.floor(target * count + 1e-9)  # 0.29 * 100 is 28.999...

@@ -1,0 +1,101 @@
+"""A finished table, read back: prompts in order of suspicion, and thresholds where something is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from memlib.detection.calibration import Threshold, calibrate
+from memlib.detection.evaluation import Evaluation, evaluate
+from memlib.screening import joined
+from memlib.screening.statistics import statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a table of a screening says of P prompts.
+
+    Attributes:
+        prompts: `P` rows of number, prompt, truncated and whatever else came with the prompts.
+        values: name of a statistic -> `(P, n)`.
+        larger: name of a statistic -> whether larger values mean memorized.
+    """
+
+    prompts: pa.Table
+    values: dict[str, NDArray[np.float64]]
+    larger: dict[str, bool]
+
+    def means(self, name: str) -> NDArray[np.float64]:
+        """`(P,)` means over seeds."""
+        means: NDArray[np.float64] = self.values[name].mean(axis=1)
+        return means
+
+    def column(self, name: str) -> list[Any]:
+        """A column of `prompts`; all None if it is not there."""
+        if name not in self.prompts.column_names:
+            return [None] * len(self.prompts)
+        found: list[Any] = self.prompts[name].to_pylist()
+        return found
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        """A column of true values; what is null counts as false."""
+        return np.array([value is True for value in self.column(name)])
+
+    def usable(self, name: str) -> NDArray[np.bool_]:
+        """Prompts whose values are all finite."""
+        return np.asarray(np.isfinite(self.values[name]).all(axis=1))
+
+    def ranked(self, name: str) -> NDArray[np.intp]:
+        """Positions of the prompts that are no reference, most suspicious first; without values last."""
+        sign = -1.0 if self.larger[name] else 1.0
+        key = np.where(self.usable(name), sign * self.means(name), np.inf)
+        order = np.argsort(key, kind="stable")
+        return order[~self.flags("reference")[order]]
+
+
+def load(path: Path) -> Scores:
+    """Read a table that a screening wrote."""
+    table = parquet.read_table(path)
+    settings = joined.settings(path)
+    names, n = settings["statistics"], len(settings["seeds"])
+    first = pa.array(range(0, len(table), n))
+    kept = [name for name in table.column_names if name not in (*names, "seed", "image")]
+    known = statistics(names, steps=settings["steps"], product=settings["product"])
+    return Scores(
+        table.select(kept).take(first),
+        {name: table[name].to_numpy().reshape(-1, n) for name in names},
+        {name: statistic.larger for name, statistic in known.items()},
+    )
+
+
+def threshold(scores: Scores, name: str, target: float) -> Threshold | None:
+    """The threshold of a statistic: from the reference prompts, else from those labelled as not memorized.
+
+    Returns:
+        None where neither are there, or fewer than 2.
+    """
+    others = scores.flags("reference")
+    if not others.any():
+        others = np.array([label is False for label in scores.column("label")])
+    others &= scores.usable(name)
+    if others.sum() < 2:
+        return None
+    return calibrate(scores.means(name)[others], larger=scores.larger[name], target=target)
+
+
+def evaluation(scores: Scores, name: str, target: float) -> Evaluation | None:
+    """How well a statistic separates labelled prompts; None without two of each kind."""
+    labels: Sequence[bool | None] = scores.column("label")
+    chosen = np.array([label is not None for label in labels]) & ~scores.flags("reference")
+    chosen &= scores.usable(name)
+    truth = np.array([label is True for label in labels])[chosen]
+    if truth.sum() < 2 or (~truth).sum() < 2:
+        return None
+    return evaluate(scores.values[name][chosen], truth, larger=scores.larger[name], target=target)

@@ -1,0 +1,170 @@
+"""All prompts through a task, into a table with a row for each prompt and seed."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from memlib import __version__
+from memlib.latent import Prompts, TextToImage
+from memlib.screening import batches, captions, identity, images
+from memlib.screening.parts import Parts
+from memlib.screening.tasks import Found, Task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a screening did.
+
+    Attributes:
+        path: of the table.
+        prompts: number of prompts in it.
+        resumed: how many of them were there from an earlier call.
+        seconds: that this call took.
+        rows: prompts times seeds at a time at its end; 0 if nothing was left to do.
+    """
+
+    path: Path
+    prompts: int
+    resumed: int
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Screening:
+    """Everything that determines a table.
+
+    Attributes:
+        model: the text-to-image model.
+        captions: the prompts, as `captions.read` gives them, with more columns if wanted; all are kept.
+        seeds: of the starting noise.
+        task: what is computed, at these seeds.
+        statistics: names of the values that the task gives; none for images alone.
+        settings: what else the task depends on, as JSON: a resumed call must have the same.
+        pictures: folder for images, or None for none.
+    """
+
+    model: TextToImage
+    captions: pa.Table
+    seeds: Sequence[int]
+    task: Task
+    statistics: Sequence[str]
+    settings: Mapping[str, Any]
+    pictures: Path | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """One row for each prompt and seed.
+
+        The columns are, in this order:
+
+        - `number` of the prompt in its file, from 0; all columns of `captions`; `seed` of the noise;
+        - `truncated`: what the tokenizer's limit cut from the end of the prompt, null for nothing;
+        - a column for each statistic, float64; `image`: name of a file, if images are kept.
+        """
+        fields = [pa.field("number", pa.int64()), *self.captions.schema]
+        fields += [pa.field("seed", pa.int64()), pa.field("truncated", pa.string())]
+        fields += [pa.field(name, pa.float64()) for name in self.statistics]
+        return pa.schema(fields + ([] if self.pictures is None else [pa.field("image", pa.string())]))
+
+    def identity(self) -> dict[str, Any]:
+        """All that the table depends on but the number of prompts at a time, which moves the last digits."""
+        return {
+            **self.settings,
+            "statistics": list(self.statistics),
+            "seeds": list(self.seeds),
+            "images": self.pictures is not None,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "model": identity.digest(self.model),
+            "prompts": captions.digest(self.captions),
+            "memlib": __version__,
+        }
+
+    def run(
+        self,
+        out: Path,
+        *,
+        rows: int | None = None,
+        restart: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Outcome:
+        """Compute what is missing of the table and write it.
+
+        Whatever stops it, the prompts that were finished stay and the next call goes on after them; the file
+        is then the same as that of an uninterrupted call.
+
+        Args:
+            out: the file, parquet. Unfinished pieces lie beside it, in a folder of its name and `.parts`.
+            rows: prompts times seeds at a time, at least one prompt; None begins with a guess from the free
+                memory. Halved whenever the memory does not suffice.
+            restart: discard an earlier result or its pieces.
+            progress: told how many prompts of how many are finished.
+
+        Raises:
+            OutputError: the file cannot be written, or is something else.
+            ValueError: the task cannot be done with this model, or not in this memory.
+        """
+        began, total, each = time.perf_counter(), len(self.captions), len(self.seeds)
+        with Parts(out, self.identity(), total, each).open(restart=restart) as parts:
+            resumed = parts.done
+            if parts.finished:
+                return Outcome(out, total, total, time.perf_counter() - began, 0)
+            chosen = rows or parts.noted("rows") or batches.starting_rows(self.model)
+            parts.note("rows", chosen)
+            tell = progress or (lambda *_: None)
+            tell(parts.done, total)
+
+            def work(start: int, stop: int) -> None:
+                with parts.writing():  # images
+                    found = self._rows(start, stop)
+                parts.append(start, stop, found)
+                tell(stop, total)
+
+            def changed(together: int) -> None:
+                nonlocal chosen
+                chosen = together * each
+                parts.note("rows", chosen)
+
+            batches.halving(work, parts.done, total, max(1, chosen // each), changed)
+            parts.join(self.schema)
+        return Outcome(out, total, resumed, time.perf_counter() - began, chosen)
+
+    def _rows(self, start: int, stop: int) -> pa.Table:
+        some = self.captions.slice(start, stop - start)
+        prompts = _encoded(self.model, some["prompt"].to_pylist())
+        found = self.task(prompts)
+        n = len(self.seeds)
+        repeated = [row for row in range(stop - start) for _ in range(n)]
+        columns: dict[str, Any] = {"number": [start + row for row in repeated]}
+        columns |= {name: some[name].take(pa.array(repeated)) for name in some.column_names}
+        columns["seed"] = [*self.seeds] * (stop - start)
+        columns["truncated"] = [prompts.removed.get(row) for row in repeated]
+        columns |= {name: found.values[name].flatten().numpy() for name in self.statistics}
+        if self.pictures is not None:
+            columns["image"] = self._save(self.pictures, start, prompts, found)
+        return pa.table(columns, self.schema)
+
+    def _save(self, folder: Path, start: int, prompts: Prompts, found: Found) -> list[str]:
+        if found.samples is None:
+            raise ValueError("images are wanted of a task that gives no samples")
+        names = []
+        for row, latents in enumerate(found.samples):
+            decoded = self.model.decode(latents)
+            for seed, image in zip(self.seeds, decoded, strict=True):
+                names.append(images.file_name(start + row, prompts.captions[row], seed))
+                images.save(image, folder / names[-1])
+        return names
+
+
+def _encoded(model: TextToImage, texts: list[str]) -> Prompts:
+    """Encoded prompts; what was cut goes to the table and not to a warning for each batch."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
+        return model.encode(texts)

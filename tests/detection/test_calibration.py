@@ -1,0 +1,69 @@
+"""Thresholds from prompts known not to be memorized: their intervals cover, for any distribution."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from memlib.detection.calibration import calibrate
+from memlib.detection.evaluation import evaluate
+
+
+@pytest.mark.parametrize("larger", [True, False])
+def test_it_is_the_threshold_of_an_evaluation(larger):
+    rng = np.random.default_rng(0)
+    negative, positive = rng.normal(size=150), rng.normal(2.0, size=40)
+    labels = np.r_[np.zeros(150), np.ones(40)]
+    judged = evaluate(np.r_[negative, positive], labels, larger=larger, target=0.05)
+    found = calibrate(negative, larger=larger, target=0.05)
+    assert found.value.value == judged.threshold
+    assert found.rate.value == judged.fpr
+    assert found.beyond(positive).mean() == judged.tpr.value
+
+
+@pytest.mark.parametrize("larger", [True, False])
+@pytest.mark.parametrize("target", [0.01, 0.1])
+def test_both_intervals_cover(larger, target):
+    rng = np.random.default_rng(1)
+    law = stats.lognorm(1.5)
+    quantile = law.ppf(1 - target if larger else target)
+    inside = np.zeros((2000, 2))
+    for repetition in inside:
+        found = calibrate(law.rvs(400, random_state=rng), larger=larger, target=target)
+        true = law.sf(found.value.value) if larger else law.cdf(found.value.value)
+        repetition[:] = (
+            found.value.low <= quantile <= found.value.high,
+            found.rate.low <= true <= found.rate.high,
+        )
+    assert (inside.mean(0) > 0.94).all()  # three standard errors below 0.95 are 0.935
+    assert inside[:, 1].mean() < 0.97
+
+
+def test_too_few_prompts_leave_an_end_open():
+    found = calibrate(np.arange(50.0))
+    assert (found.value.value, found.value.high, found.rate.value) == (49.0, np.inf, 0.0)
+    assert 0 < found.value.low < 49
+    assert calibrate(np.arange(50.0), larger=False).value.low == -np.inf
+
+
+def test_a_target_of_zero_lets_nothing_beyond():
+    found = calibrate([1.0, 2.0, 3.0], target=0.0)
+    assert found.beyond([3.0, 3.1]).tolist() == [False, True]
+
+
+def test_ties_at_the_threshold_are_not_beyond():
+    found = calibrate([1.0] * 98 + [2.0, 2.0])
+    assert (found.value.value, found.rate.value) == (2.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "target", "message"),
+    [
+        ([1.0], 0.01, "2 finite scores"),
+        ([1.0, np.nan], 0.01, "1 that are not finite"),
+        ([[1.0, 2.0]], 0.01, "in one row"),
+        ([1.0, 2.0], 1.0, r"target must lie in \[0, 1\)"),
+    ],
+)
+def test_bad_input(scores, target, message):
+    with pytest.raises(ValueError, match=message):
+        calibrate(scores, target=target)
