@@ -107,6 +107,27 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
     return Interval(value, float(low), float(high), level, min(m, n))
 
 
+def rank_correlation(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Spearman's rank correlation of independent pairs, with the interval of Bonett & Wright (2000).
+
+    Args:
+        first: `(n,)`, at least 4 values, not all the same.
+        second: `(n,)`, their partners, likewise.
+        level: coverage of the interval.
+
+    Example:
+        >>> rank_correlation([1.0, 2.0, 3.0, 4.0], [1.0, 8.0, 27.0, 64.0]).value
+        1.0
+    """
+    a, b = _draws(first), _draws(second)
+    if len(a) != len(b) or len(a) < 4 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        raise ValueError(f"ranks need 4 pairs or more, and values that differ, got {len(a)} and {len(b)}")
+    value = min(1.0, max(-1.0, float(stats.spearmanr(a, b).statistic)))
+    half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt((1 + value**2 / 2) / (len(a) - 3))
+    centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
+    return Interval(value, math.tanh(centre - half), math.tanh(centre + half), level, len(a))
+
+
 def first_sure(estimates: Sequence[Interval], null: float) -> int | None:
     """Index of the first of the intervals, counted back from the last, that all exclude `null` on one side.
 

@@ -31,7 +31,10 @@ class Anisotropy:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The weighted sum."""
-        cosines, norms = parts(generation)
+        return self.of(*parts(generation))
+
+    def of(self, cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"]) -> Float64[Tensor, "P n"]:
+        """The weighted sum of `parts` that are at hand."""
         return self.cosine * cosines + self.norm * norms
 
     @classmethod

@@ -33,11 +33,42 @@ class CurvatureDifference:
         return curvature_map(generation, probes=self.probes, seed=self.seed).mean(dim=(2, 3))
 
 
-def curvature_map(generation: Generation, *, probes: int = 16, seed: int = 0) -> Float64[Tensor, "P n h w"]:
+@dataclass(frozen=True)
+class Curvature(CurvatureDifference):
+    """The same of diag(-H(x, c)) alone: sharpness without anything to compare it with."""
+
+    def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
+        """The mean over pixels, in units of the noise prediction."""
+        alone = curvature_map(generation, probes=self.probes, seed=self.seed, relative=False)
+        return alone.mean(dim=(2, 3))
+
+
+@dataclass(frozen=True)
+class LateScoreDifference:
+    """Spatial mean of the squared score difference at the last step, which needs no Hessian."""
+
+    larger: bool = True
+    visit: int | None = None
+    attention: bool = False
+
+    def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
+        """The mean over pixels, in score units."""
+        return score_map(generation).mean(dim=(2, 3))
+
+
+def curvature_map(
+    generation: Generation, *, probes: int = 16, seed: int = 0, relative: bool = True
+) -> Float64[Tensor, "P n h w"]:
     """The map sigma (diag(-H(x, c)) - diag(-H(x))) where positive, summed over channels, on the CPU.
 
     The diagonals come from one Hutchinson estimate of the difference, with products in reverse mode, at the
     state that enters the last step.
+
+    Args:
+        generation: whole trajectories.
+        probes: sign vectors.
+        seed: of the sign vectors.
+        relative: False leaves out the unconditional term.
 
     Raises:
         ValueError: an unfinished trajectory or fewer than 2 probes.
@@ -45,9 +76,10 @@ def curvature_map(generation: Generation, *, probes: int = 16, seed: int = 0) ->
     statistic.complete(generation, "the curvature difference")
     t, x = generation.times[-1], generation.states[-2].flatten(0, 1)
     generator = torch.Generator(x.device).manual_seed(seed)
-    difference = generation.model.difference(t, generation.prompts)
-    with JacobianOperator(difference, x, product="vjp") as op:
-        estimate = -difference.sigma * diagonal(op, probes, generator=generator).value
+    model = generation.model
+    score = (model.difference if relative else model.score)(t, generation.prompts)
+    with JacobianOperator(score, x, product="vjp") as op:
+        estimate = -score.sigma * diagonal(op, probes, generator=generator).value
     found: Tensor = estimate.clamp(min=0).reshape(generation.samples.shape).sum(2)
     return found.cpu()
 

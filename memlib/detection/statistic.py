@@ -96,7 +96,8 @@ def attended(generation: Generation, name: str) -> tuple[Tensor, dict[str, Tenso
     return generation.attention, generation.last_attention
 
 
-def noise_predictions(generation: Generation) -> Tensor:
-    """`(S, P, n, *sample_shape)` float64, eps_c - eps_u = -sigma s_Delta at every step."""
-    gap = (generation.conditional - generation.unconditional).double().cpu()
-    return -generation.sigma.reshape(-1, *[1] * (gap.ndim - 1)) * gap
+def noise_predictions(generation: Generation, steps: int | None = None) -> Tensor:
+    """`(S, P, n, *sample_shape)` float64, eps_c - eps_u = -sigma s_Delta at the first steps; None: at all."""
+    which = slice(None) if steps is None else first(generation, steps)
+    gap = (generation.conditional[which] - generation.unconditional[which]).double().cpu()
+    return -generation.sigma[which].reshape(-1, *[1] * (gap.ndim - 1)) * gap

@@ -31,6 +31,6 @@ class ScoreDifferenceNorm:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The mean norm, in units of the noise prediction."""
-        gaps = statistic.noise_predictions(generation)[statistic.first(generation, self.steps)]
+        gaps = statistic.noise_predictions(generation, self.steps)
         norms: Tensor = torch.linalg.vector_norm(gaps.flatten(3), dim=3)
         return norms.mean(0)

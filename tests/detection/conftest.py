@@ -5,9 +5,9 @@ import torch
 
 from memlib.latent import generate
 
-from ..latent.conftest import folders, kind, models
+from ..latent.conftest import exact, folders, kind, models
 
-__all__ = ["folders", "kind", "models"]
+__all__ = ["exact", "folders", "kind", "models"]
 
 
 @pytest.fixture(scope="session")

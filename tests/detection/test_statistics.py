@@ -10,8 +10,10 @@ from memlib.detection import (
     Anisotropy,
     AttentionEntropy,
     BrightEnding,
+    Curvature,
     CurvatureDifference,
     HessianScoreGap,
+    LateScoreDifference,
     LayerEntropy,
     ScoreDifferenceNorm,
     SharpnessGain,
@@ -22,6 +24,7 @@ from memlib.detection import (
     huang,
     kim,
     measure,
+    statistic,
 )
 from memlib.latent import TextToImage, cross_attention, generate
 
@@ -65,6 +68,13 @@ def test_wen(generation, kind, steps):
     each(
         ScoreDifferenceNorm(steps)(generation),
         lambda p, i: sum(noise_gap(generation, kind, k, p, i).norm() for k in range(steps)) / steps,
+    )
+
+
+def test_no_differences_of_steps_that_are_not_averaged(generation):
+    assert len(statistic.noise_predictions(generation, 2)) == 2
+    assert torch.equal(
+        statistic.noise_predictions(generation, 2), statistic.noise_predictions(generation)[:2]
     )
 
 
@@ -115,6 +125,11 @@ def test_anisotropy(generation, kind):
         return 0.7 * late @ free / (late.norm() * free.norm()) + 0.3 * early.norm()
 
     each(Anisotropy(0.7, 0.3)(generation), formula)
+
+
+def test_anisotropy_of_parts_at_hand(generation):
+    weighted = Anisotropy(0.7, 0.3)
+    assert torch.equal(weighted.of(*asthana.parts(generation)), weighted(generation))
 
 
 def test_anisotropy_needs_only_the_first_step(generation):
@@ -244,7 +259,22 @@ def test_curvature_difference(generation, kind):
     assert values.unique().numel() == 6
 
 
+def test_curvature_alone(generation, kind):
+    """As above without the second term."""
+    probes, sigma = 400, generation.sigma[-1]
+    found = kim.curvature_map(generation, probes=probes, relative=False)
+    for p, i in CELLS[::5]:
+        J = jacobian(generation, kind, 9, p, i, CAPTIONS[p])
+        exact = (-sigma * J.diagonal()).clamp(min=0).reshape(4, 4, 4).sum(0)
+        spread = sigma * (J.square().sum(0) - J.diagonal().square()).sqrt() / math.sqrt(probes)
+        assert ((found[p, i] - exact).abs() < 5 * spread.reshape(4, 4, 4).sum(0)).all()
+    torch.testing.assert_close(Curvature(probes=probes)(generation), found.mean(dim=(2, 3)))
+
+
 def test_the_proxy_of_the_curvature_difference(generation, kind):
+    torch.testing.assert_close(
+        LateScoreDifference()(generation), kim.score_map(generation).mean(dim=(2, 3)), rtol=1e-12, atol=0
+    )
     found = kim.score_map(generation)
     sigma = generation.sigma[-1]
     for p, i in CELLS:
@@ -293,16 +323,17 @@ WHOLE = {
     "ae": AttentionEntropy(),
     "be": BrightEnding(),
     "kim": CurvatureDifference(probes=2),
+    "late": LateScoreDifference(),
 }
 
 
 def test_measured_together_and_in_parts_as_alone(generation):
     model, prompts, noise = generation.model, generation.prompts, generation.states[0, 0]
     found = measure(model, prompts, noise, STATISTICS | WHOLE, steps=10, rows=4)
-    for name, statistic in (STATISTICS | WHOLE).items():
+    for name, alone in (STATISTICS | WHOLE).items():
         if name == "kim":  # its probes are drawn for the batch at hand
             continue
-        torch.testing.assert_close(found[name], statistic(generation), rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(found[name], alone(generation), rtol=1e-6, atol=1e-9)
 
 
 def test_no_more_steps_than_are_needed(generation, monkeypatch):
