@@ -1,0 +1,129 @@
+"""What every mitigation offers, and how it is run."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import fields
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from memlib import checks
+from memlib.latent import Prompts, TextToImage
+from memlib.mitigation.record import Mitigated, Record, Task
+
+
+class Method(Protocol):
+    """A way to keep a model from returning a copy."""
+
+    @property
+    def name(self) -> str:
+        """For tables and messages."""
+
+    def __call__(self, task: Task) -> Mitigated:
+        """Noise, prompts and attention to sample with instead."""
+
+
+def apply(
+    model: TextToImage,
+    method: Method,
+    prompts: Prompts,
+    noise: Float[Tensor, "n ..."] | Float[Tensor, "P n ..."],
+    *,
+    steps: int = 50,
+    generator: torch.Generator | None = None,
+    rows: int = 64,
+    progress: bool = False,
+) -> Mitigated:
+    """Run a method on P prompts with n noises each.
+
+    A threshold that could not be reached is warned of, with the images it concerns; what is returned for
+    them is the best that was found.
+
+    Args:
+        model: the text-to-image model.
+        method: such as `Sail(threshold=1.0)`.
+        prompts: P prompts.
+        noise: `(n, *sample_shape)`, shared by all prompts, or `(P, n, *sample_shape)`.
+        steps: of the sampling to come; x_T is judged at the first of its times.
+        generator: of what a method draws, on the CPU; None makes one with seed 0. A prompt's draws do not
+            depend on how many others there are beside it, nor on `rows`.
+        rows: prompts times noises at a time, at least one prompt; bounds the memory.
+        progress: show progress bars.
+
+    Raises:
+        ValueError: for noise of another shape, or `rows` below 1.
+
+    Example (of a model in a folder):
+        ``apply(model, Sail(threshold=1.0), model.encode(["a cat"]), model.noise(4, generator)).sample()``
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
+    noise = _per_prompt(noise, len(prompts), model)
+    source = torch.Generator().manual_seed(0) if generator is None else generator
+    seeds = torch.randint(2**62, (len(prompts),), generator=source).tolist()
+    together, t = max(1, rows // noise.shape[1]), model.timesteps(steps)[0]
+    parts = []
+    for start in tqdm(range(0, len(prompts), together), desc=method.name, disable=not progress):
+        part = slice(start, start + together)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
+        parts.append(method(Task(model, prompts[part], noise[part], t, generators, progress)))
+    record = Record(
+        **{f.name: torch.cat([getattr(p.record, f.name) for p in parts]).cpu() for f in fields(Record)}
+    )
+    _warn_unreached(method.name, record)
+    return Mitigated(
+        model,
+        _joined([part.prompts for part in parts]),
+        torch.cat([part.noise for part in parts]),
+        record,
+        steps,
+        parts[0].attention,
+    )
+
+
+def _per_prompt(noise: Tensor, count: int, model: TextToImage) -> Tensor:
+    checks.finite("noise", noise)
+    shape = model.sample_shape
+    if noise.ndim == len(shape) + 1:
+        return checks.batched("noise", noise, shape).expand(count, *noise.shape)
+    if noise.ndim != len(shape) + 2 or len(noise) != count or tuple(noise.shape[2:]) != shape:
+        raise ValueError(
+            f"noise must be (n, {', '.join(map(str, shape))}) for all prompts, or that for each of {count}, "
+            f"got {tuple(noise.shape)}"
+        )
+    checks.batched("noise", noise.flatten(0, 1), shape)
+    return noise
+
+
+def _joined(parts: list[Prompts]) -> Prompts:
+    if len(parts) == 1:
+        return parts[0]
+    removed: dict[int, str] = {}
+    done = 0
+    for part in parts:
+        removed |= {done + row: text for row, text in part.removed.items()}
+        done += len(part)
+    return Prompts(
+        tuple(caption for part in parts for caption in part.captions),
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.lengths for part in parts]),
+        torch.cat([part.embeddings for part in parts]),
+        removed,
+    )
+
+
+def _warn_unreached(name: str, record: Record) -> None:
+    open_ = ~record.reached
+    if open_.any():
+        prompts = open_.any(1).nonzero().flatten().tolist()
+        warnings.warn(
+            f"{name}: the threshold, {record.threshold[open_].max():.4g}, was not reached for "
+            f"{int(open_.sum())} of {open_.numel()} images, of the prompts {prompts[:8]}; the smallest "
+            f"objectives found for them are {record.objective[open_].min():.4g} to "
+            f"{record.objective[open_].max():.4g}. Give more steps or candidates, or a larger threshold",
+            stacklevel=3,
+        )

@@ -1,0 +1,21 @@
+"""No mitigation: what all methods are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memlib.mitigation.record import Mitigated, Task, recorded
+
+
+@dataclass(frozen=True)
+class NoMitigation:
+    """Returns prompts and noise as they came."""
+
+    @property
+    def name(self) -> str:
+        """For tables and messages."""
+        return "none"
+
+    def __call__(self, task: Task) -> Mitigated:
+        """Change nothing."""
+        return recorded(task)

@@ -1,0 +1,45 @@
+"""What the methods minimise: norms of the score difference of rows, each under a text of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from memlib.latent import TextToImage
+
+
+class RowDifference:
+    """s_Delta at one time, for a batch of which every row has its own text embedding.
+
+    Args:
+        model: the text-to-image model.
+        t: time index.
+        embeddings: `(B, L, D)`, one a row.
+    """
+
+    def __init__(self, model: TextToImage, t: int, embeddings: Float[Tensor, "B L D"]) -> None:
+        self.model, self.t, self.embeddings = model, t, embeddings
+        self.sigma = model.level(t)["sigma"]
+
+    def __call__(self, x: Float[Tensor, "b ..."], rows: Tensor) -> Float[Tensor, "b ..."]:
+        """Conditional minus unconditional score of some rows, from one doubled pass, in the dtype of x."""
+        text = torch.cat([self.embeddings[rows], self.model.empty.repeated(len(x))])
+        scores = self.model.scores(self.t, torch.cat([x, x]).to(self.model.dtype), text)
+        conditional, unconditional = scores.to(x.dtype).chunk(2)
+        return conditional - unconditional
+
+
+def norm(x: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
+    """Euclidean length of every row."""
+    length: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return length
+
+
+def unit(x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    """Rows of length one; a zero row stays zero, as for a prompt without text."""
+    length = norm(x).clamp(min=torch.finfo(x.dtype).tiny)
+    return x / length.reshape(-1, *[1] * (x.ndim - 1))

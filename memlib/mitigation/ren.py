@@ -1,0 +1,38 @@
+"""Attention re-scaling with the summary tokens masked (Ren et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memlib.mitigation.attention import RescaledAttention
+from memlib.mitigation.record import Mitigated, Task, recorded
+
+
+@dataclass(frozen=True)
+class AttentionRescaling:
+    """Multiply the logit of the begin mark and hide the tokens after the prompt, in all conditional passes.
+
+    A memorized prompt draws attention to its trigger and to the padding, which sums the prompt up.
+
+    Attributes:
+        factor: 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison.
+        hide: whether the padding after the end mark gets no weight.
+        hide_end: whether the end mark gets none either.
+    """
+
+    factor: float = 1.25
+    hide: bool = True
+    hide_end: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.factor > 0:
+            raise ValueError(f"factor must be positive, got {self.factor}")
+
+    @property
+    def name(self) -> str:
+        """For tables and messages."""
+        return "attention re-scaling"
+
+    def __call__(self, task: Task) -> Mitigated:
+        """Ask for the change while sampling; no pass is spent here."""
+        return recorded(task, attention=RescaledAttention(self.factor, self.hide, self.hide_end))
