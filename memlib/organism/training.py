@@ -17,7 +17,7 @@ from memlib.organism.captions import captions
 from memlib.organism.images import ROW, images
 from memlib.organism.parts import Autoencoder, TextToImage
 from memlib.organism.tokenizer import tokenizer
-from memlib.organism.training_set import TrainingSet, training_set
+from memlib.organism.training_set import TrainingSet
 from memlib.schedule import Prediction, VariancePreserving
 
 if TYPE_CHECKING:
@@ -57,14 +57,13 @@ def train_autoencoder(
     return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)
 
 
-def captioned_latents(autoencoder: AutoencoderKL, data: TrainingSet | None = None) -> Draw:
+def captioned_latents(autoencoder: AutoencoderKL, data: TrainingSet) -> Draw:
     """Batches of latents of the training set, with the tokens of their captions, one in ten left empty.
 
     Args:
         autoencoder: trained; its `scaling_factor` brings the latents to unit variance.
-        data: other training data; None takes the 60,000 pairs.
+        data: pairs of a caption and an image.
     """
-    data = data or training_set()
     tokens, latents = caption_tokens(data), encode(autoencoder, data)
     empty = len(data.captions)
 

@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from memlib.organism.captions import SEED, Caption, captions
 from memlib.organism.images import ROW, images
@@ -56,9 +57,25 @@ def training_batch(
     return data.images(index), [data.captions[c] for c in data.caption[index].tolist()]
 
 
-def shares() -> dict[str, int]:
+def removed() -> list[Caption]:
+    """The captions of which `without_copies` leaves one image: every second exact one, half of each dose."""
+    return captions("exact")[1::2]
+
+
+@cache
+def without_copies() -> TrainingSet:
+    """The training set in which half of the exact captions have one image each; all else is as it was.
+
+    What a model has memorized less of after training on it is due to the copies that are gone.
+    """
+    data, gone = training_set(), removed()
+    thinned = torch.tensor([caption in gone for caption in data.captions])[data.caption]
+    first = data.caption != functional.pad(data.caption[:-1], (1, 0), value=-1)  # entries lie by caption
+    kept = first | ~thinned
+    return TrainingSet(data.captions, data.caption[kept], data.rows[kept])
+
+
+def shares(data: TrainingSet) -> dict[str, int]:
     """Training images of each family."""
-    counted: Counter[str] = Counter()
-    for caption in captions(held_out=False):
-        counted[caption.family] += caption.entries
-    return dict(counted)
+    families = [caption.family for caption in data.captions]
+    return dict(Counter(families[c] for c in data.caption.tolist()))

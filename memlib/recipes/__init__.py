@@ -7,10 +7,11 @@ from memlib.recipes.classifier import DIGIT_CLASSIFIER
 from memlib.recipes.dose import MNIST_DOSE
 from memlib.recipes.mixture import TWO_MODES
 from memlib.recipes.mnist import MNIST_COPIES, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER, MNIST_UNDERTRAINED
+from memlib.recipes.organism import ORGANISM
 from memlib.recipes.recipe import AnyRecipe, Recipe
 
 _MNIST = (MNIST_COPIES, MNIST_UNDERTRAINED, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER)
-_ALL: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10)
-RECIPES = {recipe.name: recipe for recipe in _ALL}
+_NETWORKS: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10)
+RECIPES = {recipe.name: recipe for recipe in _NETWORKS} | ORGANISM
 
 __all__ = ["RECIPES", "AnyRecipe", "Recipe"]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +20,7 @@ from memlib import intervals
 from memlib.datasets.files import data_root, read_checksums
 from memlib.networks.classifier import classify
 from memlib.networks.fitting import Draw, FitConfig, TrainingResult
-from memlib.organism.captions import EXACT_DOSES, SEED, captions, truth
+from memlib.organism.captions import EXACT_DOSES, SEED, Caption, captions, truth
 from memlib.organism.folder import (
     load_autoencoder,
     load_pipeline,
@@ -38,7 +40,7 @@ from memlib.organism.training import (
     train_autoencoder,
     train_text_to_image,
 )
-from memlib.organism.training_set import shares
+from memlib.organism.training_set import TrainingSet, removed, shares, training_set, without_copies
 from memlib.recipes.classifier import DIGIT_CLASSIFIER
 from memlib.recipes.recipe import AnyRecipe, Device
 from memlib.schedule import Prediction
@@ -97,11 +99,13 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
 
     Attributes:
         prediction: what the U-Net learns to predict, "epsilon" or "v".
-        autoencoder: name of the recipe whose latents it learns.
+        autoencoder: recipe of the one whose latents it learns.
+        removed: captions that have lost their copies.
     """
 
     prediction: Prediction
     autoencoder: AutoencoderRecipe
+    removed: Callable[[], list[Caption]] = list
 
     def read(self, folder: Path, device: Device = "cpu") -> TrainedPipeline:
         """The pipeline in `folder`."""
@@ -118,17 +122,19 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
         """Write the pipeline and its card."""
         trained = copy.deepcopy(_checked(network, TextToImage)).cpu()
         parts = pipeline(trained, self.autoencoder.load().network, self.prediction)
-        about = card | {"prediction": self.prediction, "test": quality(parts)}
+        about = card | {"prediction": self.prediction, "test": quality(parts, without=self.removed())}
         table = json.dumps(truth(), indent=0) + "\n"
         save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about)})
 
 
-def quality(parts: StableDiffusionPipeline, *, seeds: int = 8, steps: int = 50) -> dict[str, Any]:
+def quality(
+    parts: StableDiffusionPipeline, *, without: Sequence[Caption] = (), seeds: int = 8, steps: int = 50
+) -> dict[str, Any]:
     """What a model is held to, each a share with its interval.
 
     "digit": samples of held-out general captions in which a classifier of MNIST reads the caption's digit;
     "copies": those of them that are copies of a training image; "recalled": samples of exact captions, by
-    dose, that are nearest to their own image.
+    dose, that are nearest to their own image; captions that have lost their copies are left out.
     """
     parts.set_progress_bar_config(disable=True)
     unseen, among = captions("general", held_out=True), all_known()
@@ -139,7 +145,8 @@ def quality(parts: StableDiffusionPipeline, *, seeds: int = 8, steps: int = 50) 
         "copies": _share(copied(x, among)),
     }
     for dose in EXACT_DOSES:
-        wanted = [caption for caption in captions("exact") if caption.dose == dose for _ in range(seeds)]
+        copied_here = [c for c in captions("exact") if c.dose == dose and c not in without]
+        wanted = [caption for caption in copied_here for _ in range(seeds)]
         right = recalled(sample(parts, wanted, seed=dose, steps=steps), wanted, among)
         found[f"recalled, {dose} copies"] = _share(right)
     return found
@@ -163,14 +170,14 @@ def _images() -> dict[str, Any]:
     }
 
 
-def _latents() -> Draw:
-    return captioned_latents(AUTOENCODER.load().network)
+def _latents(pairs: Callable[[], TrainingSet]) -> Draw:
+    return captioned_latents(AUTOENCODER.load().network, pairs())
 
 
-def _captioned() -> dict[str, Any]:
+def _captioned(pairs: Callable[[], TrainingSet]) -> dict[str, Any]:
     card = read_card(AUTOENCODER.folder)
     return _images() | {
-        "images of each family": shares(),
+        "images of each family": shares(pairs()),
         "captions left empty": UNCONDITIONAL,
         "autoencoder": card["sha256"],
     }
@@ -190,9 +197,9 @@ ORGANISM_EPSILON = TextToImageRecipe(
     name="organism_epsilon",
     about="Model organism: text to image with known copies, predicts the noise, as Stable Diffusion 1 does",
     network=lambda: TextToImage(TextToImageConfig()),
-    draw=_latents,
-    data=_captioned,
-    training=FitConfig(steps=16_000, learning_rate=1e-3, warmup=500),
+    draw=partial(_latents, training_set),
+    data=partial(_captioned, training_set),
+    training=FitConfig(steps=16_000, batch=32, learning_rate=1e-3, warmup=500),
     dtype=torch.float16,
     prediction="epsilon",
     autoencoder=AUTOENCODER,
@@ -205,4 +212,14 @@ ORGANISM_V = replace(
     prediction="v",
 )
 
-ORGANISM = {recipe.name: recipe for recipe in (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V)}
+ORGANISM_WITHOUT_COPIES = replace(
+    ORGANISM_EPSILON,
+    name="organism_without_copies",
+    about="Model organism: as organism_epsilon, but the copies of half of its exact captions are gone",
+    draw=partial(_latents, without_copies),
+    data=partial(_captioned, without_copies),
+    removed=removed,
+)
+
+_ALL: tuple[AnyRecipe[Any], ...] = (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V)
+ORGANISM = {recipe.name: recipe for recipe in _ALL}

@@ -6,13 +6,13 @@ from collections import Counter
 import torch
 
 from memlib.organism import captions, training_batch, training_set
-from memlib.organism.training_set import ENTRIES, shares
+from memlib.organism.training_set import ENTRIES, removed, shares, without_copies
 
 
 def test_counts_and_shares():
     data = training_set()
-    assert len(data) == ENTRIES == sum(shares().values())
-    assert shares() == {"exact": 11_552, "template": 8_400, "general": 34_000, "stated": 6_048}
+    assert len(data) == ENTRIES == sum(shares(data).values())
+    assert shares(data) == {"exact": 11_552, "template": 8_400, "general": 34_000, "stated": 6_048}
     counted = Counter(data.caption.tolist())
     assert all(counted[i] == caption.entries for i, caption in enumerate(data.captions))
     assert data.captions == captions(held_out=False)
@@ -49,3 +49,16 @@ def test_batches_repeat_and_doses_show():
     assert torch.equal(x, again)
     assert x.shape == (8, 3, 32, 32)
     assert all(not caption.held_out for caption in chosen)
+
+
+def test_half_of_each_dose_loses_its_copies_and_nothing_else_changes():
+    whole, thinned, gone = training_set(), without_copies(), removed()
+    assert Counter(caption.dose for caption in gone) == dict.fromkeys((1, 3, 10, 30, 100, 300, 1000), 4)
+    counted = Counter(thinned.caption.tolist())
+    for i, caption in enumerate(thinned.captions):
+        assert counted[i] == (1 if caption in gone else caption.entries)
+    assert len(thinned) == ENTRIES - sum(caption.dose - 1 for caption in gone)
+    assert {row.numpy().tobytes() for row in thinned.rows} <= {row.numpy().tobytes() for row in whole.rows}
+    for i in (thinned.captions.index(gone[-1]), thinned.captions.index(captions("exact")[-2])):
+        left, before = ((data.caption == i).nonzero().flatten()[:1] for data in (thinned, whole))
+        assert torch.equal(thinned.images(left), whole.images(before))

@@ -11,13 +11,14 @@ pytest.importorskip("transformers")
 
 from diffusers import StableDiffusionPipeline
 
+from memlib import intervals
 from memlib.networks import MLP, FitConfig, MLPConfig, classify
 from memlib.organism import captions, images, training_set, truth
 from memlib.organism.captions import EXACT_DOSES
 from memlib.organism.images import ROW
 from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
-from memlib.organism.quality import as_mnist
-from memlib.organism.samples import known
+from memlib.organism.quality import as_mnist, held_out_images, psnr, reconstruct
+from memlib.organism.samples import known, sample
 from memlib.organism.training import captioned_latents
 from memlib.organism.training_set import TrainingSet
 from memlib.recipes.classifier import DIGIT_CLASSIFIER
@@ -49,7 +50,7 @@ def short(autoencoder, monkeypatch):
     few_known = known(few())
     monkeypatch.setattr("memlib.recipes.organism.all_known", lambda: few_known)
     whole = quality
-    monkeypatch.setattr("memlib.recipes.organism.quality", lambda parts: whole(parts, seeds=1, steps=1))
+    monkeypatch.setattr("memlib.recipes.organism.quality", lambda parts, **less: whole(parts, **less, seeds=1, steps=1))
 
     def of(recipe):
         return replace(
@@ -133,3 +134,31 @@ def test_another_network_is_refused(autoencoder, tmp_path):
     wrong = replace(autoencoder, network=lambda: MLP(MLPConfig()))
     with pytest.raises(ValueError, match="trains a Autoencoder, got MLP"):
         wrong.train(tmp_path / "wrong")
+
+
+def test_the_shipped_autoencoder_rebuilds_what_it_never_saw():
+    trained = AUTOENCODER.load()
+    x = held_out_images(100)
+    found = intervals.mean(psnr(x, reconstruct(trained.network, x)).numpy())
+    assert found.low > 25
+    stated = trained.card["test"]["psnr"]
+    assert stated["low"] > 25
+    assert found.low < stated["value"] < found.high
+
+
+@pytest.mark.parametrize("recipe", [ORGANISM_EPSILON, ORGANISM_V], ids=lambda recipe: recipe.name)
+def test_a_shipped_model_keeps_what_its_card_says(recipe):
+    trained = recipe.load()
+    stated = trained.card["test"]
+    assert stated["digit"]["value"] >= 0.9
+    assert stated["copies"]["value"] == 0
+    assert all(stated[f"recalled, {dose} copies"]["value"] >= 0.95 for dose in EXACT_DOSES if dose >= 300)
+    # A part of it anew: no card is believed.
+    unseen = captions("general", held_out=True)[:50]
+    read = classify(DIGIT_CLASSIFIER.load().network, as_mnist(sample(trained.pipeline, unseen, steps=20)))
+    digit = intervals.proportion(read == torch.tensor([caption.digit for caption in unseen]))
+    assert digit.high >= stated["digit"]["low"]
+
+
+def test_the_shipped_models_are_small():
+    assert sum(recipe.load().card["bytes"] for recipe in (ORGANISM_EPSILON, ORGANISM_V)) < 30e6
