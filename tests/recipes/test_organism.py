@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -49,8 +50,7 @@ def short(autoencoder, monkeypatch):
 
     few_known = known(few())
     monkeypatch.setattr("memlib.recipes.organism.all_known", lambda: few_known)
-    whole = quality
-    monkeypatch.setattr("memlib.recipes.organism.quality", lambda parts, **less: whole(parts, **less, seeds=1, steps=1))
+    monkeypatch.setattr("memlib.recipes.organism.quality", partial(quality, seeds=1, steps=1))
 
     def of(recipe):
         return replace(
