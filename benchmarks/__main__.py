@@ -16,38 +16,72 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import growth, krylov, others, passes, products, solvers, spectrum, traces
+from benchmarks import (
+    captions,
+    full_size,
+    growth,
+    krylov,
+    one_step,
+    others,
+    passes,
+    products,
+    screening,
+    solvers,
+    spectrum,
+    traces,
+)
 from benchmarks.rows import Results, Row, machine, origin
-from benchmarks.setting import MNIST, TINY, Bench, Sizes
+from benchmarks.setting import SHIPPED, TINY, Bench, Sizes
+from benchmarks.text_to_image import described
 from memlib.datasets.files import sha256
 from memlib.experiment import provenance
 from memlib.networks.checkpoint import WEIGHTS
 from memlib.recipes import RECIPES
 
-BENCHMARKS: dict[str, ModuleType] = {
-    each.NAME: each for each in (products, krylov, spectrum, solvers, others, passes, growth, traces)
+SUITES: dict[str, tuple[ModuleType, ...]] = {
+    "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),
+    "latent": (one_step, screening, captions),
+    "full-size": (full_size,),
 }
-Name = StrEnum("Name", list(BENCHMARKS))  # type: ignore[misc]  # mypy wants a literal list
+DEFAULT = ("hessian", "latent")
+Suite = StrEnum("Suite", list(SUITES))  # type: ignore[misc]  # mypy wants a literal list
+Name = StrEnum("Name", [each.NAME for suite in SUITES.values() for each in suite])  # type: ignore[misc]
 RESULTS = Path(__file__).parent / "results"
 
 
-def measure(names: list[str], sizes: Sizes, device: str, rounds: int, say: Callable[[str], None]) -> Results:
-    """Run the benchmarks of those names in their order and return all rows with their origin."""
+def measure(
+    suite: str,
+    sizes: Sizes,
+    device: str,
+    rounds: int,
+    say: Callable[[str], None],
+    only: list[str] | None = None,
+) -> Results:
+    """Run the benchmarks of a suite, or only some of them, and return all rows with their origin."""
     start, bench = time.perf_counter(), Bench(sizes, device, rounds)
     rows: list[Row] = []
-    for name in names:
-        bench.say = partial(_prefixed, say, name)
-        rows += BENCHMARKS[name].run(bench)
-        say("")
-    recipe = RECIPES.get(sizes.network)
+    for each in SUITES[suite]:
+        if only is None or each.NAME in only:
+            bench.say = partial(_prefixed, say, each.NAME)
+            rows += each.run(bench)
+            say("")
     return Results(
+        suite=suite,
         machine=machine(device),
-        checkpoint=f"{sizes.network} {sha256(recipe.folder / WEIGHTS)}" if recipe else sizes.network,
+        checkpoint=checkpoint(suite, sizes),
         sizes={**vars(sizes), "rounds": rounds},
         seconds=round(time.perf_counter() - start, 1),
         rows=tuple(rows),
         **origin(),
     )
+
+
+def checkpoint(suite: str, sizes: Sizes) -> str:
+    """What is timed, with the hash of its weights."""
+    if suite != "hessian":
+        return described(sizes.organism if suite == "latent" else sizes.full_size)
+    recipe = RECIPES.get(sizes.network)
+    return f"{sizes.network} {sha256(recipe.folder / WEIGHTS)}" if recipe else sizes.network
 
 
 def _prefixed(say: Callable[[str], None], name: str, what: str) -> None:
@@ -92,6 +126,10 @@ def _seconds(value: float | None) -> str:
 
 
 def main(
+    suite: Annotated[
+        list[Suite] | None,
+        typer.Option(help="Run this suite; may be given several times. Without it all but full-size run."),
+    ] = None,
     only: Annotated[
         list[Name] | None, typer.Option(help="Run this benchmark alone; may be given several times.")
     ] = None,
@@ -102,26 +140,30 @@ def main(
         Path | None, typer.Option(help="Folder for the results; a whole run writes to benchmarks/results.")
     ] = None,
 ) -> None:
-    """Time memlib's Hessian routines beside what one would use instead."""
+    """Time memlib's routines beside what one would use instead."""
     console, device = Console(), provenance.resolve_device(device)
     console.width = max(console.width, 120)  # a pipe counts as 80 columns
-    names = [name.value for name in only] if only else list(BENCHMARKS)
+    chosen = [each.value for each in suite] if suite else list(SUITES if only else DEFAULT)
+    names = [name.value for name in only] if only else None
+    groups = {each: [g.NAME for g in SUITES[each] if names is None or g.NAME in names] for each in chosen}
+    groups = {each: inside for each, inside in groups.items() if inside}
     columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=len(names))
+        task = progress.add_task("starting", total=sum(map(len, groups.values())))
 
         def say(what: str) -> None:
             progress.update(task, description=what, advance=0 if what else 1)
 
-        results = measure(names, TINY if tiny else MNIST, device, repeats, say)
-    console.print(f"{results.machine.name}, {results.seconds:.0f} s")
-    for name in names:
-        console.print(table(name, [row for row in results.rows if row.benchmark == name]))
-    folder = output or (None if only or tiny else RESULTS)
-    if folder is None:
-        console.print("Not written: only a whole run is, or one with --output FOLDER.")
-    else:
-        console.print(f"Written to {results.write(folder)}")
+        for each, inside in groups.items():
+            results = measure(each, TINY if tiny else SHIPPED, device, repeats, say, inside)
+            console.print(f"{each}: {results.machine.name}, {results.seconds:.0f} s")
+            for name in inside:
+                console.print(table(name, [row for row in results.rows if row.benchmark == name]))
+            folder = output or (None if only or tiny else RESULTS)
+            if folder is None:
+                console.print("Not written: only a whole suite is, or one with --output FOLDER.")
+            else:
+                console.print(f"Written to {results.write(folder)}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,17 @@ from memlib.experiment import provenance
 from memlib.experiment.files import write_text
 
 PACKAGES = ("scipy", "curvlinops-for-pytorch", "skerch", "matfree")
-Reads = Literal["times faster", "times the time of", "times smaller", "exponent", "share"]
+Reads = Literal[
+    "times faster",
+    "times the time of",
+    "times smaller",
+    "times the memory of",
+    "relative difference",
+    "prompts a second",
+    "seconds",
+    "exponent",
+    "share",
+]
 
 
 class Strict(BaseModel):
@@ -82,8 +92,9 @@ class Machine(Strict):
 
 
 class Results(Strict):
-    """A whole run."""
+    """A whole run of the benchmarks of one suite."""
 
+    suite: str = "hessian"
     machine: Machine
     date: str
     commit: str
@@ -96,11 +107,11 @@ class Results(Strict):
 
     @property
     def file_name(self) -> str:
-        """`hessian-cpu.json` or `hessian-cuda-<card>.json`."""
+        """`<suite>-cpu.json` or `<suite>-cuda-<card>.json`."""
         if self.machine.device == "cpu":
-            return "hessian-cpu.json"
+            return f"{self.suite}-cpu.json"
         card = "-".join(self.machine.name.lower().split())
-        return f"hessian-cuda-{''.join(c for c in card if c.isalnum() or c == '-')}.json"
+        return f"{self.suite}-cuda-{''.join(c for c in card if c.isalnum() or c == '-')}.json"
 
     def write(self, folder: Path) -> Path:
         """Write the file whole and return its path."""

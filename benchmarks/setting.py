@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from benchmarks.text_to_image import FULL_SIZE
+from benchmarks.text_to_image import TINY as TINY_PIPELINE
 from benchmarks.timing import clock
 from memlib import hessian
 from memlib.datasets import mnist
@@ -20,7 +22,7 @@ from memlib.score import Score, score_at
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. `MNIST` is what the results folder holds, `TINY` tries every line in seconds."""
+    """How much is measured. `SHIPPED` fills the results folder, `TINY` tries every line in seconds."""
 
     network: str = "mnist_copies"
     samples: int = 8  # the first half of the copied image, the second of the other class
@@ -37,9 +39,19 @@ class Sizes:
     growth_steps: tuple[int, ...] = (16, 32, 64, 128)
     budget: int = 60  # products of a trace
     repetitions: int = 40  # of a trace
+    # Text to image.
+    organism: str = "organism_epsilon"
+    full_size: str = FULL_SIZE
+    seeds: int = 4  # of every prompt
+    prompts: int = 64  # that share their noise
+    screened: tuple[int, ...] = (125, 250, 500, 1000)  # prompts, to see time and memory grow
+    batches: tuple[int, ...] = (16, 64, 256)  # rows in a pass
+    batches_cuda: tuple[int, ...] = (64, 256, 1024, 4096)
+    captions: int = 16
+    caption_steps: int = 128  # of Arnoldi
 
 
-MNIST = Sizes()
+SHIPPED = Sizes()
 TINY = Sizes(
     network="tiny",
     samples=2,
@@ -55,6 +67,14 @@ TINY = Sizes(
     growth_steps=(8, 16),
     budget=12,
     repetitions=4,
+    organism=TINY_PIPELINE,
+    full_size=TINY_PIPELINE,
+    seeds=2,
+    prompts=4,
+    screened=(2, 4),
+    batches=(4, 8),
+    captions=2,
+    caption_steps=6,
 )
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import resource
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.memory import alone
 from benchmarks.rows import Row
 from benchmarks.setting import Bench, Problem, Sizes, build
 from benchmarks.timing import Target, compare, difference, in_turn
@@ -40,7 +34,7 @@ def run(bench: Bench) -> list[Row]:
     memory = {}
     for name in WAYS:
         bench.say(f"memory of {name}")
-        memory[name] = peak_megabytes(name, sizes, bench.device, torch.get_num_threads())
+        memory[name] = alone(prepared, name, sizes, bench.device, device=bench.device).megabytes
     targets = {PASSES: Target("at most", 1.3), FUNCTIONAL: Target("at least", 1.8)}
     rows = []
     for name in list(WAYS)[1:]:
@@ -107,30 +101,9 @@ WAYS: dict[str, Callable[[Problem, int], Tensor]] = {
 }
 
 
-def peak_megabytes(name: str, sizes: Sizes, device: str, threads: int) -> float:
-    """Memory at the peak of one call, on top of the loaded model; measured in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak, name, sizes, device, threads).result()
-
-
-def _peak(name: str, sizes: Sizes, device: str, threads: int) -> float:
-    torch.set_num_threads(threads)
+def prepared(name: str, sizes: Sizes, device: str) -> Callable[[], Tensor]:
+    """One way after a pass for warmth, for a process of its own."""
     problem = build(sizes.network, 1, sizes.time, device)
     with torch.no_grad():
         problem.score(problem.x)
-    on_gpu = torch.device(device).type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device) if on_gpu else psutil.Process().memory_info().rss
-    WAYS[name](problem, sizes.chunk)
-    peak = torch.cuda.max_memory_allocated(device) if on_gpu else _peak_resident()
-    return (peak - before) / 2**20
-
-
-def _peak_resident() -> int:
-    """Bytes this process has held at most."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would report the parent's peak for a child that was just started
-        (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read_text())
-        return int(kibibytes) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return partial(WAYS[name], problem, sizes.chunk)

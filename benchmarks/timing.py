@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Target:
 
 
 def in_turn(
-    contenders: dict[str, Callable[[], Any]],
+    contenders: Mapping[str, Callable[[], Any]],
     *,
     rounds: int,
     device: str,

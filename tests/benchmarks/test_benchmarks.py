@@ -1,4 +1,4 @@
-"""Every benchmark runs on a tiny network, its results agree with each other, and its file obeys the schema.
+"""Every benchmark runs on tiny networks, its results agree with each other, and its file obeys the schema.
 
 No time is asserted: a busy machine would fail it.
 """
@@ -13,11 +13,12 @@ from typing import ClassVar
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from typer import Typer
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import others, traces
+from benchmarks import one_step, others, text_to_image, traces
 from benchmarks.growth import exponent
 from benchmarks.rows import Results, Row
 from benchmarks.setting import TINY, Bench
@@ -26,16 +27,26 @@ from benchmarks.timing import Target, Timed, compare, difference, in_turn
 RECORDED = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "results").glob("*.json"))
 
 
+def names(suite: str) -> list[str]:
+    return [each.NAME for each in command.SUITES[suite]]
+
+
 @pytest.fixture(scope="module")
 def results() -> Results:
-    """Everything, once, at sizes that take seconds."""
-    return command.measure(list(command.BENCHMARKS), TINY, "cpu", 2, lambda _: None)
+    """All of the routines for Hessians, once, at sizes that take seconds."""
+    return command.measure("hessian", TINY, "cpu", 2, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def latent() -> Results:
+    """The same for text to image."""
+    return command.measure("latent", TINY, "cpu", 2, lambda _: None)
 
 
 @pytest.mark.slow
 class TestTinyRun:
     def test_every_benchmark_reports(self, results: Results) -> None:
-        assert {row.benchmark for row in results.rows} == set(command.BENCHMARKS)
+        assert {row.benchmark for row in results.rows} == set(names("hessian"))
 
     def test_both_sides_of_exact_work_agree(self, results: Results) -> None:
         exact = [r for r in results.rows if r.benchmark in ("products", "krylov", "spectrum") and r.agreement]
@@ -70,9 +81,49 @@ class TestTinyRun:
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
     def test_tables_show_every_row(self, results: Results) -> None:
-        for name in command.BENCHMARKS:
+        for name in names("hessian"):
             rows = [row for row in results.rows if row.benchmark == name]
             assert command.table(name, rows).row_count == len(rows)
+
+
+@pytest.mark.slow
+class TestTinyLatentRun:
+    def test_every_benchmark_reports(self, latent: Results) -> None:
+        assert {row.benchmark for row in latent.rows} == set(names("latent"))
+        assert latent.file_name == "latent-cpu.json"
+
+    def test_both_sides_agree(self, latent: Results) -> None:
+        rows = [row for row in latent.rows if row.agreement is not None]
+        assert len(rows) == 5
+        # Forward differences, good to the square root of float32's precision, but for eigenvalues.
+        assert all(row.agreement < (1e-4 if row.benchmark == "captions" else 2e-2) for row in rows)  # type: ignore[operator]
+
+    def test_time_memory_and_value_have_targets(self, latent: Results) -> None:
+        rows = [row for row in latent.rows if row.benchmark == "one_step" and row.target]
+        assert [row.reads for row in rows] == ["times faster", "times the memory of", "relative difference"]
+
+    def test_a_thousand_prompts_are_held_against_three_minutes(self, latent: Results) -> None:
+        (row,) = [row for row in latent.rows if row.reads == "seconds"]
+        assert row.target == "at most 180"
+        assert row.ratio == row.seconds
+
+    def test_the_size_of_the_full_model_is_an_option(self) -> None:
+        found = command.measure("full-size", TINY, "cpu", 1, lambda _: None)
+        assert [row.benchmark for row in found.rows] == ["full_size"] * 3
+        assert (found.checkpoint, found.file_name) == ("tiny", "full-size-cpu.json")
+
+
+def test_the_released_way_is_the_product_of_the_dense_jacobian() -> None:
+    """J s for each prompt and seed, J by reverse mode, row by row."""
+    some = text_to_image.screening("tiny", 2, 2, "cpu")
+    found = one_step.released(some)
+    for p in range(2):
+        s_delta = some.model.difference(text_to_image.FIRST, some.prompts[[p]])
+        for k, x in enumerate(some.noise):
+            with sdpa_kernel(SDPBackend.MATH):
+                J = torch.autograd.functional.jacobian(s_delta, x[None]).reshape(x.numel(), x.numel())
+            norm = (J @ s_delta(x[None]).flatten()).norm()
+            assert found[p, k].item() == pytest.approx(norm.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
@@ -81,7 +132,7 @@ def test_recorded_results_obey_the_schema_and_name_no_machine(path: Path) -> Non
     recorded = Results.model_validate_json(text)
     assert path.name == recorded.file_name
     assert platform.node() not in text
-    assert {row.benchmark for row in recorded.rows} == set(command.BENCHMARKS)
+    assert {row.benchmark for row in recorded.rows} == set(names(recorded.suite))
     assert json.loads(text)["machine"]["name"]  # what the chapter on the routines reads
 
 
