@@ -144,7 +144,7 @@ def ancestral(
         raise ValueError(f"bounds must be (lowest, highest) value of the data, got {bounds}")
 
     def step(at: Score, x: Tensor, alpha: float, sigma: float) -> Tensor:
-        x0 = (x + at.sigma**2 * at(x)) / at.alpha
+        x0 = at.denoised(x)
         if bounds is not None:
             x0 = x0.clamp(*bounds)
         epsilon = (x - at.alpha * x0) / at.sigma

@@ -64,6 +64,14 @@ class Score:
         """The noise prediction -sigma s(x)."""
         return -self.sigma * self(x)
 
+    def denoised(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """The mean of x_0 given x_t = x, (x + sigma^2 s(x)) / alpha: Tweedie's formula (Efron 2011).
+
+        Exact for the score of the diffused density; of a network it is what the network takes x for.
+        """
+        x0: Tensor = (x + self.sigma**2 * self(x)) / self.alpha
+        return x0
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, alpha={self.alpha:.4g}, sigma={self.sigma:.4g})"
 

@@ -609,8 +609,7 @@ noised = torch.randn(samples, 3, 32, 32, generator=torch.Generator().manual_seed
 def denoised(model, x0: torch.Tensor, t: int) -> torch.Tensor:
     """The network's estimate of `x0` from a noisy version at time `t`."""
     at = score_at(model, t)
-    x = at.alpha * x0 + at.sigma * noised[: len(x0)]
-    return (x + at.sigma**2 * at(x)) / at.alpha
+    return at.denoised(at.alpha * x0 + at.sigma * noised[: len(x0)])
 
 
 def squared(x: torch.Tensor) -> torch.Tensor:
@@ -718,8 +717,7 @@ SHARPER = {"score norm": 1, "-tr H": 1, "count": -1, "local dimension": -1, "FLI
 @torch.no_grad()
 def with_the_data(count: int, t: int) -> torch.Tensor:
     """The ratio test on what the network takes its samples for at time `t`: it has the training set."""
-    at, x = score_at(models[count], t), states[count][t]
-    estimate = (x + at.sigma**2 * at(x)) / at.alpha
+    estimate = score_at(models[count], t).denoised(states[count][t])
     return copies.nearest(estimate.cpu(), training[count], groups=groups[count]).ratio
 
 

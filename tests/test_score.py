@@ -43,6 +43,19 @@ def test_score_of_an_exact_network_is_the_mixtures(t):
     assert torch.equal(score.epsilon(x), -sigma * score(x))
 
 
+@pytest.mark.parametrize("t", [0, 500, 999])
+def test_denoised_is_the_posterior_mean_of_a_gaussian(t):
+    """E[x_0 | x] = m + v alpha (x - alpha m) / (alpha^2 v + sigma^2) for x_0 ~ N(m, v)."""
+    alpha, sigma = SCHEDULE.alpha(t).item(), SCHEDULE.sigma(t).item()
+    mean, variance = 1.5, 0.3
+    blob = GaussianMixture(torch.ones(1), torch.full((1, 3), mean), torch.tensor([variance]))
+    score = Score(blob.diffused(alpha, sigma).score, alpha=alpha, sigma=sigma)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(t))
+    expected = mean + variance * alpha * (x - alpha * mean) / (alpha**2 * variance + sigma**2)
+    # Division by alpha multiplies the roundings at the noisiest time.
+    assert torch.allclose(score.denoised(x), expected, rtol=1e-12 / alpha)
+
+
 def test_difference_is_a_score_at_the_same_level():
     s, u = (Score(lambda x, k=k: k * x, alpha=0.6, sigma=0.8, name=str(k)) for k in (3.0, 1.0))
     difference = s - u
