@@ -1,0 +1,84 @@
+"""What is kept of the Jacobian of a score at many points: spectrum, count, diagonal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from memlib.hessian import JacobianOperator, diagonal, lanczos
+from memlib.hessian.dense import DenseSpectrum
+
+PROBES = 16  # random directions behind a diagonal and an asymmetry that are not computed whole
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Curvature of one score, at P prompts times n points.
+
+    Attributes:
+        eigenvalues: `(P, n, m)` float64 ascending, of the symmetric part: all m = d of them, or the Ritz
+            values of m Krylov steps.
+        count: `(P, n)` number of eigenvalues that are not negative.
+        lower: `(P, n)` bound of that number from below; with m = d it is the number.
+        upper: `(P, n)` bound from above.
+        diagonal: `(P, n, *sample_shape)` float64, exact with m = d, else estimated from 16 products.
+        norm: `(P, n)` float64 ||s||, of the score itself.
+        asymmetry: `(P, n)` float64 ||J - J^T||_F / ||J||_F, exact with m = d, else estimated.
+    """
+
+    eigenvalues: Float64[Tensor, "P n m"]
+    count: Int64[Tensor, "P n"]
+    lower: Int64[Tensor, "P n"]
+    upper: Int64[Tensor, "P n"]
+    diagonal: Float64[Tensor, "P n ..."]
+    norm: Float64[Tensor, "P n"]
+    asymmetry: Float64[Tensor, "P n"]
+
+    @property
+    def settled(self) -> Bool[Tensor, "P n"]:
+        """Where the bounds leave one number."""
+        return self.lower == self.upper
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Curvature:
+        """The same with every tensor changed."""
+        return Curvature(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Curvature]) -> Curvature:
+        """Parts one after the other along the first axis."""
+        named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
+        return cls(**{name: torch.cat(tensors) for name, tensors in named.items()})
+
+
+def whole_curvature(found: DenseSpectrum, score: Tensor, x: Tensor) -> Curvature:
+    """From matrices `(B, d, d)` and the score `(B, d)` at points `x`; the first axis is B, there is no n."""
+    count = found.count_above(0.0)
+    return Curvature(
+        found.eigenvalues,
+        count,
+        count,
+        count,
+        found.matrices.diagonal(dim1=1, dim2=2).reshape(x.shape),
+        torch.linalg.vector_norm(score, dim=1),
+        found.asymmetry,
+    )
+
+
+def krylov_curvature(score: Callable[[Tensor], Tensor], x: Tensor, steps: int) -> Curvature:
+    """From products with the Jacobian at points `x`; the first axis is B, there is no n."""
+    with JacobianOperator(score, x, product="symmetric") as op:
+        found = lanczos(op, steps)
+        count = found.count_above(0.0)
+        return Curvature(
+            found.eigenvalues.sort(dim=1).values,
+            count.value,
+            count.lower,
+            count.upper,
+            diagonal(op, PROBES).value.reshape(x.shape),
+            torch.linalg.vector_norm(op.value, dim=1),
+            op.asymmetry(PROBES).ratio,
+        )

@@ -1,0 +1,151 @@
+"""Maps against their definitions, and measures of agreement against countings by hand."""
+
+import pytest
+import torch
+
+from memlib import intervals
+from memlib.latent import cross_attention, localisation
+
+from . import oracles
+
+CAPTIONS = ["a cat", "cat"]
+T = 481
+
+
+@pytest.fixture
+def points(exact, generator):
+    """Two points of each of two captions."""
+    return exact.noise(4, generator).reshape(2, 2, 4, 4, 4)
+
+
+def test_a_cell_belongs_to_a_region_if_all_its_pixels_do():
+    region = torch.zeros(8, 8, dtype=torch.bool)
+    region[:, :4] = True
+    region[0, 4] = True  # one pixel of a third cell
+    mask = localisation.latent_mask(region, (4, 4))
+    assert mask.tolist() == [[True, True, False, False]] * 4
+    region[7, 0] = False
+    assert localisation.latent_mask(region, (4, 4)).sum() == 7
+    with pytest.raises(ValueError, match="8 x 8 pixels do not divide into 3 x 4"):
+        localisation.latent_mask(region, (3, 4))
+
+
+def test_the_curvature_map_is_what_sharpens():
+    diagonal = torch.tensor([[-2.0, 3.0], [-1.0, -4.0]]).reshape(2, 1, 2)  # two channels of two cells
+    assert localisation.curvature_map(diagonal).tolist() == [[3.0, 4.0]]
+
+
+def test_estimated_curvature_errs_as_much_as_it_should(exact, kind, points):
+    J = torch.stack(
+        [
+            oracles.jacobian(exact, kind, T, points[p, i], caption)
+            - oracles.jacobian(exact, kind, T, points[p, i], "")
+            for p, caption in enumerate(CAPTIONS)
+            for i in range(2)
+        ]
+    )
+    probes = 48
+    found = localisation.estimated_curvature(exact, T, exact.encode(CAPTIONS), points, probes=probes)
+    truth = J.diagonal(dim1=1, dim2=2)
+    # Hutchinson's variance: the squares of the rest of the column, reverse products being J^T v.
+    variance = (J.square().sum(1) - truth.square()) / probes
+    z = (found.reshape(4, -1) - truth) / variance.sqrt()
+    assert 0.8 < z.square().mean().sqrt() < 1.2
+    assert found.shape == points.shape
+
+
+def test_the_score_map_is_the_squared_difference(exact, kind, points):
+    found = localisation.score_map(exact, T, exact.encode(CAPTIONS), points)
+    for p, caption in enumerate(CAPTIONS):
+        gap = oracles.difference(exact, kind, T, points[p, 1], caption).detach()
+        torch.testing.assert_close(found[p, 1], gap.square().sum(0), rtol=1e-7, atol=1e-12)
+
+
+def test_the_attention_map_reads_the_end_mark_of_each_caption(exact, points):
+    found = localisation.attention_map(exact, T, exact.encode(CAPTIONS), points)
+    everywhere = localisation.attention_map(exact, T, exact.encode(CAPTIONS), points, block="")
+    for p, caption in enumerate(CAPTIONS):
+        alone = exact.encode([caption])
+        end = alone.tokens[0].tolist().index(exact.tokenizer.eos_token_id)
+        with torch.no_grad(), cross_attention(exact.unet) as seen:
+            exact.score(T, alone)(points[p])
+        fine = seen.maps["down_blocks.0.attentions.0.transformer_blocks.0.attn2"][:, :, end]
+        torch.testing.assert_close(found[p], fine.double().reshape(2, 4, 4), rtol=1e-5, atol=1e-8)
+        layers = []
+        for weights in seen.maps.values():
+            side = round(weights.shape[1] ** 0.5)
+            grid = weights[:, :, end].double().reshape(2, side, side)
+            layers.append(grid.repeat_interleave(4 // side, 1).repeat_interleave(4 // side, 2))
+        torch.testing.assert_close(everywhere[p], torch.stack(layers).mean(0), rtol=1e-5, atol=1e-8)
+    assert len({len(weights[0]) for weights in seen.maps.values()}) == 2  # layers of two sizes were averaged
+    with pytest.raises(ValueError, match="no cross-attention layer starts with 'nowhere'"):
+        localisation.attention_map(exact, T, exact.encode(CAPTIONS), points, block="nowhere")
+
+
+def left(batch, size=8):
+    masks = torch.zeros(batch, size, size, dtype=torch.bool)
+    masks[:, :, : size // 2] = True
+    return masks
+
+
+def test_overlap_of_perfect_opposite_and_shifted_maps():
+    masks = left(3, 4)
+    maps = masks.double()
+    maps[1] = -maps[1]
+    maps[2] = torch.tensor([0.0, 2.0, 1.0, 0.0])  # columns 1 and 2 instead of 0 and 1
+    assert localisation.overlap(maps, masks).tolist() == [1.0, 0.0, 4 / 12]
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_map_without_information_gets_the_overlap_of_chance(constant, generator):
+    masks = torch.rand(4000, 4, 4, generator=generator) < 0.4
+    masks = masks[masks.flatten(1).any(1) & ~masks.flatten(1).all(1)]
+    maps = torch.zeros(masks.shape) if constant else torch.rand(masks.shape, generator=generator)
+    found = intervals.mean(
+        localisation.overlap(maps, masks) - localisation.chance_overlap(masks), level=0.999
+    )
+    assert found.low < 0 < found.high
+    assert found.high - found.low < 0.03
+
+
+def test_chance_overlap_by_hand():
+    mask = torch.tensor([[[True, False], [False, False]]])  # one of four cells: right once in four
+    assert localisation.chance_overlap(mask).item() == pytest.approx(0.25)
+
+
+def test_separation_is_the_area_under_the_curve(generator):
+    masks = torch.rand(5, 4, 4, generator=generator) < 0.5
+    maps = torch.randint(5, (5, 4, 4), generator=generator).double() + masks  # with ties
+    found = localisation.separation(maps, masks)
+    for map_, mask, value in zip(maps, masks, found.tolist(), strict=True):
+        assert value == pytest.approx(intervals.auc(map_[mask], map_[~mask]).value)
+
+
+def test_a_held_out_threshold_did_not_see_the_map():
+    masks, groups = left(6), torch.tensor([0, 0, 1, 2, 3, 4])
+    maps = masks.double() + torch.linspace(0, 0.1, 64).reshape(8, 8)
+    assert localisation.best_threshold(maps, masks) == pytest.approx(0.1, abs=0.05)
+    assert localisation.held_out_overlap(maps, masks, groups).tolist() == [1.0] * 6
+    maps[2] *= 0.01  # a map in another unit: its order is right, the others' threshold is not
+    found = localisation.held_out_overlap(maps, masks, groups)
+    assert found[2] == 0
+    assert found[3] == 1
+    assert localisation.overlap(maps, masks).tolist() == [1.0] * 6
+    with pytest.raises(ValueError, match="at least 2 groups"):
+        localisation.held_out_overlap(maps, masks, torch.zeros(6))
+
+
+@pytest.mark.parametrize(
+    ("maps", "masks", "message"),
+    [
+        (torch.zeros(2, 4, 4), torch.ones(2, 4, 4, dtype=torch.bool), "inside and outside"),
+        (torch.zeros(2, 4, 4), torch.zeros(2, 4, 4, dtype=torch.bool), "inside and outside"),
+        (torch.zeros(2, 4, 4), left(3, 4), "must both be"),
+        (torch.zeros(2, 4, 4), torch.zeros(2, 4, 4), "must both be"),
+        (torch.full((2, 4, 4), torch.nan), left(2, 4), "NaN"),
+    ],
+)
+def test_maps_and_masks_are_checked(maps, masks, message):
+    for measure in (localisation.overlap, localisation.separation, localisation.best_threshold):
+        with pytest.raises(ValueError, match=message):
+            measure(maps, masks)
