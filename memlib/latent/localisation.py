@@ -110,11 +110,8 @@ def attention_map(
     end = (prompts.lengths - 1).repeat_interleave(x.shape[1]).to(x.device)
     size = x.shape[-2:]
     rows = torch.arange(len(end))
-    found = (
-        torch.stack([_enlarged(layer[rows, :, end], size) for layer in layers])
-        .mean(0)
-        .unflatten(0, x.shape[:2])
-    )
+    mean = torch.stack([_enlarged(layer[rows, :, end], size) for layer in layers]).mean(0)
+    found: Tensor = mean.unflatten(0, x.shape[:2])
     return found.cpu()
 
 
