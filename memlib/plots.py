@@ -110,6 +110,31 @@ def interval_line(
     ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
+def interval_bars(
+    ax: Axes,
+    x: Sequence[float],
+    values: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    color: str,
+    label: str,
+    marker: str = "o",
+) -> None:
+    """Estimates joined by a thin line, with their intervals as bars, for series at the same places."""
+    middle, ends = np.asarray(values), (np.asarray(low), np.asarray(high))
+    ax.errorbar(
+        x,
+        middle,
+        [middle - ends[0], ends[1] - middle],
+        fmt=f"{marker}-",
+        color=color,
+        linewidth=1,
+        elinewidth=0.8,
+        markersize=4,
+        label=label,
+    )
+
+
 def spectra(ax: Axes, eigenvalues: np.ndarray, color: str, label: str) -> None:
     """Sorted spectra `(samples, d)`: every sample as a thin line, their mean as a thick one."""
     index = np.arange(1, eigenvalues.shape[1] + 1)

@@ -7,17 +7,24 @@ scale. Where a statistic multiplies a Jacobian with a vector it takes the produc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from memlib import checks
+from memlib import checks, hessian
 from memlib.hessian import JacobianOperator, Product
 from memlib.score import Score, ScoreDifference, score_norm
 
 __all__ = [
+    "ConditionalEstimates",
+    "Estimates",
+    "conditional_estimates",
     "curvature_gain",
     "difference_norm",
+    "estimates",
+    "flipd",
     "hessian_score_norm",
     "local_dimension",
     "nonnegative_count",
@@ -80,6 +87,112 @@ def curvature_gain(
 ) -> Float64[Tensor, " B"]:
     """||H_Delta s_Delta||, H_Delta the Jacobian of s_Delta; the paper takes its square (section 4.3)."""
     return hessian_score_norm(difference, x, product)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Statistics of B points from the same few products, in units of sigma; each `(B,)` float64.
+
+    Attributes:
+        score_norm: sigma ||s||.
+        sharpness: -sigma^2 tr H; d at an isolated point.
+        nonnegative_count: number of eigenvalues >= 0. A few steps rank points by it and do not count.
+        local_dimension: by the spectral filter of Osada (2026).
+        flipd: FLIPD of Kamkari et al. (2024), made for points without noise.
+        hessian_score_norm: sigma^3 ||H s||.
+    """
+
+    score_norm: Float64[Tensor, " B"]
+    sharpness: Float64[Tensor, " B"]
+    nonnegative_count: Float64[Tensor, " B"]
+    local_dimension: Float64[Tensor, " B"]
+    flipd: Float64[Tensor, " B"]
+    hessian_score_norm: Float64[Tensor, " B"]
+
+
+def estimates(
+    score: Score,
+    x: Float[Tensor, "B ..."],
+    *,
+    probes: int,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Estimates:
+    """Every statistic at once, from `probes * steps + 1` products with the transpose at each point.
+
+    Args:
+        score: at the noise level of `x`.
+        x: points.
+        probes: random directions of `memlib.hessian.density`.
+        steps: of Lanczos from each.
+        generator: of the directions; None takes seed 0.
+    """
+    sigma = score.sigma
+    with JacobianOperator(score, x) as op:
+        spectrum = hessian.density(op, probes=probes, steps=steps, generator=generator)
+        s, product = op.value, op.matvec(op.value)
+    trace, norm = spectrum.trace_of(lambda values: values), s.norm(dim=1)
+    return Estimates(
+        score_norm=norm * sigma,
+        sharpness=-trace.value * sigma**2,
+        nonnegative_count=spectrum.count_above(0.0).value,
+        local_dimension=hessian.filtered_dimension(spectrum, sigma).value,
+        flipd=hessian.flipd(trace, norm, sigma, op.dim).value,
+        hessian_score_norm=product.norm(dim=1) * sigma**3,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalEstimates:
+    """Statistics of B points under a condition, in units of sigma; each `(B,)` float64.
+
+    Attributes:
+        sharpness: -sigma^2 tr H / d of the conditional score; 1 at an isolated point.
+        difference_norm: sigma ||s_Delta||.
+        curvature_gain: sigma^3 ||H_Delta s_Delta||.
+    """
+
+    sharpness: Float64[Tensor, " B"]
+    difference_norm: Float64[Tensor, " B"]
+    curvature_gain: Float64[Tensor, " B"]
+
+
+def conditional_estimates(
+    conditional: Score,
+    unconditional: Score,
+    x: Float[Tensor, "B ..."],
+    *,
+    probes: int,
+    generator: torch.Generator | None = None,
+) -> ConditionalEstimates:
+    """Sharpness by Hutchinson's estimator, and both norms of the difference by a forward difference.
+
+    Args:
+        conditional: at the noise level of `x`.
+        unconditional: at the same.
+        x: points.
+        probes: random directions of the trace, products with the transpose.
+        generator: of the directions; None takes seed 0.
+    """
+    sigma = conditional.sigma
+    with JacobianOperator(conditional - unconditional, x, product="difference") as difference:
+        s, product = difference.value, difference.matvec(difference.value)
+    with JacobianOperator(conditional, x) as jacobian:
+        trace = hessian.trace(jacobian, probes, generator=generator)
+    return ConditionalEstimates(
+        sharpness=-(sigma**2) * trace.value / jacobian.dim,
+        difference_norm=sigma * s.norm(dim=1),
+        curvature_gain=sigma**3 * product.norm(dim=1),
+    )
+
+
+def flipd(
+    score: Score, x: Float[Tensor, "B ..."], *, probes: int, generator: torch.Generator | None = None
+) -> Float64[Tensor, " B"]:
+    """FLIPD (Kamkari et al. 2024) at points without noise, alpha x_0, from `probes` random directions."""
+    with JacobianOperator(score, x) as jacobian:
+        trace = hessian.trace(jacobian, probes, generator=generator)
+        return hessian.flipd(trace, jacobian.value.norm(dim=1), score.sigma, jacobian.dim).value
 
 
 def _spectrum(eigenvalues: Tensor) -> Tensor:

@@ -69,7 +69,6 @@ from scipy import stats
 
 from memlib import copies, experiment, hessian, intervals, plots, sharpness
 from memlib.datasets import mnist
-from memlib.hessian import JacobianOperator
 from memlib.recipes.dose import CONFIG, DIGIT, DOSES, REAL_IMAGES, dose_response, images_of
 from memlib.sampling import ancestral, ddim, model_score
 from memlib.score import score_at
@@ -92,7 +91,6 @@ for number in networks:
     models.append(checkpoint.model)
 schedule = models[0].schedule
 images = [images_of(number) for number in networks]  # (real, copied) of each network
-dimension = int(np.prod(CONFIG.sample_shape))
 
 
 def generator(network: int, purpose: int) -> torch.Generator:
@@ -271,19 +269,9 @@ def dose_axis(ax) -> None:
 
 
 def with_bars(ax, estimates, color, marker, label, offset=1.0) -> None:
-    """Estimates with intervals as bars, moved sideways by a factor."""
-    value, low, high = (np.array([getattr(e, part) for e in estimates]) for part in ("value", "low", "high"))
-    ax.errorbar(
-        np.array(DOSES) * offset,
-        value,
-        [value - low, high - value],
-        fmt=f"{marker}-",
-        color=color,
-        linewidth=1,
-        elinewidth=0.8,
-        markersize=4,
-        label=label,
-    )
+    """Estimates against the dose, moved sideways by a factor."""
+    parts = ([getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
+    plots.interval_bars(ax, np.array(DOSES) * offset, *parts, color, label, marker)
 
 
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
@@ -359,27 +347,21 @@ excesses.style.format("{:.2f}", subset=["perfect", "share less perfect", "low", 
 
 # %%
 def at_noisy(model, x: torch.Tensor, labels: torch.Tensor, t: int, source: torch.Generator) -> dict:
-    """The statistics of noisy points under their labels at one time, in units of sigma."""
-    conditional, unconditional = score_at(model, t, labels), score_at(model, t)
-    sigma = conditional.sigma
-    with JacobianOperator(conditional - unconditional, x, product="difference") as difference:
-        s, product = difference.value, difference.matvec(difference.value)
-    with JacobianOperator(conditional, x) as jacobian:
-        trace = hessian.trace(jacobian, probes, generator=source)
+    """The statistics of noisy points under their labels at one time, by name."""
+    found = sharpness.conditional_estimates(
+        score_at(model, t, labels), score_at(model, t), x, probes=probes, generator=source
+    )
     return {
-        "sharpness": (-(sigma**2) * trace.value / dimension).cpu(),
-        "difference": (sigma * s.norm(dim=1)).cpu(),
-        "gain": (sigma**3 * product.norm(dim=1)).cpu(),
+        "sharpness": found.sharpness.cpu(),
+        "difference": found.difference_norm.cpu(),
+        "gain": found.curvature_gain.cpu(),
     }
 
 
 def at_clean(model, x: torch.Tensor, labels: torch.Tensor, t: int, source: torch.Generator) -> dict:
-    """FLIPD of points without noise under their labels at one time."""
-    score = score_at(model, t, labels)
-    with JacobianOperator(score, x) as jacobian:
-        trace = hessian.trace(jacobian, probes, generator=source)
-        found = hessian.flipd(trace, jacobian.value.norm(dim=1), score.sigma, dimension)
-    return {"flipd": found.value.cpu()}
+    """The same of points without noise."""
+    found = sharpness.flipd(score_at(model, t, labels), x, probes=probes, generator=source)
+    return {"flipd": found.cpu()}
 
 
 def as_rows(found: dict, of_class: int, copied: int, **where) -> pd.DataFrame:

@@ -61,9 +61,10 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from memlib import copies, experiment, hessian, intervals, plots
+from memlib import copies, experiment, hessian, intervals, plots, sharpness
 from memlib.datasets import cifar10
 from memlib.experiment.runs import build_folder
+from memlib.images import correlation, radial_power
 from memlib.networks import load_checkpoint
 from memlib.recipes.cifar10 import LARGE, automobiles, training_images
 from memlib.sampling import ddim, model_score
@@ -262,27 +263,20 @@ run.figure(
 # A sample that is no copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
 # how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
 
+
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs, the others a little below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
-radius = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32)))
-rings = np.digitize(radius, np.arange(0.5, 17) / 32)  # ring k: k cycles per image
-
-
-def power(images: torch.Tensor) -> np.ndarray:
-    """Mean power of the grey image in each ring of frequencies, `(B, 16)`; ring 0 is the mean's."""
-    energy = np.abs(np.fft.fft2(images.mean(1).numpy())) ** 2 / 32**4
-    return np.stack([energy[:, rings == ring].mean(1) for ring in range(1, 17)], axis=1)
-
-
 def detail(images: torch.Tensor) -> np.ndarray:
     """Power at 8 to 16 cycles per image, `(B,)`."""
-    return power(images)[:, 7:].mean(1)
+    return radial_power(images)[:, 7:].mean(1)
 
 
-real = power(held_out)
+real = radial_power(held_out)
 figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
 ax.loglog(range(1, 17), real.mean(0), color="black", label="held-out images")
 for count in sizes:
-    ax.loglog(range(1, 17), power(generated[count]).mean(0), color=colors[count], label=f"N = {count:,}")
+    ax.loglog(
+        range(1, 17), radial_power(generated[count]).mean(0), color=colors[count], label=f"N = {count:,}"
+    )
     run.record(
         f"detail_{count}",
         intervals.bootstrap(
@@ -307,7 +301,7 @@ run.figure(
     figure,
     "power",
     about="Power spectra of samples and held-out images",
-    data={"held_out": real.mean(0)} | {f"samples_{c}": power(generated[c]).mean(0) for c in sizes},
+    data={"held_out": real.mean(0)} | {f"samples_{c}": radial_power(generated[c]).mean(0) for c in sizes},
 )
 
 # %% [markdown]
@@ -336,22 +330,16 @@ times = [t for t in schedule.timesteps(steps) if t in states[sizes[0]]]
 
 def measured(model, x: torch.Tensor, t: int) -> dict[str, torch.Tensor]:
     """Statistics at the points `x`, one number each, from `probes * krylov + 1` products with the transpose."""
-    sigma = schedule.sigma(t).item()
-    with hessian.JacobianOperator(score_at(model, t), x) as op:
-        spectrum = hessian.density(
-            op, probes=probes, steps=krylov, generator=torch.Generator().manual_seed(seed + t)
-        )
-        score, product = op.value, op.matvec(op.value)
-    trace, norm = spectrum.trace_of(lambda values: values), score.norm(dim=1)
-    found = {
-        "score norm": norm * sigma,
-        "-tr H": -trace.value * sigma**2,
-        "count": spectrum.count_above(0.0).value,
-        "local dimension": hessian.filtered_dimension(spectrum, sigma).value,
-        "FLIPD": hessian.flipd(trace, norm, sigma, dimension).value,
-        "norm of Hs": product.norm(dim=1) * sigma**3,
+    source = torch.Generator().manual_seed(seed + t)
+    found = sharpness.estimates(score_at(model, t), x, probes=probes, steps=krylov, generator=source)
+    return {
+        "score norm": found.score_norm.cpu(),
+        "-tr H": found.sharpness.cpu(),
+        "count": found.nonnegative_count.cpu(),
+        "local dimension": found.local_dimension.cpu(),
+        "FLIPD": found.flipd.cpu(),
+        "norm of Hs": found.hessian_score_norm.cpu(),
     }
-    return {name: values.cpu() for name, values in found.items()}
 
 
 def along(count: int) -> dict[int, dict[str, torch.Tensor]]:
@@ -526,12 +514,6 @@ run.figure(
 
 
 # %%
-def correlation(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
-    """Of the pixels of paired images, each image less its mean, `(B,)`."""
-    a, b = (x.flatten(1).double() - x.flatten(1).double().mean(1, keepdim=True) for x in (a, b))
-    return torch.nn.functional.cosine_similarity(a, b).numpy()
-
-
 agreement = []
 for count in halves:
     ours, theirs = generated[count][:samples], second[count]

@@ -23,6 +23,15 @@ def ax():
     return plt.figure().subplots()
 
 
+def test_bars_end_at_the_intervals(ax):
+    plots.interval_bars(ax, [1, 10], [2.0, 5.0], [1.5, 5.0], [4.0, 9.0], plots.GENERAL, "kind", "s")
+    (line, _, (bars,)) = ax.containers[0].lines
+    assert line.get_xydata().tolist() == [[1, 2], [10, 5]]
+    assert line.get_marker() == "s"
+    assert [segment.tolist() for segment in bars.get_segments()] == [[[1, 1.5], [1, 4]], [[10, 5], [10, 9]]]
+    assert ax.get_legend_handles_labels()[1] == ["kind"]
+
+
 def test_style_sets_what_it_lists():
     plots.use_style()
     assert all(mpl.rcParams[key] == value for key, value in plots.STYLE.items())

@@ -106,3 +106,42 @@ def test_bad_spectra_are_refused(statistic, eigenvalues, message):
     """A NaN compares as negative: uncaught, it would make a point look memorized."""
     with pytest.raises(ValueError, match=message):
         statistic(eigenvalues)
+
+
+VARIANCES = [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.fixture
+def points():
+    return torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+
+
+def test_estimates_are_exact_where_lanczos_ends(points):
+    """As many steps as dimensions give a whole spectral measure; of a Gaussian H = -1 / v, s = -x / v."""
+    sigma, v = 0.5, torch.tensor(VARIANCES, dtype=torch.float64)
+    score = Score(lambda x: -x / v, alpha=1.0, sigma=sigma)
+    found = sharpness.estimates(score, points, probes=400, steps=4)
+    assert torch.allclose(found.score_norm, sigma * (points / v).norm(dim=1))
+    assert torch.allclose(found.hessian_score_norm, sigma**3 * (points / v**2).norm(dim=1))
+    # 400 probes of unit length: the relative error of a mean over a spectrum of this width is below a tenth.
+    trace = (1 / v).sum()
+    assert torch.allclose(found.sharpness, sigma**2 * trace.expand(3), rtol=0.1)
+    assert torch.equal(found.nonnegative_count, torch.zeros(3, dtype=torch.float64))
+    eigenvalues = -(1 / v).expand(3, -1)
+    assert torch.allclose(found.local_dimension, sharpness.local_dimension(eigenvalues, sigma), rtol=0.2)
+    expected = 4 - found.sharpness + found.score_norm**2
+    assert torch.allclose(found.flipd, expected)
+
+
+def test_conditional_estimates_are_those_of_each_definition(points):
+    sigma, v = 0.5, torch.tensor(VARIANCES, dtype=torch.float64)
+    conditional = Score(lambda x: -x / v, alpha=1.0, sigma=sigma)
+    unconditional = Score(lambda x: -x / 5, alpha=1.0, sigma=sigma)
+    found = sharpness.conditional_estimates(conditional, unconditional, points, probes=4)
+    slope = 1 / v - 1 / 5
+    # Signs as probes give the trace of a diagonal matrix exactly.
+    assert torch.allclose(found.sharpness, (sigma**2 * (1 / v).sum() / 4).expand(3))
+    assert torch.allclose(found.difference_norm, sigma * (slope * points).norm(dim=1))
+    assert torch.allclose(found.curvature_gain, sigma**3 * (slope**2 * points).norm(dim=1), rtol=1e-6)
+    flipd = 4 - sigma**2 * (1 / v).sum() + sigma**2 * (points / v).norm(dim=1) ** 2
+    assert torch.allclose(sharpness.flipd(conditional, points, probes=4), flipd)
