@@ -121,10 +121,10 @@ def go_through(screening: Screening, out: Path, *, batch: int, restart: bool) ->
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         except KeyboardInterrupt:
-            done = int(bar.tasks[task].completed)
+            done, total = int(bar.tasks[task].completed), len(screening.captions)
             bar.stop()
             complain.print(
-                f"stopped: {done} prompts are finished and kept; call the same again and it goes on there"
+                f"stopped: {done} of {total} prompts are finished and kept; call again to go on there"
             )
             raise typer.Exit(130) from None
     _tell(outcome, len(screening.seeds))

@@ -171,8 +171,10 @@ class Parts:
         )
 
     def _pieces(self) -> Iterator[pa.Table]:
-        for path in sorted(self.folder.glob("*.parquet")):
-            yield parquet.read_table(path)
+        # By name, since a kill leaves the hidden half of another beside them.
+        for path in sorted(self.folder.iterdir()):
+            if _NAME.fullmatch(path.name):
+                yield parquet.read_table(path)
 
     def _plan(self) -> dict[str, Any]:
         try:

@@ -75,7 +75,11 @@ class Screening:
         return pa.schema(fields + ([] if self.pictures is None else [pa.field("image", pa.string())]))
 
     def identity(self) -> dict[str, Any]:
-        """All that the table depends on but the number of prompts at a time, which moves the last digits."""
+        """All that the table depends on, but for the number of prompts at a time.
+
+        That one moves the rounding of every value, and the sign vectors of "kim", which are drawn for all
+        prompts that go together; it is kept with the pieces.
+        """
         return {
             **self.settings,
             "statistics": list(self.statistics),

@@ -1,10 +1,7 @@
 """The command line: thin, and plain about errors."""
 
-import sys
-
 import pytest
 
-from memlib import cli
 from memlib.cli import notebooks as commands
 from memlib.experiment import recorder
 from memlib.experiment.runs import MESSAGE, Place
@@ -22,20 +19,6 @@ def notebook(tmp_path):
     path = tmp_path / "01_toy.py"
     path.write_text(NOTEBOOK)
     return path
-
-
-@pytest.fixture
-def memlib(monkeypatch, capsys):
-    """A function that calls the program and returns exit code, output and errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["memlib", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""Names that no prompt can break, pixels as they were, and the sheet."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pyarrow import csv, parquet
+
+from memlib.screening import Images, Screening, gallery, guided, images, noises
+
+from .conftest import TEXTS, table
+
+
+@pytest.mark.parametrize("prompt", ["", "../../etc/passwd", "a" * 10_000, "<i>\0\n\U0001f408", "con", "*?|"])
+def test_a_name_is_safe_whatever_the_prompt_says(prompt):
+    assert re.fullmatch(r"000012-[0-9a-f]{8}-3\.png", images.file_name(12, prompt, 3))
+
+
+def test_prompts_of_one_number_have_different_names():
+    assert images.file_name(0, "a", 0) != images.file_name(0, "b", 0)
+
+
+def test_pixels_are_rounded_and_not_mirrored(tmp_path):
+    image = torch.linspace(0, 1, 3 * 4 * 6).reshape(3, 4, 6)
+    images.save(image, tmp_path / "a.png")
+    found = np.asarray(Image.open(tmp_path / "a.png"))
+    assert np.array_equal(found, np.rint(255 * image.double().numpy()).transpose(1, 2, 0))
+
+
+def test_a_sheet_has_a_row_for_each_prompt(tmp_path):
+    for n in range(3):
+        images.save(torch.full((3, 8, 8), n / 2), tmp_path / f"{n}.png")
+    paths = [tmp_path / f"{n}.png" for n in range(3)]
+    images.contact_sheet([("0", paths), ("12", paths[1:])], tmp_path / "sheet.png", side=16)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    left = 2 + 8 * 2
+    assert sheet.shape == (2 + 2 * 18, left + 3 * 18, 3)
+    assert [sheet[10, left + 18 * n + 8, 0] for n in range(3)] == [0, 128, 255]
+    assert [sheet[28, left + 18 * n + 8, 0] for n in range(2)] == [128, 255]
+
+
+def test_a_gallery_has_its_table_as_text_too(model, tmp_path):
+    task = Images(model, noises(model, [1, 2]), guided(2))
+    made = Screening(model, table(TEXTS * 4), [1, 2], task, (), {}, gallery.pictures_of(tmp_path))
+    made.run(gallery.table_of(tmp_path), rows=8)
+    gallery.finish(tmp_path)
+    whole = parquet.read_table(gallery.table_of(tmp_path))
+    text = csv.read_csv(tmp_path / "images.csv", parse_options=csv.ParseOptions(newlines_in_values=True))
+    for name in ("number", "prompt", "seed", "image"):
+        assert text[name].to_pylist() == whole[name].to_pylist()
+    assert Image.open(tmp_path / "sheet.png").size[1] == 2 + 20 * 98
