@@ -28,4 +28,5 @@ def run(bench: Bench) -> list[Row]:
         name: Timed(done[-1].outcome, tuple(each.seconds for each in done)) for name, done in calls.items()
     }
     memory = {name: max(each.megabytes for each in done) for name, done in calls.items()}
-    return one_step.rows(NAME, timed, memory, f"{bench.sizes.full_size}; one prompt, one seed")
+    values = {name: timing.outcome for name, timing in timed.items()}
+    return one_step.rows(NAME, timed, memory, values, f"{bench.sizes.full_size}; one prompt, one seed")

@@ -31,7 +31,7 @@ class Screening:
 
     Attributes:
         model: the text-to-image model.
-        texts: captions of the organism, from the start again where more are wanted than there are.
+        texts: captions of the organism, evenly from all families, again where more are wanted than there are.
         noise: `(n, *sample_shape)`.
     """
 
@@ -48,7 +48,9 @@ class Screening:
 def screening(network: str, prompts: int, seeds: int, device: str) -> Screening:
     """So many prompts and seeds on a model that `load` knows."""
     model = load(network, device)
-    texts = list(islice(cycle(caption.text for caption in captions()), prompts))
+    known = [caption.text for caption in captions()]
+    stride = max(1, len(known) // prompts)
+    texts = list(islice(cycle(known[::stride]), prompts))
     return Screening(model, texts, model.noise(seeds, torch.Generator().manual_seed(0)))
 
 
