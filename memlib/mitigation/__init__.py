@@ -3,6 +3,8 @@
 One method a file, named after its authors; `apply` runs any of them and says what it did to every image.
 """
 
+from collections.abc import Callable
+
 from memlib.mitigation.corrected import Sail
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.han import NoiseAdjustment
@@ -15,7 +17,20 @@ from memlib.mitigation.ren import AttentionRescaling
 from memlib.mitigation.somepalli import RandomAddition
 from memlib.mitigation.wen import PromptEmbedding
 
+METHODS: dict[str, Callable[..., Method]] = {
+    "none": NoMitigation,
+    "sail": Sail,
+    "sail-printed": SailPrinted,
+    "sail-released": SailReleased,
+    "noise-adjustment": NoiseAdjustment,
+    "prompt-embedding": PromptEmbedding,
+    "random-addition": RandomAddition,
+    "attention-rescaling": AttentionRescaling,
+}
+"""A name for each, to be chosen by; called with its settings."""
+
 __all__ = [
+    "METHODS",
     "NEVER",
     "AttentionRescaling",
     "Method",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from memlib.mitigation import (
+    METHODS,
     NEVER,
     AttentionRescaling,
     NoiseAdjustment,
@@ -20,6 +21,7 @@ from memlib.mitigation import (
 from memlib.mitigation.record import repeats
 
 SMALL, LARGE = 1e-6, 1e6
+BY_THRESHOLD = ("sail", "sail-printed", "sail-released", "noise-adjustment", "prompt-embedding")
 unreached = pytest.mark.filterwarnings("ignore:.*was not reached")
 gradual = {
     "han": lambda threshold: NoiseAdjustment(threshold, steps=3),
@@ -206,6 +208,15 @@ class TestReleased:
             model, SailReleased(SMALL, pool=2, steps=1, rounds=1), prompts, model_noise(model, 5)
         ).record
         assert record.repeated.sum(1).tolist() == [3, 3, 3]
+
+
+def test_every_method_has_a_name():
+    made = [make(1.0) if name in BY_THRESHOLD else make() for name, make in METHODS.items()]
+    assert {type(method) for method in made} == {
+        *(type(make(1.0)) for make in gradual.values()),
+        *map(type, others.values()),
+    }
+    assert len({method.name for method in made}) == len(METHODS)
 
 
 def model_noise(model, count):
