@@ -102,7 +102,7 @@ def table(title: str, rows: list[Row]) -> Table:
             f"{_seconds(row.seconds)}\n{_seconds(row.seconds_instead)}",
             ""
             if row.ratio is None
-            else f"{row.ratio:.2f} ({row.low:.2f}-{row.high:.2f})\n[dim]{row.reads}[/dim]",
+            else f"{row.ratio:.3g} ({row.low:.3g}-{row.high:.3g})\n[dim]{row.reads}[/dim]",
             "" if row.met is None else f"{row.target}\n{'[green]met' if row.met else '[red]missed'}",
         )
     notes = [f"{row.what}, {row.instead_of}: {row.note}" for row in rows if row.note]
