@@ -52,7 +52,7 @@ def calibrate(
     Example:
         >>> found = calibrate(range(1000))
         >>> found.value.value, found.value.bounds, found.rate.value
-        (989.0, (983.0, 996.0), 0.01)
+        (989.0, (982.0, 996.0), 0.01)
     """
     given = np.asarray(scores, dtype=float)
     if given.ndim != 1 or len(given) < 2 or not np.isfinite(given).all():

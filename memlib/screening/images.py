@@ -19,7 +19,7 @@ def file_name(number: int, prompt: str, seed: int) -> str:
 
     Example:
         >>> file_name(7, '"</p> ../~', 42)
-        '000007-c4bd5df4-42.png'
+        '000007-51d3a474-42.png'
     """
     return f"{number:06d}-{hashlib.sha256(prompt.encode()).hexdigest()[:8]}-{seed}.png"
 
