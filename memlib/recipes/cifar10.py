@@ -28,7 +28,7 @@ Half = Literal["first", "last"]
 AVAILABLE = 5000
 CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), blocks=1, classes=1)
 LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
-STEPS = {64: 5000, 128: 5000, 512: 7000, 2048: 3500, 4096: 18_000}
+STEPS = {64: 5000, 128: 5000, 512: 7000, 2048: 9000, 4096: 18_000}
 """Training steps of the networks that ship, by the number of images."""
 HALVED = (64, 512, 2048)
 """Sizes of which networks on both ends ship: a small, a middle and a large one that fits twice."""
