@@ -51,10 +51,10 @@ captions: str = ""  # CSV with columns text, family and dose; empty: the organis
 doses: list[int] = [1, 10, 100, 300, 1000]  # doses of the family "exact"
 exact: int = 4  # captions of each of them
 template: int = 6  # captions of each dose of the family "template"
-general: int = 10  # captions of the family "general"
+general: int = 8  # captions of the family "general"
 stated: int = 5  # captions of the family "stated"
 strong: int = 300  # an exact caption counts as memorized from this dose on
-noises: int = 4  # noises under fixed captions
+noises: int = 3  # noises under fixed captions
 seeds: int = 3  # samples of each template caption
 followed: int = 3  # captions of each kind that are followed through time
 between: list[int] = [501, 101]  # time indices between the ends
@@ -651,6 +651,7 @@ def judge(found_maps: torch.Tensor, measure) -> np.ndarray:
 
 scores = {(name, key): judge(judged[name], measure) for name in names for key, measure in measures.items()}
 chance = localisation.chance_overlap(masks).mean().item()
+run.record("spread_samples", seeds, about="Samples of each caption behind the map of cells that do not vary")
 run.record(
     "chance_iou", chance, about="Intersection over union of as many cells as the part has, taken at random"
 )
@@ -671,7 +672,7 @@ located = run.table(
 )
 located.style.format(precision=2).hide(axis="index")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. The map of the curvature difference is bright mostly where the part is fixed; the others less clearly."}, "figure": {"caption": "Maps at the last step under the template captions of the largest dose, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. In most rows the map of the curvature difference is brighter where the part is fixed, that of the score difference where it is free."}, "figure": {"caption": "Maps at the last step under the template captions of the largest dose, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
 most = [i for i in range(len(local)) if chosen["dose"].iloc[local[i]] == chosen["dose"].iloc[local].max()]
 columns = ["curvature_exact", "score", "attention", "alone"]
 figure, axes = plt.subplots(
@@ -706,7 +707,7 @@ run.figure(
     data={"masks": masks[most]} | {name: judged[name][most, 0] for name in columns},
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a grey line. The curvature difference lies highest."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a dashed grey line. Late on the path curvature difference and attention in all layers lie highest, with wide bands; the score difference lies below chance."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 rows = []
 for name, color in (
@@ -781,7 +782,7 @@ for name in ("curvature", "score"):
 # %%
 if second:
     other = loaded(second)
-    few = [index for kind in ("exact", "template", "general") for index in of_kind[kind][-5:]]
+    few = [index for kind in ("exact", "template", "general") for index in of_kind[kind][-4:]]
     theirs = other.encode(chosen["text"].iloc[few].tolist())
     _, other_states = sampled(other, theirs, noise[:1])
     of_second = {
@@ -846,6 +847,37 @@ if second:
 # - **With the caption and without.** The mean eigenvalue under exact captions lies below the unconditional one by {glue:text}`shift_exact_first:.3f` ({glue:text}`shift_exact_first_lo:.3f` to {glue:text}`shift_exact_first_hi:.3f`)
 #   at the first step and by {glue:text}`shift_exact_last:.3f` ({glue:text}`shift_exact_last_lo:.3f` to {glue:text}`shift_exact_last_hi:.3f`) at the last; under general ones by {glue:text}`shift_general_first:.3f` and
 #   {glue:text}`shift_general_last:.3f`.
+# - **Score norms.** The ratio of $\lVert s \rVert^2$ to $-\operatorname{tr} H$ is near one at the first step under every kind of caption ({glue:text}`ratio_exact_first:.2f` under exact,
+#   {glue:text}`ratio_general_first:.2f` under general ones). At the last it is {glue:text}`ratio_exact_last:.2f` ({glue:text}`ratio_exact_last_lo:.2f` to {glue:text}`ratio_exact_last_hi:.2f`) and
+#   {glue:text}`ratio_general_last:.2f` ({glue:text}`ratio_general_last_lo:.2f` to {glue:text}`ratio_general_last_hi:.2f`). Over captions, $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation
+#   of {glue:text}`gap_rank_first:.2f` ({glue:text}`gap_rank_first_lo:.2f` to {glue:text}`gap_rank_first_hi:.2f`) at the first and {glue:text}`gap_rank_last:.2f` ({glue:text}`gap_rank_last_lo:.2f` to
+#   {glue:text}`gap_rank_last_hi:.2f`) at the last step.
+# - **Where.** At the last step the curvature difference finds the fixed part with an AUC of {glue:text}`area_curvature:.2f` ({glue:text}`area_curvature_lo:.2f` to {glue:text}`area_curvature_hi:.2f`). The score difference does
+#   not: with {glue:text}`area_score:.2f` ({glue:text}`area_score_lo:.2f` to {glue:text}`area_score_hi:.2f`) it points to the part that is free. Attention in the first block, the published choice, has
+#   {glue:text}`area_attention:.2f` ({glue:text}`area_attention_lo:.2f` to {glue:text}`area_attention_hi:.2f`), in all layers {glue:text}`area_attention_all:.2f` ({glue:text}`area_attention_all_lo:.2f` to
+#   {glue:text}`area_attention_all_hi:.2f`); curvature alone {glue:text}`area_alone:.2f` ({glue:text}`area_alone_lo:.2f` to {glue:text}`area_alone_hi:.2f`). The overlaps are {glue:text}`iou_curvature:.2f`, {glue:text}`iou_score:.2f`,
+#   {glue:text}`iou_attention:.2f`, {glue:text}`iou_attention_all:.2f` and {glue:text}`iou_alone:.2f`, where chance gives {glue:text}`chance_iou:.2f`.
+# - **It needs copies enough.** The overlap of the curvature difference is {glue:text}`iou_curvature_dose_100:.2f` ({glue:text}`iou_curvature_dose_100_lo:.2f` to {glue:text}`iou_curvature_dose_100_hi:.2f`) at 100 copies of the part,
+#   {glue:text}`iou_curvature_dose_300:.2f` ({glue:text}`iou_curvature_dose_300_lo:.2f` to {glue:text}`iou_curvature_dose_300_hi:.2f`) at 300 and {glue:text}`iou_curvature_dose_1000:.2f`
+#   ({glue:text}`iou_curvature_dose_1000_lo:.2f` to {glue:text}`iou_curvature_dose_1000_hi:.2f`) at 1,000.
+# - **Looking at a few samples does as well or better.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {glue:text}`area_spread:.2f`
+#   ({glue:text}`area_spread_lo:.2f` to {glue:text}`area_spread_hi:.2f`), at the price of sampling; curvature difference less that: {glue:text}`lead_over_spread:+.2f` ({glue:text}`lead_over_spread_lo:+.2f` to {glue:text}`lead_over_spread_hi:+.2f`).
+# - **A threshold from elsewhere.** Cut where it is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
+#   {glue:text}`held_out_attention:.2f` (attention, first block). The same cut marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and
+#   {glue:text}`flagged_curvature_general:.2f` ({glue:text}`flagged_curvature_general_lo:.2f` to {glue:text}`flagged_curvature_general_hi:.2f`) under general ones, where none should; with the score difference
+#   {glue:text}`flagged_score_exact:.2f` and {glue:text}`flagged_score_general:.2f`.
+# - **The model that predicts $v$.** Not negative at the last step: {glue:text}`second_count_exact_last:.1f`, {glue:text}`second_count_template_last:.1f` ({glue:text}`second_count_template_last_lo:.1f` to
+#   {glue:text}`second_count_template_last_hi:.1f`) and {glue:text}`second_count_general_last:.1f` ({glue:text}`second_count_general_last_lo:.1f` to {glue:text}`second_count_general_last_hi:.1f`) under exact, template and general
+#   captions; at the first {glue:text}`second_count_exact_first:.1f` and {glue:text}`second_count_general_first:.1f`, with largest eigenvalues of {glue:text}`second_largest_exact_first:.2f` and
+#   {glue:text}`second_largest_general_first:.2f`.
+#
+# ## Against the paper
+#
+# - The paper's figure has counts above zero at the first step, in 16,384 dimensions and at the same noise level. Here they are zero under every caption, and the same is true of MNIST ({doc}`04_mnist`): whether the count can be
+#   used there is a property of the model, not of memorization. The upper end of the spectrum is what carries the signal.
+# - Partial memorization lies between exact and none, as in the paper, where the captions were labelled by others and strength could not be set.
+# - What differs: one network, trained here, whose Jacobian has a relative asymmetry of {glue:text}`asymmetry_general_first:.2f` at the first and {glue:text}`asymmetry_general_last:.2f` at the last step under general captions; eigenvalues are those of
+#   the symmetric part. Points at the last step lie on guided paths, as in the paper, and are no samples of the density whose Hessian is taken.
 
 # %% [markdown]
 # ## What the run shows
@@ -863,6 +895,9 @@ if model in RECIPES:
     assert at_start.mean()["exact"] < at_start.mean()["template"] < at_start.mean()["general"], (
         "the largest eigenvalue must order the captions at the first step"
     )
+    assert (
+        intervals.mean(scores["curvature", "area"]).low > 0.5 > intervals.mean(scores["score", "area"]).high
+    ), "the curvature difference must point to the fixed part, the score difference away from it"
 assert wrong.max() < 1e-3, "Krylov steps must give the ends of the whole spectra"
 provenance = run.finish()
 provenance
