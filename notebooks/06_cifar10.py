@@ -23,7 +23,7 @@
 #   is copied into the data, and memorization comes from having too few of them.
 # - **Shows** copies against the size of the training set; spectra of the Hessian in 3,072 dimensions; two networks that share no image, and
 #   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone tells copies.
-# - **Takes** about four minutes on one core with the shipped checkpoints. Training them took a quarter to three quarters of an hour each on one
+# - **Takes** under two minutes on two cores with the shipped checkpoints. Training them took ten minutes to half an hour each on one
 #   core, and resumes after an interruption. `train=True` trains larger networks, for a GPU; not timed yet.
 # :::
 #
@@ -123,7 +123,7 @@ neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for
 yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
 copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. From 512 on the samples are rough paintings in which a car can be guessed, and the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. At 512 the samples are rough paintings in which a car can be guessed; at 2,048 and 4,096 most are cars, painted roughly. From 512 on the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
 figure = plots.image_grid(
     {
         name: images
@@ -313,9 +313,9 @@ run.figure(
 # {glue:text}`too_far_512:.2f` and {glue:text}`too_far_4096:.2f` farther.
 #
 # The eye is stricter than these numbers. The network on 64 returns photographs. The one on 128 returns some, and draws others that are rough versions of one, or of several.
-# From 512 on the samples are blotches of light and dark in plausible colours, with the outline of a car in many of them and in some hardly that; wheels and windows run, contrasts are
-# too strong, and none would pass for a photograph. The networks on 2,048 and 4,096 have gone through their images far fewer times than those on less,
-# and are not better than the one on 512. These networks generalise, and they do it poorly: what follows compares copies with *such* samples, and not with good ones.
+# At 512 the samples are blotches of light and dark, with the outline of a car in many of them. At 2,048, and more so at 4,096, most are cars with body, windows and ground, in
+# one piece; details run, contrasts are strong, and few would pass for a photograph. These two networks were trained the longest, and went through their images equally often.
+# The one on 512 was trained for fewer steps but went through its images more often: part of its roughness may be its training, and no network here was trained until it got no better.
 #
 # ## Spectra along the path
 #
@@ -547,7 +547,7 @@ agreeing = run.table(
     about="Correlations of the samples of two networks on disjoint halves",
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of rows of samples of two networks that share no image. At 64 the two rows show different photographs; at 512 and 2,048 the two rows show nearly the same rough pictures."}, "figure": {"caption": "Samples of two networks on disjoint halves, from the same noises.", "name": "fig-cifar10-halves"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of rows of samples of two networks that share no image. At 64 the two rows show different photographs; at 512 and 2,048 the two rows show nearly the same pictures, those at 2,048 with more of a car in them."}, "figure": {"caption": "Samples of two networks on disjoint halves, from the same noises.", "name": "fig-cifar10-halves"}}
 figure = plots.image_grid(
     {
         name: images.numpy()
