@@ -22,7 +22,7 @@
 # - **Answers** Table 1 of the paper {cite}`jeon2025understanding`: detection of memorized prompts, by methods before it, by its own, and by later ones.
 # - **On** the model organism, a Stable Diffusion in miniature of which it is known what was copied and how often. The real models run by the same code with
 #   other parameters: `model="CompVis/stable-diffusion-v1-4", prompts="sd1"`; the published prompts are fetched then, and only then.
-# - **Takes** about two minutes on two cores; not timed on a GPU yet.
+# - **Takes** about three minutes of processor time; not timed on a GPU yet.
 # :::
 #
 # **What counts as memorized** is decided by the training set, not by samples. *Exact*: a caption with one image, copied `memorized_dose` times or more. *Template*: a
@@ -430,6 +430,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question, by n
 # ({glue:text}`auc_template_general_carlini_all_4:.2f` ({glue:text}`auc_template_general_carlini_all_4_lo:.2f` to {glue:text}`auc_template_general_carlini_all_4_hi:.2f`)), where the largest tile distance is that of a part left free, which differs on purpose. Kim's
 # curvature difference at the last step has {glue:text}`auc_exact_general_kim_all_4:.2f` ({glue:text}`auc_exact_general_kim_all_4_lo:.2f` to {glue:text}`auc_exact_general_kim_all_4_hi:.2f`) for exact ones, against {glue:text}`auc_exact_general_kim_alone_all_4:.2f` ({glue:text}`auc_exact_general_kim_alone_all_4_lo:.2f` to {glue:text}`auc_exact_general_kim_alone_all_4_hi:.2f`) for sharpness compared with
 # nothing; on templates it points the wrong way ({glue:text}`auc_template_general_kim_all_4:.2f` ({glue:text}`auc_template_general_kim_all_4_lo:.2f` to {glue:text}`auc_template_general_kim_all_4_hi:.2f`)), its proxy does not ({glue:text}`auc_template_general_kim_proxy_all_4:.2f` ({glue:text}`auc_template_general_kim_proxy_all_4_lo:.2f` to {glue:text}`auc_template_general_kim_proxy_all_4_hi:.2f`)). The
+
 # {doc}`07_latent_spectra` looks at where such maps are bright.
 #
 # **Entropies of attention** find nothing here at the layer chosen ({glue:text}`auc_exact_general_ren_layer_1_4:.2f` ({glue:text}`auc_exact_general_ren_layer_1_4_lo:.2f` to {glue:text}`auc_exact_general_ren_layer_1_4_hi:.2f`)), and over all layers they are lower for exact captions where their authors found them higher:
@@ -593,7 +594,8 @@ axes[0].invert_yaxis()
 run.figure(figure, "families", about="The first-step statistics of every caption, by family and dose")
 
 # %% [markdown]
-# Memorized captions and general ones part by an order of magnitude in the norm and by two in the paper's statistic, which is of second order. The stated captions lie beyond both.
+# Memorized captions and general ones part several times over in the norm, and by two orders of magnitude in the paper's statistic, which is of second order.
+# The stated captions lie among the copied ones in the norm, and beyond most of them in the statistic.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 30 copies, near 0.95 at 100, and at one from 300 on; the entropy of attention stays around one half. The dashed share of samples nearest to the image rises from near zero at 30 to one at 300."}, "figure": {"caption": "AUC of exact captions of one dose against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-dose"}}
 FIRST = [name for name in ORDER if name.endswith("_1")]
@@ -779,7 +781,9 @@ if other_model:
     display(second_model.style.format(precision=3).hide(axis="index"))
 
 # %% [markdown]
-# The second model has the same data and sizes and predicts $v$, as Stable Diffusion 2 does. What holds for the first, the blindness to stated captions included, can be read off beside it.
+# The second model has the same data and sizes and predicts $v$, as Stable Diffusion 2 does. Stated captions
+# are taken for memorized here too, with an AUC of {glue:text}`second_auc_stated_general_jeon_1:.2f` against general ones by the paper's statistic. Exact captions rank among the stated ones rather than below them:
+# {glue:text}`second_auc_exact_stated_jeon_1:.2f` ({glue:text}`second_auc_exact_stated_jeon_1_lo:.2f` to {glue:text}`second_auc_exact_stated_jeon_1_hi:.2f`).
 #
 # ## Against the paper
 #
