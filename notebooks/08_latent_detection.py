@@ -430,7 +430,6 @@ run.figure(figure, "auc", about="AUC of every statistic for every question, by n
 # ({glue:text}`auc_template_general_carlini_all_4:.2f` ({glue:text}`auc_template_general_carlini_all_4_lo:.2f` to {glue:text}`auc_template_general_carlini_all_4_hi:.2f`)), where the largest tile distance is that of a part left free, which differs on purpose. Kim's
 # curvature difference at the last step has {glue:text}`auc_exact_general_kim_all_4:.2f` ({glue:text}`auc_exact_general_kim_all_4_lo:.2f` to {glue:text}`auc_exact_general_kim_all_4_hi:.2f`) for exact ones, against {glue:text}`auc_exact_general_kim_alone_all_4:.2f` ({glue:text}`auc_exact_general_kim_alone_all_4_lo:.2f` to {glue:text}`auc_exact_general_kim_alone_all_4_hi:.2f`) for sharpness compared with
 # nothing; on templates it points the wrong way ({glue:text}`auc_template_general_kim_all_4:.2f` ({glue:text}`auc_template_general_kim_all_4_lo:.2f` to {glue:text}`auc_template_general_kim_all_4_hi:.2f`)), its proxy does not ({glue:text}`auc_template_general_kim_proxy_all_4:.2f` ({glue:text}`auc_template_general_kim_proxy_all_4_lo:.2f` to {glue:text}`auc_template_general_kim_proxy_all_4_hi:.2f`)). The
-
 # {doc}`07_latent_spectra` looks at where such maps are bright.
 #
 # **Entropies of attention** find nothing here at the layer chosen ({glue:text}`auc_exact_general_ren_layer_1_4:.2f` ({glue:text}`auc_exact_general_ren_layer_1_4_lo:.2f` to {glue:text}`auc_exact_general_ren_layer_1_4_hi:.2f`)), and over all layers they are lower for exact captions where their authors found them higher:
