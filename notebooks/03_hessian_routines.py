@@ -42,16 +42,13 @@ device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/03_hessian_routines/interactive
 
 # %%
-import json
-
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import torch
 
 from memlib import experiment, hessian, plots
 from memlib.datasets import mnist
-from memlib.experiment.files import project_root
+from memlib.experiment import benchmarks
 from memlib.hessian.printed import algorithm_1
 from memlib.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
 from memlib.score import score_at
@@ -574,26 +571,12 @@ precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axi
 # are. *Traces*: see above.
 
 # %% tags=["hide-input"]
-recorded = sorted((project_root() / "benchmarks" / "results").glob("hessian-*.json"))
-files = [json.loads(path.read_text()) for path in recorded]
-costs = pd.concat([pd.DataFrame(file["rows"]).assign(machine=file["machine"]["name"]) for file in files])
-run.table(
-    costs,
+costs = run.table(
+    benchmarks.recorded("hessian"),
     "benchmarks",
     about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
 )
-shown = costs.dropna(subset=["ratio"])
-spread = " (" + shown["low"].map("{:.3g}".format) + " to " + shown["high"].map("{:.3g}".format) + ") "
-pd.DataFrame(
-    {
-        "comparison": shown["what"] + " / " + shown["instead_of"] + ": " + shown["setting"],
-        "measured": shown["ratio"].map("{:.3g}".format)
-        + spread
-        + shown["reads"].replace("times the time of", "times as long"),
-        "target": shown["target"].fillna("")
-        + shown["met"].map({True: ": met", False: ": missed"}).fillna(""),
-    }
-).style.hide(axis="index")
+benchmarks.summary(costs).style.hide(axis="index")
 
 # %% [markdown]
 # ## On a model of your own
