@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from memlib.latent.parts import Parts
 from memlib.latent.source import NETWORKS, ModelError, check_index, find, read_json
+from memlib.libraries import libraries
 from memlib.schedule import Prediction, VariancePreserving
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
@@ -26,12 +27,12 @@ def read(
         ImportError: diffusers or transformers is not installed.
         ModelError: a part is missing or of another kind, or weights come only as pickles.
     """
-    diffusers, transformers = _libraries()
+    diffusers, transformers = libraries()
     folder = find(source, revision)
     check_index(folder)
-    libraries = {"diffusers": diffusers, "transformers": transformers}
+    modules = {"diffusers": diffusers, "transformers": transformers}
     networks = {
-        part: _network(folder, part, getattr(libraries[library], name), dtype).to(device)
+        part: _network(folder, part, getattr(modules[library], name), dtype).to(device)
         for part, (library, name) in NETWORKS.items()
     }
     _check_fit(folder, **networks)
@@ -44,18 +45,6 @@ def read(
         schedule=schedule,
         prediction=prediction,
     )
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import diffusers
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            "text-to-image models are read with diffusers and transformers, which are not installed; "
-            "run pip install 'memlib[latent]'"
-        ) from error
-    return diffusers, transformers
 
 
 def _network(folder: Path, part: str, kind: Any, dtype: torch.dtype) -> Any:

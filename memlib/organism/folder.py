@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from memlib.datasets.files import DataError, sha256
-from memlib.organism.libraries import libraries
+from memlib.libraries import libraries
 from memlib.organism.parts import TextToImage, scheduler
 from memlib.organism.tokenizer import tokenizer
 from memlib.schedule import Prediction

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from memlib.libraries import libraries
 from memlib.organism.captions import SIZE
-from memlib.organism.libraries import libraries
 from memlib.organism.tokenizer import LENGTH
 from memlib.schedule import Prediction
 

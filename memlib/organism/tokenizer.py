@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memlib.organism.libraries import libraries
+from memlib.libraries import libraries
 from memlib.organism.words import all_words
 
 if TYPE_CHECKING:
