@@ -91,20 +91,13 @@ def require_extras() -> None:
 
 def load_model(source: str, device: str, dtype: str, revision: str) -> TextToImage:
     """The model of the options."""
-    import torch
     import transformers
 
-    from memlib.latent import TextToImage
-    from memlib.screening import identity
+    from memlib.recipes import text_to_image
 
     transformers.utils.logging.disable_progress_bar()  # the bar of the prompts is enough
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    return TextToImage.load(
-        identity.resolve(source),
-        device=provenance.resolve_device(device),
-        dtype=getattr(torch, dtype),
-        revision=revision or None,
+    return text_to_image.load(
+        source, device=provenance.resolve_device(device), dtype=dtype, revision=revision or None
     )
 
 

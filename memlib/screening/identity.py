@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from memlib.latent import TextToImage
-from memlib.recipes.organism import ORGANISM, TextToImageRecipe
 
 _SAMPLED = 64  # values of each tensor
-
-
-def resolve(source: str) -> str:
-    """Folder of a text-to-image model that ships, by its name; any other source unchanged.
-
-    Raises:
-        ValueError: a model that ships under this name is not there.
-    """
-    recipe = ORGANISM.get(source)
-    if Path(source).is_dir() or not isinstance(recipe, TextToImageRecipe):
-        return source
-    if not recipe.folder.is_dir():
-        raise ValueError(
-            f"{source} should lie in {recipe.folder}, which is missing; get the whole repository"
-        )
-    return str(recipe.folder)
-
-
-def shipped() -> list[str]:
-    """Names of the text-to-image models that ship."""
-    return [name for name, recipe in ORGANISM.items() if isinstance(recipe, TextToImageRecipe)]
 
 
 @torch.no_grad()

@@ -126,17 +126,6 @@ def test_a_model_is_known_by_its_weights_and_not_by_its_folder(folders, model, t
     assert identity.digest(moved) != identity.digest(model)
 
 
-def test_names_of_models(tmp_path, monkeypatch):
-    assert identity.resolve("CompVis/stable-diffusion-v1-4") == "CompVis/stable-diffusion-v1-4"
-    assert identity.shipped() == ["organism_epsilon", "organism_v"]
-    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=r"organism_v should lie in .*, which is missing"):
-        identity.resolve("organism_v")
-    folder = tmp_path / "checkpoints" / "organism_v"
-    folder.mkdir(parents=True)
-    assert identity.resolve("organism_v") == str(folder)
-
-
 # Images
 
 
