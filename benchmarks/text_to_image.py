@@ -13,8 +13,8 @@ from torch import Tensor
 
 from memlib.datasets.files import data_root, sha256
 from memlib.latent import Prompts, TextToImage
+from memlib.libraries import libraries
 from memlib.organism.captions import captions
-from memlib.organism.libraries import libraries
 from memlib.organism.parts import TextToImage as Networks
 from memlib.organism.parts import TextToImageConfig, scheduler
 from memlib.organism.tokenizer import tokenizer

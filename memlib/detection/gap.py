@@ -29,10 +29,10 @@ class HessianScoreGap:
         """The squared norm, in score units."""
         model, t, noise = generation.model, generation.times[0], generation.states[0, 0]
         check_product(model, self.product)
-        grid = generation.states.shape[1:3]
-        conditional = self._product(model.score(t, generation.prompts), noise.repeat(grid[0], 1, 1, 1))
+        prompts = generation.prompts
+        conditional = self._product(model.score(t, prompts), prompts.tiled(noise))
         unconditional = self._product(model.score(t), noise)
-        gap = conditional.reshape(*grid, -1) - unconditional
+        gap = prompts.grouped(conditional) - unconditional
         return gap.square().sum(2).cpu()
 
     def _product(self, score: Score, x: Float[Tensor, "B ..."]) -> Float64[Tensor, "B d"]:

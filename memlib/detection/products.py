@@ -84,7 +84,7 @@ def by_product(
             some = prompts[start : start + together]
             before = len(calls)
             with JacobianOperator(
-                shared.under(some), noise.repeat(len(some), 1, 1, 1), product=product
+                shared.under(some), some.tiled(noise), product=product
             ) as op:
                 norms.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
                 # Beyond the calls, sweeps go back, through the doubled batch.
@@ -95,7 +95,7 @@ def by_product(
     calls = calls if product == "difference" else calls[first:]
     points = len(prompts) * len(noise)
     return ByProduct(
-        torch.cat(norms).reshape(len(prompts), len(noise)).cpu(),
+        prompts.grouped(torch.cat(norms)).cpu(),
         sum(calls) / points,
         sweeps * len(noise) / points,
     )

@@ -98,7 +98,7 @@ def generate(
 
         end = model.sample(
             prompts,
-            noise.repeat(len(prompts), 1, 1, 1),
+            prompts.tiled(noise),
             steps=steps,
             visit=visit,
             guidance=guidance,
@@ -116,7 +116,7 @@ def generate(
         torch.stack(conditional).unflatten(1, grid),
         torch.stack(unconditional).unflatten(1, grid),
         torch.stack(weights).unflatten(2, grid) if attention else None,
-        {name: layer[: len(end)].unflatten(0, grid) for name, layer in record.maps.items()}
+        {name: prompts.grouped(layer[: len(end)]) for name, layer in record.maps.items()}
         if attention
         else None,
     )

@@ -77,8 +77,7 @@ class TextToImage(Parts):
             t: time index.
             prompts: P prompts.
             noise: points that all prompts share. The unconditional score at them is then computed once: the
-                difference at `noise` repeated for each prompt, `noise.repeat(P, 1, 1, 1)`, costs one pass per
-                row instead of two wherever no gradient is asked for.
+                difference at `prompts.tiled(noise)` costs one pass per row instead of two wherever no gradient is asked for.
         """
         if noise is None:
             return JointDifference(self, t, prompts)

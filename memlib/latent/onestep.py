@@ -80,13 +80,13 @@ def one_step(
     differences, curvatures = [], []
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]
-        x = noise.repeat(len(some), 1, 1, 1)
+        x = some.tiled(noise)
         difference = model.difference(t, some) if shared is None else shared.under(some)
         with JacobianOperator(difference, x, product=product) as op:
             curvatures.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
             differences.append(torch.linalg.vector_norm(op.value, dim=1))
-    shape = (len(prompts), len(noise))
-    return OneStep(t, torch.cat(differences).reshape(shape), torch.cat(curvatures).reshape(shape), product)
+    norms = (prompts.grouped(torch.cat(parts)) for parts in (differences, curvatures))
+    return OneStep(t, *norms, product)
 
 
 def check_product(model: TextToImage, product: Product) -> None:

@@ -60,6 +60,14 @@ class Prompts:
             )
         return self.embeddings.repeat_interleave(rows // len(self), 0)
 
+    def tiled(self, points: Float[Tensor, "n ..."]) -> Float[Tensor, "P*n ..."]:
+        """A batch of points that all prompts share: all of them for the first prompt, then for the next."""
+        return points.repeat(len(self), *[1] * (points.ndim - 1))
+
+    def grouped(self, rows: Float[Tensor, "P*n ..."]) -> Float[Tensor, "P n ..."]:
+        """The rows of a batch by prompt; undoes how `tiled` and `repeated` lay it out."""
+        return rows.unflatten(0, (len(self), -1))
+
 
 @torch.no_grad()
 def encode(tokenizer: Any, text_encoder: Any, captions: Sequence[str]) -> Prompts:

@@ -86,7 +86,7 @@ def caption_spectra(
     parts = []
     for start in tqdm(range(0, len(prompts), together), desc=f"spectra at t={t}", disable=not progress):
         some = prompts[start : start + together]
-        points = x.repeat(len(some), 1, 1, 1) if shared else x[start : start + together].flatten(0, 1)
+        points = some.tiled(x) if shared else x[start : start + together].flatten(0, 1)
         parts.append(
             [found.changed(lambda v: v.unflatten(0, (-1, n)).cpu()) for found in measure(some, points)]
         )

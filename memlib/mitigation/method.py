@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import fields
 from typing import Protocol
@@ -49,8 +50,8 @@ def apply(
         prompts: P prompts.
         noise: `(n, *sample_shape)`, shared by all prompts, or `(P, n, *sample_shape)`.
         steps: of the sampling to come; x_T is judged at the first of its times.
-        generator: of what a method draws, on the CPU; None makes one with seed 0. A prompt's draws do not
-            depend on how many others there are beside it, nor on `rows`.
+        generator: of what a method draws, on the CPU; None makes one with seed 0. What is drawn for a prompt
+            depends on it and on the text of the prompt, on no other prompt and not on `rows`.
         rows: prompts times noises at a time, at least one prompt; bounds the memory.
         progress: show progress bars.
 
@@ -64,13 +65,13 @@ def apply(
         raise ValueError(f"rows must be at least 1, got {rows}")
     noise = _per_prompt(noise, len(prompts), model)
     source = torch.Generator().manual_seed(0) if generator is None else generator
-    seeds = torch.randint(2**62, (len(prompts),), generator=source).tolist()
+    key = int(torch.randint(2**62, (), generator=source))
     together, t = max(1, rows // noise.shape[1]), model.timesteps(steps)[0]
     parts = []
     for start in tqdm(range(0, len(prompts), together), desc=method.name, disable=not progress):
-        part = slice(start, start + together)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
-        parts.append(method(Task(model, prompts[part], noise[part], t, generators, progress)))
+        some = prompts[start : start + together]
+        generators = [_generator(key, caption) for caption in some.captions]
+        parts.append(method(Task(model, some, noise[start : start + together], t, generators, progress)))
     record = Record(
         **{f.name: torch.cat([getattr(p.record, f.name) for p in parts]).cpu() for f in fields(Record)}
     )
@@ -83,6 +84,11 @@ def apply(
         steps,
         parts[0].attention,
     )
+
+
+def _generator(key: int, caption: str) -> torch.Generator:
+    seed = hashlib.sha256(f"{key} {caption}".encode()).digest()[:8]
+    return torch.Generator().manual_seed(int.from_bytes(seed, "big"))
 
 
 def _per_prompt(noise: Tensor, count: int, model: TextToImage) -> Tensor:

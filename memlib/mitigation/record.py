@@ -119,7 +119,7 @@ class Mitigated:
                 part = slice(start, start + together)
                 x = self.noise[part].flatten(0, 1)
                 found = self.model.sample(self.prompts[part], x, steps=self.steps, guidance=guidance)
-                parts.append(found.samples.unflatten(0, (-1, self.noise.shape[1])))
+                parts.append(self.prompts[part].grouped(found.samples))
         return torch.cat(parts)
 
 

@@ -36,6 +36,9 @@ class FitConfig:
         batch: samples per step.
         learning_rate: the largest, at the end of the warm-up; a cosine decay to zero follows.
         warmup: steps of linear warm-up.
+        cycles: times the rate warms up and decays; each of them starts from the averaged weights that the one
+            before it left, with an optimiser that remembers nothing (warm restarts: Loshchilov and Hutter
+            2017).
         average_decay: of the exponential moving average of the weights, which a checkpoint holds.
         seed: of the initial weights and of every draw.
         precision: of the network's convolutions and products in training, "float32" or "bfloat16" (which is
@@ -46,6 +49,7 @@ class FitConfig:
     batch: int = 64
     learning_rate: float = 4e-4
     warmup: int = 100
+    cycles: int = 1
     average_decay: float = 0.999
     seed: int = 0
     precision: Precision = "float32"
@@ -54,6 +58,8 @@ class FitConfig:
         for name in ("steps", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.cycles < 1 or self.steps % self.cycles:
+            raise ValueError(f"cycles must divide the steps, got {self.cycles} cycles of {self.steps} steps")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay must lie in [0, 1), got {self.average_decay}")
         if self.precision not in get_args(Precision):
@@ -61,8 +67,14 @@ class FitConfig:
 
     def rate(self, step: int) -> float:
         """Learning rate at `step`."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        within = step % self.cycle
+        warm = min(1.0, (within + 1) / max(1, self.warmup))
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * within / self.cycle))
+
+    @property
+    def cycle(self) -> int:
+        """Steps of one cycle."""
+        return self.steps // self.cycles
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,8 @@ def fit(
     for step in tqdm(
         range(run.step, config.steps), initial=run.step, total=config.steps, desc="training", mininterval=2.0
     ):
+        if step and step % config.cycle == 0:
+            run.restart()
         generator = torch.Generator().manual_seed(_stream(config.seed, step))
         with _autocast(device, config.precision):
             value = loss(generator)
@@ -148,9 +162,17 @@ class _Run:
     def __init__(self, network: nn.Module, config: FitConfig, fingerprint: str) -> None:
         self.network, self.config, self.fingerprint = network, config, fingerprint
         self.average = copy.deepcopy(network).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+        self.optimizer = self._adam()
         self.losses = torch.full((config.steps,), torch.nan)
         self.step, self.seconds = 0, 0.0
+
+    def _adam(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+
+    def restart(self) -> None:
+        """Begin another cycle: the average becomes the weights, and the moments are forgotten."""
+        self.network.load_state_dict(self.average.state_dict())
+        self.optimizer = self._adam()
 
     def advance(self, loss: Tensor) -> None:
         """One optimiser step on `loss`."""

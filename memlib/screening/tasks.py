@@ -107,10 +107,9 @@ class FirstStep:
     def __call__(self, prompts: Prompts) -> Found:
         """Values of the statistics asked for."""
         if "jeon" not in self.names:
-            x = self.noise.repeat(len(prompts), 1, 1, 1)
             with torch.no_grad():
-                gap = self._shared.under(prompts)(x).double().flatten(1)
-            norms = torch.linalg.vector_norm(gap, dim=1).reshape(len(prompts), -1)
+                gap = self._shared.under(prompts)(prompts.tiled(self.noise)).double().flatten(1)
+            norms = prompts.grouped(torch.linalg.vector_norm(gap, dim=1))
             return Found({"wen": self.model.level(self.t)["sigma"] * norms.cpu()})
         found = one_step(
             self.model, prompts, self.noise, t=self.t, product=self.product,
@@ -147,10 +146,8 @@ def guided(trajectory: int = 50, guidance: float = 7.5) -> Sampler:
 
     @torch.no_grad()
     def sample(model: TextToImage, prompts: Prompts, noise: Float[Tensor, "n ..."]) -> Tensor:
-        x = noise.repeat(len(prompts), 1, 1, 1)
-        end = model.sample(prompts, x, steps=trajectory, guidance=guidance).samples
-        latents: Tensor = end.unflatten(0, (len(prompts), len(noise)))
-        return latents
+        end = model.sample(prompts, prompts.tiled(noise), steps=trajectory, guidance=guidance).samples
+        return prompts.grouped(end)
 
     return sample
 

@@ -181,6 +181,7 @@ def test_the_state_is_written_whole(case, schedule, tmp_path, monkeypatch):
     "change",
     [
         {"learning_rate": 1e-3},
+        {"cycles": 2},
         {"batch": 9},
         {"steps": 10},
         {"seed": 1},
@@ -295,6 +296,33 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     assert config.rate(999) == pytest.approx(0.0, abs=1e-4)
 
 
+def test_each_cycle_warms_up_and_falls_to_zero():
+    config = TrainingConfig(steps=1000, cycles=2, learning_rate=2.0, warmup=10)
+    one = TrainingConfig(steps=500, learning_rate=2.0, warmup=10)
+    assert [config.rate(step) for step in range(1000)] == [one.rate(step) for step in range(500)] * 2
+
+
+def test_a_cycle_starts_from_the_average_with_a_fresh_optimiser(schedule):
+    """The first step of Adam moves a weight by the learning rate, whatever the size of its gradient."""
+    common = {"batch": 4, "warmup": 1, "learning_rate": 0.1, "average_decay": 0.7}
+    one = train(Line(), schedule, gaussian, TrainingConfig(steps=4, **common))
+    network = Line()
+    train(network, schedule, gaussian, TrainingConfig(steps=8, cycles=2, **common))
+    assert torch.equal(network.seen[4], one.network.weight)
+    assert torch.allclose((network.seen[5] - network.seen[4]).abs(), torch.full((2,), 0.1), atol=1e-4)
+
+
+@pytest.mark.parametrize("cut", [3, 4, 5])
+def test_two_cycles_interrupted_and_resumed_are_bit_identical(schedule, tmp_path, cut):
+    config, state = TrainingConfig(steps=8, cycles=2, batch=4), tmp_path / "state.safetensors"
+    network = MLP(MLPConfig(width=8))
+    whole = train(copy.deepcopy(network), schedule, gaussian, config)
+    first, again = copy.deepcopy(network), copy.deepcopy(network)
+    with pytest.raises(PowerCut):
+        train(first, schedule, interrupted(gaussian, cut), config, state=state, save_every=1)
+    assert same(whole, train(again, schedule, gaussian, config, state=state, save_every=1))
+
+
 def test_a_diverged_training_stops(schedule, tmp_path):
     def poisoned(batch, generator):
         x, _ = gaussian(batch, generator)
@@ -338,6 +366,7 @@ def test_given_network_and_average_are_apart(case, schedule):
     [
         ({"steps": 0}, "steps must be positive, got 0"),
         ({"steps": 1, "batch": 0}, "batch must be positive"),
+        ({"steps": 3, "cycles": 2}, "cycles must divide the steps, got 2 cycles of 3 steps"),
         ({"steps": 1, "learning_rate": 0.0}, "learning_rate must be positive"),
         ({"steps": 1, "average_decay": 1.0}, r"average_decay must lie in \[0, 1\), got 1.0"),
         ({"steps": 1, "precision": "float16"}, r"one of \['float32', 'bfloat16'\], got 'float16'"),
