@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from memlib.intervals import Interval
+
 MEMORIZED, GENERAL, NEUTRAL = "#c2372b", "#2166ac", "#5a5a5a"
 """The paper's red and blue, dark enough for small text on white, and a grey for everything else."""
 
@@ -131,6 +133,28 @@ def interval_bars(
         linewidth=1,
         elinewidth=0.8,
         markersize=4,
+        label=label,
+    )
+
+
+def crossed_intervals(
+    ax: Axes, x: Sequence[Interval], y: Sequence[Interval], color: str, label: str, marker: str = "o"
+) -> None:
+    """Estimates of two quantities joined by a line, with the intervals of both as thin bars."""
+
+    def bars(estimates: Sequence[Interval]) -> np.ndarray:
+        return np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
+
+    ax.errorbar(
+        [e.value for e in x],
+        [e.value for e in y],
+        yerr=bars(y),
+        xerr=bars(x),
+        fmt=f"{marker}-",
+        color=color,
+        linewidth=1,
+        elinewidth=0.4,
+        markersize=5,
         label=label,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import memlib
 
-EXTRA_ROOMS = {"cli", "__main__", "claims", "experiment", "plots", "screening"}
+EXTRA_ROOMS = {"cli", "__main__", "claims", "comparison", "experiment", "plots", "screening"}
 
 PROGRAM = """
 import importlib, pkgutil, sys

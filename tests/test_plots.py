@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from memlib import plots
+from memlib.intervals import Interval
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,23 @@ def test_bars_end_at_the_intervals(ax):
     assert line.get_marker() == "s"
     assert [segment.tolist() for segment in bars.get_segments()] == [[[1, 1.5], [1, 4]], [[10, 5], [10, 9]]]
     assert ax.get_legend_handles_labels()[1] == ["kind"]
+
+
+def test_crossed_bars_end_at_both_intervals(ax):
+    x = [Interval(0.5, 0.25, 0.75, 0.95, 4), Interval(1.0, 0.5, 1.0, 0.95, 4)]
+    y = [Interval(0.0, -1.0, 1.0, 0.95, 4), Interval(2.0, 1.5, 3.0, 0.95, 4)]
+    plots.crossed_intervals(ax, x, y, plots.GENERAL, "method", marker="s")
+    line, _, (across, upright) = ax.containers[0].lines
+    assert line.get_xydata().tolist() == [[0.5, 0], [1, 2]]
+    assert [segment.tolist() for segment in across.get_segments()] == [
+        [[0.25, 0], [0.75, 0]],
+        [[0.5, 2], [1, 2]],
+    ]
+    assert [segment.tolist() for segment in upright.get_segments()] == [
+        [[0.5, -1], [0.5, 1]],
+        [[1, 1.5], [1, 3]],
+    ]
+    assert ax.get_legend_handles_labels()[1] == ["method"]
 
 
 def test_style_sets_what_it_lists():

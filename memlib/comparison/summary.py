@@ -1,0 +1,61 @@
+"""What a table of trials says of the methods: means with intervals, best settings, who beats whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from memlib import intervals
+from memlib.intervals import Interval
+
+RANGES = {
+    **dict.fromkeys(("agree", "copy", "success", "drawn", "repeated", "cut"), (0.0, 1.0)),
+    **dict.fromkeys(("pixel", "latent", "feature"), (-1.0, 1.0)),
+}
+"""Where a quantity can lie; an interval says no more."""
+
+
+def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:
+    """The rows of one setting of one method; KeyError if there are none."""
+    rows = images[(images["method"] == method) & (images["setting"] == setting)]
+    if rows.empty:
+        known = sorted({*zip(images["method"], images["setting"], strict=True)})
+        raise KeyError(f"no images of {method!r} at {setting!r}; there are {known}")
+    return rows
+
+
+def over_captions(images: pd.DataFrame, method: str, setting: str, what: str) -> Interval:
+    """Mean over captions of the mean over seeds, with Student's interval over captions, kept in its range.
+
+    The images of one caption resemble each other; the captions are the independent draws.
+    """
+    means = chosen(images, method, setting).groupby("caption")[what].mean()
+    estimate = intervals.mean(means.to_numpy(dtype=float))
+    low, high = RANGES.get(what, (float("-inf"), float("inf")))
+    return replace(estimate, low=max(estimate.low, low), high=min(estimate.high, high))
+
+
+def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
+    """For each method the setting of largest mean, the first of equals, chosen on the same images."""
+    means = images.groupby(["method", "setting"], sort=False)[by].mean()
+    return {str(name): str(some.idxmax()[1]) for name, some in means.groupby(level="method", sort=False)}
+
+
+def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], what: str) -> Interval:
+    """Mean of the first's quantity less the second's, caption by caption, with Student's interval."""
+    a, b = (chosen(images, *some).groupby("caption")[what].mean() for some in (first, second))
+    return intervals.mean((a - b).to_numpy(dtype=float))
+
+
+def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel") -> int:
+    """Settings of a method to which another's offers one that copies less and agrees no less.
+
+    By means over all images. Copies less: a smaller similarity to the copied image.
+    """
+    means = images.groupby(["method", "setting"])[["agree", similarity]].mean()
+    theirs = means.loc[by]
+    return sum(
+        bool(((theirs[similarity] < ours[similarity]) & (theirs["agree"] >= ours["agree"])).any())
+        for _, ours in means.loc[name].iterrows()
+    )

@@ -1,0 +1,27 @@
+import warnings
+
+import pytest
+import torch
+
+from memlib.comparison import joined
+from memlib.mitigation import NoMitigation, RandomAddition, Sail
+
+
+def test_all_trials_share_captions_noises_and_draws(trials):
+    twice = {"1": RandomAddition(), "2": RandomAddition()}
+    with pytest.warns(UserWarning, match="longer than 16 tokens and were cut"):
+        found = trials.all({"none": {"": NoMitigation()}, "words": twice})
+    assert torch.equal(found["words", "1"].images, found["words", "2"].images)
+    assert not torch.equal(found["words", "1"].images, found["none", ""].images)
+    table = joined(found)
+    assert len(table) == 18
+    assert table["method"].tolist() == ["none"] * 6 + ["words"] * 12
+    assert table["setting"].tolist() == [""] * 6 + ["1"] * 6 + ["2"] * 6
+
+
+def test_a_threshold_out_of_reach_is_in_the_table_without_a_warning(trials):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = trials.one(Sail(1e-9, steps=0, candidates=1)).table
+    assert (table["step"] == -1).all()
+    assert (table["seconds"] > 0).all()
