@@ -80,13 +80,12 @@ def one_step(
     differences, curvatures = [], []
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]
-        x = some.tiled(noise)
-        difference = model.difference(t, some) if shared is None else shared.under(some)
-        with JacobianOperator(difference, x, product=product) as op:
+        gap = model.difference(t, some) if shared is None else shared.under(some)
+        with JacobianOperator(gap, some.tiled(noise), product=product) as op:
             curvatures.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
             differences.append(torch.linalg.vector_norm(op.value, dim=1))
-    norms = (prompts.grouped(torch.cat(parts)) for parts in (differences, curvatures))
-    return OneStep(t, *norms, product)
+    difference, curvature = (prompts.grouped(torch.cat(parts)) for parts in (differences, curvatures))
+    return OneStep(t, difference, curvature, product)
 
 
 def check_product(model: TextToImage, product: Product) -> None:

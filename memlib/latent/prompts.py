@@ -66,7 +66,8 @@ class Prompts:
 
     def grouped(self, rows: Float[Tensor, "P*n ..."]) -> Float[Tensor, "P n ..."]:
         """The rows of a batch by prompt; undoes how `tiled` and `repeated` lay it out."""
-        return rows.unflatten(0, (len(self), -1))
+        grouped: Tensor = rows.unflatten(0, (len(self), -1))
+        return grouped
 
 
 @torch.no_grad()

@@ -1,33 +1,22 @@
 """Mitigation: what can be done to the initial noise, the prompt or the attention so that no copy comes out.
 
 One method a file, named after its authors; `apply` runs any of them and says what it did to every image.
+`from_text` makes one of a name and settings as text.
 """
-
-from collections.abc import Callable
 
 from memlib.mitigation.corrected import Sail
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.han import NoiseAdjustment
 from memlib.mitigation.method import Method, apply
+from memlib.mitigation.methods import METHODS
 from memlib.mitigation.none import NoMitigation
 from memlib.mitigation.printed import SailPrinted
 from memlib.mitigation.record import Mitigated, Record, Task
 from memlib.mitigation.released import SailReleased
 from memlib.mitigation.ren import AttentionRescaling
+from memlib.mitigation.settings import Setting, from_text, settings_of
 from memlib.mitigation.somepalli import RandomAddition
 from memlib.mitigation.wen import PromptEmbedding
-
-METHODS: dict[str, Callable[..., Method]] = {
-    "none": NoMitigation,
-    "sail": Sail,
-    "sail-printed": SailPrinted,
-    "sail-released": SailReleased,
-    "noise-adjustment": NoiseAdjustment,
-    "prompt-embedding": PromptEmbedding,
-    "random-addition": RandomAddition,
-    "attention-rescaling": AttentionRescaling,
-}
-"""A name for each, to be chosen by; called with its settings."""
 
 __all__ = [
     "METHODS",
@@ -43,6 +32,9 @@ __all__ = [
     "Sail",
     "SailPrinted",
     "SailReleased",
+    "Setting",
     "Task",
     "apply",
+    "from_text",
+    "settings_of",
 ]

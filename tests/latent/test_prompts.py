@@ -53,6 +53,16 @@ def test_any_characters(exact, caption):
     assert exact.encode([caption]).captions == (caption,)
 
 
+def test_points_that_prompts_share_as_a_batch_and_back(exact):
+    prompts, points = exact.encode(["a", "cat", "b"]), torch.randn(2, 4, 3, 3)
+    batch = prompts.tiled(points)
+    rows = [(p, n) for p in range(3) for n in range(2)]
+    assert torch.equal(batch, torch.stack([points[n] for _, n in rows]))
+    assert torch.equal(prompts.repeated(6), torch.stack([prompts.embeddings[p] for p, _ in rows]))
+    assert torch.equal(prompts.grouped(batch), points.expand(3, -1, -1, -1, -1))
+    assert torch.equal(prompts.grouped(torch.arange(6)), torch.tensor([[0, 1], [2, 3], [4, 5]]))
+
+
 def test_selection(exact):
     with pytest.warns(UserWarning, match="1 of 3 captions"):
         prompts = exact.encode(["a", "cat", LONG])

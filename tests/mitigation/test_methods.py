@@ -113,6 +113,26 @@ def test_the_same_seed_gives_the_same_whatever_stands_beside(task, method):
 
 
 @unreached
+def test_what_is_drawn_depends_on_the_text_and_not_on_the_place(task):
+    model, prompts, noise = task
+    runs = [
+        apply(model, Sail(SMALL, steps=0, candidates=3), some, noise)
+        for some in (prompts, prompts[[2, 0]], prompts[[0, 0, 1]])
+    ]
+    assert (runs[0].record.candidate > 1).any()
+    for run, rows in zip(runs[1:], ([2, 0], [0, 0, 1]), strict=True):
+        torch.testing.assert_close(run.noise, runs[0].noise[rows], rtol=0, atol=1e-9)
+        assert torch.equal(run.record.candidate, runs[0].record.candidate[rows])
+    words = [
+        apply(model, RandomAddition("token", 2), some, noise).prompts for some in (prompts, prompts[[2, 0]])
+    ]
+    assert words[1].captions == (words[0].captions[2], words[0].captions[0])
+    assert (
+        len({text.replace(c, "") for text, c in zip(words[0].captions, prompts.captions, strict=True)}) == 3
+    )
+
+
+@unreached
 def test_another_seed_draws_other_noises(task):
     model, prompts, noise = task
     found = [

@@ -1,0 +1,125 @@
+"""Methods chosen by name with settings given as text, as command lines and files give them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, cast, get_args, get_type_hints
+
+from memlib.mitigation.method import Method
+from memlib.mitigation.methods import METHODS
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.M)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a method.
+
+    Attributes:
+        name: of the setting.
+        kind: what its text may be: "a number", "an integer", "true or false", or words to choose from.
+        default: what holds if it is not given; None if it must be given.
+        about: what it is, from the method's documentation.
+    """
+
+    name: str
+    kind: str
+    default: float | bool | str | None
+    about: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}, {'must be given' if self.default is None else self.default})"
+
+
+def about(name: str) -> str:
+    """The first sentence of a method's documentation."""
+    return (inspect.getdoc(_class(name)) or "").partition("\n")[0]
+
+
+def settings_of(name: str) -> dict[str, Setting]:
+    """The settings of the method of this name, by theirs.
+
+    Raises:
+        ValueError: there is no such method.
+
+    Example:
+        >>> [str(setting) for setting in settings_of("random-addition").values()]
+        ['kind (token or number, token)', 'count (an integer, 4)']
+    """
+    found = _class(name)
+    hints, texts = get_type_hints(found), dict(_ATTRIBUTE.findall(inspect.getdoc(found) or ""))
+    return {
+        field.name: Setting(
+            field.name,
+            _kind(hints[field.name]),
+            None if field.default is MISSING else field.default,
+            " ".join(texts.get(field.name, "").split()),
+        )
+        for field in fields(found)
+    }
+
+
+def from_text(name: str, given: Mapping[str, str]) -> Method:
+    """The method of this name.
+
+    Args:
+        name: one of `METHODS`.
+        given: name of a setting -> its value as text; the others have their defaults.
+
+    Raises:
+        ValueError: an unknown name or setting, one that is missing, or a text that says no value it can have;
+            the message names what there is.
+
+    Example:
+        >>> from_text("sail", {"threshold": "0.5", "project": "no"}).project
+        False
+    """
+    known, hints = settings_of(name), get_type_hints(_class(name))
+    listed = f"the settings of {name} are {', '.join(map(str, known.values())) or 'none'}"
+    if unknown := [key for key in given if key not in known]:
+        raise ValueError(f"{name} has no setting {unknown[0]!r}; {listed}")
+    if missing := [key for key, one in known.items() if one.default is None and key not in given]:
+        raise ValueError(f"{name} needs the setting {missing[0]}; {listed}")
+    values = {}
+    for key, text in given.items():
+        try:
+            values[key] = _reader(hints[key])(text.strip())
+        except (ValueError, KeyError):
+            raise ValueError(f"{key} of {name} must be {known[key].kind}, got {text!r}; {listed}") from None
+    return METHODS[name](**values)
+
+
+def values_of(method: Method) -> dict[str, Any]:
+    """Name of a setting -> its value in a method; numbers, texts and truth values."""
+    return asdict(cast("Any", method))
+
+
+def _class(name: str) -> type[Any]:
+    if name not in METHODS:
+        raise ValueError(f"no mitigation is called {name!r}; there are {', '.join(METHODS)}")
+    return cast("type[Any]", METHODS[name])
+
+
+def _kind(hint: Any) -> str:
+    plain = {float: "a number", int: "an integer", bool: "true or false"}
+    return plain[hint] if hint in plain else " or ".join(get_args(hint))
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    if hint is float:
+        return _number
+    if hint is bool:
+        return lambda text: _TRUTH[text.lower()]
+    return int if hint is int else {word: word for word in get_args(hint)}.__getitem__
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
