@@ -7,8 +7,8 @@ Only captions of the family "stated" say a colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Literal, TypeVar
@@ -73,9 +73,14 @@ class Caption:
         return region_mask(self.region)
 
 
-def truth() -> list[dict[str, object]]:
-    """The table of all captions, a row each, as JSON can hold it."""
-    return [asdict(c) | {"dose": c.dose, "held_out": c.held_out} for c in captions()]
+def truth(without: Collection[Caption] = ()) -> list[dict[str, object]]:
+    """The table of all captions, a row each, as JSON can hold it.
+
+    Args:
+        without: captions of which a model saw one image and no copy of it.
+    """
+    seen = [replace(c, entries=1) if c in without else c for c in captions()]
+    return [asdict(c) | {"dose": c.dose, "held_out": c.held_out} for c in seen]
 
 
 def region_mask(region: Region) -> Bool[Tensor, "32 32"]:

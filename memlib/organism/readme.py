@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from memlib.organism.captions import (
@@ -10,6 +11,7 @@ from memlib.organism.captions import (
     GENERAL_IMAGES,
     STATED_IMAGES,
     TEMPLATE_DOSES,
+    Caption,
     captions,
 )
 
@@ -38,7 +40,7 @@ a random ground.
 | stated | {stated} | {stated_images:,} | {stated_each} different images, in the colours the caption says |
 
 Exact: {each} captions for each k of {doses}. Template: a half, the central square or the frame around it, for
-each k of {template_doses}. An image copied k times is k / {entries:,} of what the model saw.
+each k of {template_doses}. An image copied k times is k / {entries:,} of what the model saw.{without}
 
 `captions.json` is the whole table, with the captions that were held out (entries 0).
 `memlib.organism.image(caption, generator)` draws the images, and `caption.fixed` is the mask of the part that
@@ -49,14 +51,20 @@ is the same each time.
     from memlib.recipes.organism import ORGANISM
     ORGANISM["{name}"].train(Path("{name}"))  # again after an interruption: it goes on where it was
 
-{steps:,} steps of batch {batch}; took {minutes:.0f} minutes ({machine}, threads: {threads}). `card.json`
-holds the configuration, the loss curve and the hashes of data and files. Weights are float16.
+{steps:,} steps of batch {batch} in {cycles}; took {minutes:.0f} minutes
+({machine}, threads: {threads}). `card.json` holds the configuration, the loss curve and the hashes of data
+and files. Weights are float16.
 """
 
 
-def readme(card: dict[str, Any]) -> str:
-    """The page of a model, from its card."""
+_WITHOUT = """
+{count} of the exact captions have lost their copies: one image of each was shown, as `captions.json` says."""
+
+
+def readme(card: dict[str, Any], without: Collection[Caption] = ()) -> str:
+    """The page of a model, from its card and the captions that have lost their copies."""
     shares = card["data"]["images of each family"]
+    cycles = card["training"]["cycles"]
     counts = {family: len(captions(family, held_out=False)) for family in shares}
     return _PAGE.format(
         name=card["name"],
@@ -70,6 +78,8 @@ def readme(card: dict[str, Any]) -> str:
         images=GENERAL_IMAGES,
         steps=card["training"]["steps"],
         batch=card["training"]["batch"],
+        cycles="one cycle" if cycles == 1 else f"{cycles} cycles of warm-up and decay",
+        without=_WITHOUT.format(count=len(without)) if without else "",
         minutes=card["seconds"] / 60,
         machine=card["machine"]["device"],
         threads=card["machine"]["threads"],

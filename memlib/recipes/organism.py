@@ -122,9 +122,10 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
         """Write the pipeline and its card."""
         trained = copy.deepcopy(_checked(network, TextToImage)).cpu()
         parts = pipeline(trained, self.autoencoder.load().network, self.prediction)
-        about = card | {"prediction": self.prediction, "test": quality(parts, without=self.removed())}
-        table = json.dumps(truth(), indent=0) + "\n"
-        save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about)})
+        without = self.removed()
+        about = card | {"prediction": self.prediction, "test": quality(parts, without=without)}
+        table = json.dumps(truth(without), indent=0) + "\n"
+        save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about, without)})
 
 
 def quality(

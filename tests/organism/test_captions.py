@@ -114,6 +114,14 @@ def test_the_table_survives_json():
         assert Caption(**row | {"colours": row["colours"] and tuple(row["colours"])}) == caption
 
 
+def test_the_table_says_which_captions_have_lost_their_copies():
+    gone = captions("exact")[-2:]
+    rows, before = truth(gone), truth()
+    changed = [i for i, (row, old) in enumerate(zip(rows, before, strict=True)) if row != old]
+    assert [captions()[i] for i in changed] == gone
+    assert all((rows[i]["entries"], rows[i]["dose"], rows[i]["held_out"]) == (1, 1, False) for i in changed)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"family must be 'exact'.*got 'copied'"):
         captions("copied")

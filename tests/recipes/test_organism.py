@@ -21,9 +21,15 @@ from memlib.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, T
 from memlib.organism.quality import as_mnist, held_out_images, psnr, reconstruct
 from memlib.organism.samples import known, sample
 from memlib.organism.training import captioned_latents
-from memlib.organism.training_set import TrainingSet
+from memlib.organism.training_set import TrainingSet, removed
 from memlib.recipes.classifier import DIGIT_CLASSIFIER
-from memlib.recipes.organism import AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V, quality
+from memlib.recipes.organism import (
+    AUTOENCODER,
+    ORGANISM_EPSILON,
+    ORGANISM_V,
+    ORGANISM_WITHOUT_COPIES,
+    quality,
+)
 
 SHORT = FitConfig(steps=2, batch=4, warmup=1)
 
@@ -95,6 +101,17 @@ def test_both_kinds_are_pipelines_with_the_same_autoencoder(short, autoencoder, 
         weights[name] = trained.pipeline.vae.state_dict()
     first, second = weights.values()
     assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_model_without_copies_says_so(short, tmp_path):
+    recipe = short(ORGANISM_WITHOUT_COPIES)
+    card = recipe.train(tmp_path).card
+    gone = removed()
+    # Seven doses, four captions each, of which one image is left.
+    assert card["data"]["images of each family"]["exact"] == 11_552 // 2 + 4 * 7
+    assert json.loads((tmp_path / "captions.json").read_text()) == json.loads(json.dumps(truth(gone)))
+    assert "28 of the exact captions have lost their copies" in (tmp_path / "README.md").read_text()
+    assert card["test"]["recalled, 1000 copies"]["n"] == 4  # half of the eight are asked, once here
 
 
 def test_a_training_that_was_cut_goes_on(short, tmp_path):
