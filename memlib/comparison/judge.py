@@ -51,6 +51,8 @@ class Judge:
         seed: of their choice.
     """
 
+    spaces = SPACES
+
     def __init__(
         self, model: TextToImage, chosen: Sequence[Caption], *, references: int = 2000, seed: int = 0
     ) -> None:
@@ -69,7 +71,7 @@ class Judge:
             raise ValueError(f"this judge knows {len(self.chosen)} captions, got samples of {count}")
         x = self.model.decode(z.flatten(0, 1)).cpu() * 2 - 1
         shown = x.unflatten(0, (count, n))
-        columns = _record(mitigated) | {
+        columns = record_columns(mitigated) | {
             "agree": (classify(self.classifier, as_mnist(x)) == self._digits(n)).unflatten(0, (count, n)),
             "loss": _rms(self.latents(x) - z.flatten(0, 1).cpu()).unflatten(0, (count, n)),
             "diversity": torch.tensor([diversity(some) for some in shown])[:, None].expand(count, n),
@@ -143,7 +145,7 @@ def _rms(x: Float[Tensor, "N ..."]) -> Float[Tensor, " N"]:
     return x.flatten(1).square().mean(1).sqrt()
 
 
-def _record(mitigated: Mitigated) -> dict[str, Tensor]:
+def record_columns(mitigated: Mitigated) -> dict[str, Tensor]:
     """The fields of a record as `(P, n)`, passes counted per image; and captions that lost their end."""
     record, shape = mitigated.record, mitigated.record.step.shape
     columns = {f.name: getattr(record, f.name) for f in fields(record)}

@@ -32,7 +32,7 @@ def read(
     check_index(folder)
     modules = {"diffusers": diffusers, "transformers": transformers}
     networks = {
-        part: _network(folder, part, getattr(modules[library], name), dtype).to(device)
+        part: network(folder / part, getattr(modules[library], name), dtype).to(device)
         for part, (library, name) in NETWORKS.items()
     }
     _check_fit(folder, **networks)
@@ -47,8 +47,17 @@ def read(
     )
 
 
-def _network(folder: Path, part: str, kind: Any, dtype: torch.dtype) -> Any:
-    home = folder / part
+def network(home: Path, kind: Any, dtype: torch.dtype) -> Any:
+    """A network from its own folder, in evaluation mode and without gradients of its weights.
+
+    Args:
+        home: holds config.json and weights as safetensors.
+        kind: class of diffusers or transformers.
+        dtype: of the weights.
+
+    Raises:
+        ModelError: weights are missing, incomplete, unreadable or pickles.
+    """
     read_json(home / "config.json")
     if not any(home.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
@@ -58,20 +67,20 @@ def _network(folder: Path, part: str, kind: Any, dtype: torch.dtype) -> Any:
             "save the model with save_pretrained(..., safe_serialization=True)"
         )
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    if part == "text_encoder":
+    if kind.__module__.startswith("transformers."):
         options["dtype"] = dtype
     else:
         options["torch_dtype"] = dtype
         # Without accelerate diffusers loads the same way, but warns.
         options["low_cpu_mem_usage"] = importlib.util.find_spec("accelerate") is not None
     try:
-        network, info = kind.from_pretrained(home, **options)
+        found, info = kind.from_pretrained(home, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{home} cannot be loaded as {kind.__name__}: {error}") from error
     if info["missing_keys"]:
         # The libraries fill these with random numbers.
         raise ModelError(f"the weights in {home} lack {sorted(info['missing_keys'])[:4]}; fetch them anew")
-    return network.eval().requires_grad_(False)
+    return found.eval().requires_grad_(False)
 
 
 def _check_fit(folder: Path, vae: Any, unet: Any, text_encoder: Any) -> None:

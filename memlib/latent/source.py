@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,13 @@ class ModelError(ValueError):
     """A model folder is incomplete, or not a text-to-image pipeline that can be read."""
 
 
-def find(source: str | os.PathLike[str], revision: str | None) -> Path:
+def find(source: str | os.PathLike[str], revision: str | None, wanted: Sequence[str] = tuple(WANTED)) -> Path:
     """The local folder, or the snapshot of a hub repository.
+
+    Args:
+        source: folder, or id on the hub.
+        revision: commit, tag or branch on the hub.
+        wanted: patterns of the files to fetch.
 
     Raises:
         ModelError: there is no such folder, and no such repository that can be read.
@@ -44,13 +50,29 @@ def find(source: str | os.PathLike[str], revision: str | None) -> Path:
 
     try:
         return Path(
-            snapshot_download(source, revision=revision, allow_patterns=WANTED, ignore_patterns=_UNWANTED)
+            snapshot_download(
+                source, revision=revision, allow_patterns=list(wanted), ignore_patterns=_UNWANTED
+            )
         )
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"there is no local folder {source}, and the hub did not give it ({error}); "
-            "check the name, the connection and, for a gated model, your login"
+            f"there is no local folder {source}, and the hub did not give it: {_reason(error, revision)}"
         ) from error
+
+
+def _reason(error: Exception, revision: str | None) -> str:
+    """Why the hub did not give a model, and what to do."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):  # one of the errors below, too
+        return "it is gated; accept its licence on its page there and log in with: hf auth login"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "it has no such model, or a private one; check the name, or log in with: hf auth login"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"the model has no revision {revision}; name a commit, tag or branch that its page lists"
+    if isinstance(error, (errors.LocalEntryNotFoundError, ConnectionError)):
+        return f"it was not reached, and no copy was kept from before ({error}); check the connection"
+    return str(error)
 
 
 def check_index(folder: Path) -> None:
