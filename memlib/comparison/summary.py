@@ -11,7 +11,7 @@ from memlib.intervals import Interval
 
 RANGES = {
     **dict.fromkeys(("agree", "copy", "success", "drawn", "repeated", "cut"), (0.0, 1.0)),
-    **dict.fromkeys(("pixel", "latent", "feature"), (-1.0, 1.0)),
+    **dict.fromkeys(("pixel", "latent", "feature", "dino", "clip"), (-1.0, 1.0)),
 }
 """Where a quantity can lie; an interval says no more."""
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memlib.comparison.judge import Judge, Judged
+from memlib.comparison.real import RealJudge
 from memlib.latent import Prompts, TextToImage
 from memlib.mitigation import Method, apply
 
@@ -33,7 +34,7 @@ class Trials:
     """
 
     model: TextToImage
-    judge: Judge
+    judge: Judge | RealJudge
     prompts: Prompts
     noise: Float[Tensor, "n ..."]
     steps: int = 50
