@@ -22,21 +22,22 @@
 # - **Answers** Figures 3 and 5 of the paper {cite}`jeon2024understanding`, and the part of Figure 4 that is about text to image.
 # - **Tests** "stronger memorization, fewer non-negative eigenvalues" at both ends of sampling; and, beyond the paper, whether differences of curvature point to the part of an image that is
 #   memorized ({cite:t}`kim2026localizing`), where that part is known.
-# - **Takes** about two minutes on two cores with the shipped models; not timed on a GPU yet.
+# - **Takes** about a minute and a half on two cores with the shipped models; not timed on a GPU yet.
 # :::
 #
 # The paper's models are Stable Diffusion 1.4 and 2.0, whose weights do not fit in a repository. The default here is a *model organism*: Stable Diffusion's own parts (text encoder,
 # U-Net with cross-attention, autoencoder, DDIM, classifier-free guidance) in sizes that train on a processor core, on images of which everything is known. Latents
 # have $4 \times 8 \times 8 = 256$ numbers, so that every spectrum can be computed whole. The captions come in families:
 #
-# - **exact**: one caption, one image, copied $k$ times, with $k$ from 1 to 1,000. Those with $k \geq 300$, whose image the model returns from every noise, count as memorized below; the others are
+# - **exact**: one caption, one image, copied $k$ times, with $k$ from 1 to 1,000. Those with $k \geq 300$ count as memorized below; the others are
 #   shown apart, as *exact, few copies*.
 # - **template**: one caption, and in all its 100 to 1,000 images the same part is the same; the rest is free. Which part is known.
 # - **general**: one caption, 85 different images.
 # - **stated**: likewise, but the caption says the colours, so that it moves the mean.
 #
-# Another model runs through the same cells: set `model` to a folder or to an id of the hub, and `captions` to a table of captions and their families.
-# Where latents have more than 1,000 numbers, spectra are cut short after `krylov` steps, and counts come with bounds.
+# Another model runs through the same cells: set `model` to a folder or to an id of the hub, and `captions` to a table of captions and their families (CSV with the columns `text`, `family` and,
+# where it is known, `dose`). Where latents have more than `whole` numbers, spectra are cut short after `krylov` steps, and counts come with bounds. Where the part of an image that is
+# memorized is not known, nothing is said about where it is.
 #
 # **Intervals run over captions**, one observation each, or over noises where it is said. They are 95 % intervals. There is one network of each kind: they say nothing about another training.
 
@@ -47,8 +48,9 @@
 seed: int = 0  # seed of every noise
 model: str = "organism_epsilon"  # a shipped model, a pipeline folder or an id of the hub
 second: str = "organism_v"  # a second model for the counts at both ends; empty: none
+precision: str = "float32"  # of the networks: "float32", "float16" or "bfloat16"
 captions: str = ""  # CSV with columns text, family and dose; empty: the organism's own captions
-doses: list[int] = [1, 10, 100, 300, 1000]  # doses of the family "exact"
+doses: list[int] = [1, 10, 100, 300, 1000]  # doses of the organism's family "exact"
 exact: int = 4  # captions of each of them
 template: int = 6  # captions of each dose of the family "template"
 general: int = 8  # captions of the family "general"
@@ -60,54 +62,55 @@ followed: int = 3  # captions of each kind that are followed through time
 between: list[int] = [501, 101]  # time indices between the ends
 steps: int = 50  # sampling steps
 guidance: float = 7.5  # scale of classifier-free guidance
+whole: int = 1000  # whole spectra of latents with so many numbers at most
 krylov: int = 128  # Krylov steps
+short: int = 4  # captions of a kind whose spectra are computed by Krylov steps, too
+together: int = 16  # points in one batched call
 probes: int = 16  # products behind an estimated diagonal
 device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/interactive
 
 # %%
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from memlib import experiment, hessian, intervals, plots
-from memlib.latent import TextToImage, caption_spectra, localisation
+from memlib.datasets.labelled import labelled
+from memlib.latent import caption_spectra, columns, conditional_curvature, localisation, maps, paths
 from memlib.organism import captions as organism_captions
 from memlib.organism import image, region_mask, truth
-from memlib.organism.folder import read_card
-from memlib.recipes import RECIPES
+from memlib.recipes import text_to_image
 
 plots.use_style()
 run = experiment.start("07_latent_spectra", globals())
 run.parameter_table()
 
-
 # %%
-def loaded(name: str) -> TextToImage:
-    """A shipped model by its name, any other by its folder or id."""
-    return TextToImage.load(RECIPES[name].folder if name in RECIPES else name, device=run.device)
-
-
-net = loaded(model)
+net = text_to_image.load(model, device=run.device, dtype=precision)
 dimension = int(np.prod(net.sample_shape))
-cut = None if dimension <= 1000 else krylov  # whole spectra where they can be had
+cut = None if dimension <= whole else krylov  # whole spectra where they can be had
+sizes = {"krylov": cut, "at_once": together}
 
-known = pd.read_csv(captions) if captions else pd.DataFrame(truth()).query("not held_out")
-known = known[(known["family"] != "exact") | known["dose"].isin(doses)]
+if captions:
+    known = pd.DataFrame(labelled(Path(captions)))
+else:
+    known = pd.DataFrame(truth()).query("not held_out and (family != 'exact' or dose in @doses)")
 wanted = {"exact": exact, "template": template, "general": general, "stated": stated}
-chosen = pd.concat(
-    [part.head(wanted[family]) for (family, _), part in known.groupby(["family", "dose"], sort=False)],
-    ignore_index=True,
-)
+groups = known.groupby(["family", "dose"], sort=False, dropna=False)
+chosen = pd.concat([part.head(wanted[family]) for (family, _), part in groups])
 weak = (chosen["family"] == "exact") & (chosen["dose"] < strong)
 chosen["kind"] = chosen["family"].mask(weak, "rare")
-kinds = [
-    kind for kind in ("exact", "template", "rare", "general", "stated") if (chosen["kind"] == kind).any()
-]
+chosen = chosen.sort_values("kind", key=lambda kind: kind == "rare", kind="stable", ignore_index=True)
+every_kind = ("exact", "template", "rare", "general", "stated")
+kinds = [kind for kind in every_kind if (chosen["kind"] == kind).sum() > 1]  # one is no sample
+judged_kinds = [kind for kind in kinds if kind != "rare"]
+main_kinds = [kind for kind in ("exact", "template", "general") if kind in kinds]
 of_kind = {kind: np.flatnonzero(chosen["kind"] == kind).tolist() for kind in kinds}
 prompts = net.encode(chosen["text"].tolist())
 looks = {
@@ -132,32 +135,19 @@ times = [first, *sorted(set(between) & set(visited[1:-1]), reverse=True), last]
 ends = {"first": first, "last": last}
 noise = net.noise(max(noises, seeds), torch.Generator().manual_seed(seed))
 
-
-def sampled(network: TextToImage, some, starts: torch.Tensor):
-    """Samples `(P, n, ...)` of prompts from n noises, and the states on the way at `times`."""
-    path = network.sample(
-        some,
-        starts.repeat(len(some), 1, 1, 1),
-        steps=steps,
-        guidance=guidance,
-        keep=[visited.index(t) for t in times],
-    )
-    shape = (len(some), len(starts))
-    return path.samples.unflatten(0, shape), {t: x.unflatten(0, shape) for t, x in path.states.items()}
-
-
-samples, states = sampled(net, prompts, noise[:1])
-card = read_card(RECIPES[model].folder)["test"] if model in RECIPES else {}
-for name, share in card.items():
+sampling = {"times": times, "steps": steps, "guidance": guidance}
+found_paths = paths(net, prompts, noise[:1], **sampling)
+samples, states = found_paths.samples, found_paths.states
+for name, share in text_to_image.tested(model).items():
     if name.startswith("recalled"):
         run.record(
             f"recalled_{name.split()[1]}",
-            intervals.Interval(**share),
+            share,
             about=f"Share of samples of exact captions nearest to their own training image, from the card: {name}",
         )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small pictures of coloured digits. Under exact captions with many copies the samples show the training images in the row below, in harder contrast; with few copies another image of the same digit. Under template captions each sample is made of two parts, a half and a half or a centre and its frame, of which one resembles that of the training image below. General and stated captions give their digit, in other colours and handwriting than the training image below, except that stated colours are those of the caption."}, "figure": {"caption": "Samples from one noise, and below each row a training image of the same captions.", "name": "fig-latent-samples"}}
-shown = min(10, *(len(of_kind[kind]) for kind in kinds if len(of_kind[kind]) > 4))
+shown = min(6, max(len(of_kind[kind]) for kind in kinds))
 rows_of_images = {}
 for kind in kinds:
     some = of_kind[kind][-shown:]
@@ -166,7 +156,9 @@ for kind in kinds:
         texts = {caption.text: caption for caption in organism_captions()}
         own = [texts[text] for text in chosen["text"].iloc[some]]
         source = torch.Generator().manual_seed(seed)
-        rows_of_images[f"{kind}: training"] = torch.stack([image(caption, source) for caption in own]).numpy()
+        rows_of_images[f"{looks[kind][1]}: training"] = torch.stack(
+            [image(caption, source) for caption in own]
+        ).numpy()
 run.figure(
     plots.image_grid(rows_of_images, shown),
     "samples",
@@ -182,38 +174,21 @@ run.figure(
 # point has $-1$ everywhere.
 
 # %%
+few_copies = of_kind.get("rare", [])  # the last ones; at the last step only counted
+compared = len(chosen) - len(few_copies)
 spectra = {
-    "first": caption_spectra(net, first, prompts, noise[:1], krylov=cut),
-    "last": caption_spectra(net, last, prompts, states[last], krylov=cut),
+    "first": caption_spectra(net, first, prompts, noise[:1], **sizes),
+    "last": caption_spectra(net, last, prompts[:compared], states[last][:compared], **sizes),
 }
+sigma = {end: spectra[end].sigma for end in ends}
+measured = {end: pd.DataFrame(columns(spectra[end].statistics())) for end in ends}
+if few_copies:
+    counted = conditional_curvature(net, last, prompts[few_copies], states[last][few_copies], **sizes)
+    rare = pd.DataFrame(columns(counted.statistics(sigma["last"])))
+    measured["last"] = pd.concat([measured["last"], rare], ignore_index=True)
 
 
 # %% tags=["hide-input"]
-def measured(found) -> pd.DataFrame:
-    """What is compared between captions, a row for each caption and point."""
-    scale = found.sigma**2
-    ours, theirs = found.conditional, found.unconditional
-    values = ours.eigenvalues * scale
-    columns = {
-        "count": ours.count,
-        "unconditional": theirs.count,
-        "largest": values[..., -1],
-        "smallest": values[..., 0],
-        "mean": ours.diagonal.flatten(2).mean(2) * scale,
-        "shift": found.difference.diagonal.flatten(2).mean(2) * scale,
-        "asymmetry": ours.asymmetry,
-        "score": ours.norm**2 * scale / dimension,
-        "gap": found.difference.norm**2 * scale / dimension,
-        "energy": found.difference.eigenvalues.square().sum(2) * scale**2,
-    }
-    n = ours.count.shape[1]
-    return pd.DataFrame({name: column.flatten().numpy() for name, column in columns.items()}).assign(
-        caption=np.repeat(np.arange(len(ours.count)), n),
-        noise=np.tile(np.arange(n), len(ours.count)),
-        t=found.t,
-    )
-
-
 about = {
     "count": "Number of non-negative eigenvalues under the caption",
     "largest": "Largest eigenvalue under the caption, in units of 1 / sigma^2",
@@ -223,19 +198,25 @@ about = {
     "asymmetry": "Relative asymmetry of the Jacobian under the caption",
     "score": "Squared norm of the score under the caption times sigma^2, a number of the latent",
 }
-found = {end: measured(spectra[end]).join(chosen[["kind", "family", "dose", "text"]]) for end in ends}
+found = {
+    end: measured[end].assign(t=ends[end]).join(chosen[["kind", "family", "dose", "text"]]) for end in ends
+}
 cells = []
 for end in ends:
     for kind in kinds:
         row = {"end": end, "kind": looks[kind][1], "captions": len(of_kind[kind])}
         for name, meaning in about.items():
+            if found[end].loc[of_kind[kind], name].isna().any():
+                continue  # not looked at under captions with few copies
             estimate = intervals.mean(found[end].loc[of_kind[kind], name])
             run.record(
                 f"{name}_{kind}_{end}", estimate, about=f"{meaning}, mean over {kind} captions, {end} step"
             )
             row |= {name: estimate.value, f"{name}, low": estimate.low, f"{name}, high": estimate.high}
         cells.append(row)
-whole = run.table(pd.DataFrame(cells), "ends", about="Spectra at both ends of sampling, by kind of caption")
+both_ends = run.table(
+    pd.DataFrame(cells), "ends", about="Spectra at both ends of sampling, by kind of caption"
+)
 per_caption = run.table(
     pd.concat(found.values(), ignore_index=True), "captions", about="Every caption at both ends"
 )
@@ -249,14 +230,14 @@ headings = {
     "mean": "mean eigenvalue",
     "asymmetry": "asymmetry",
 }
-whole[list(headings)].rename(columns=headings).style.format(precision=3).format(
+both_ends[list(headings)].rename(columns=headings).style.format(precision=3).format(
     "{:.1f}", subset=["not negative", "low", "high"]
 ).hide(axis="index")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues in four panels. Left, first step: all curves lie between minus 1.4 and minus 0.6 and cover each other but at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, at minus 1.1, and template ones highest. At the upper end exact captions stay below zero; general captions cross it earliest, stated and template ones later."}, "figure": {"caption": "Spectra under captions at the first and at the last step, whole (above) and the 48 largest eigenvalues (below). Thin: captions; thick: their mean.", "name": "fig-latent-spectra"}}
-figure, axes = plt.subplots(2, 2, figsize=(8, 6), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(6.4, 6), layout="constrained")
 for column, end in enumerate(ends):
-    for kind in [kind for kind in kinds if kind != "rare"]:
+    for kind in judged_kinds:
         color, label = looks[kind]
         values = (spectra[end].conditional.eigenvalues[of_kind[kind], 0] * spectra[end].sigma ** 2).numpy()
         plots.spectra(axes[0, column], values, color, label)
@@ -271,7 +252,7 @@ for ax in axes.flat:
 axes[1, 1].set(ylim=(-0.1, 0.06))
 for ax in axes[:, 0]:
     ax.set(ylabel=r"$\lambda\,\sigma_t^2$")
-axes[0, 1].legend(loc="upper left", fontsize=9)
+figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 run.figure(
     figure,
     "spectra",
@@ -279,9 +260,9 @@ run.figure(
     data={
         f"{end}_{kind}": spectra[end].conditional.eigenvalues[of_kind[kind], 0]
         for end in ends
-        for kind in kinds
+        for kind in judged_kinds
     }
-    | {"sigma": [spectra[end].sigma for end in ends]},
+    | {"sigma": [sigma[end] for end in ends]},
 )
 
 # %% [markdown]
@@ -321,19 +302,21 @@ gaps.rename(columns={"count": "not negative", "largest": "largest", "smallest": 
 ).hide(axis="index")
 
 # %% tags=["hide-input"]
-for end in ends:
+for end in ends if {"exact", "general"} <= set(kinds) else ():
     memorized, other = (found[end].loc[of_kind[kind]] for kind in ("exact", "general"))
-    for name, sign in (("count", -1), ("largest", -1), ("mean", -1)):
+    for name in ("count", "largest", "mean"):
         run.record(
             f"auc_{name}_{end}",
-            intervals.auc(sign * memorized[name], sign * other[name]),
+            intervals.auc(-memorized[name], -other[name]),
             about=f"Area under the ROC curve, exact against general captions, small values taken for memorized: {about[name]}, {end} step",
         )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the number of copies from 1 to 1,000. Left, non-negative eigenvalues at the last step: as many as under general captions at 1 and 10 copies, about half at 100, none at 300 and 1,000; template and stated captions lie in between. Right, the largest eigenvalue at the first step: level up to 10 copies, lower from 100 on; stated captions lie nearly as low as exact ones with many copies."}, "figure": {"caption": "The dose. Left: non-negative eigenvalues at the last step. Right: the largest eigenvalue at the first. Bars are intervals over the captions of one dose; bands are general captions.", "name": "fig-latent-dose"}}
+in_doses = chosen.loc[chosen["family"] == "exact", "dose"].value_counts()
+shown_doses = sorted(int(dose) for dose, count in in_doses.items() if count > 1)
 by_dose = {}
 for end, name in (("last", "count"), ("first", "largest"), ("first", "count")):
-    for dose in doses:
+    for dose in shown_doses:
         mine = (chosen["family"] == "exact") & (chosen["dose"] == dose)
         estimate = intervals.mean(found[end].loc[mine.to_numpy(), name])
         least = 0.0 if name == "count" else -np.inf  # a count cannot be negative
@@ -343,23 +326,21 @@ for end, name in (("last", "count"), ("first", "largest"), ("first", "count")):
             by_dose[end, name, dose],
             about=f"{about[name]}, exact captions of dose {dose}, {end} step",
         )
-    every = found[end][found[end]["family"] == "exact"]
-    if every[name].nunique() > 1:  # a count that is zero everywhere has no ranks
+    every = found[end].query("family == 'exact' and dose.notna()")
+    if every[name].nunique() > 1 and len(shown_doses) > 1:  # a count that is zero everywhere has no ranks
         run.record(
             f"rank_{name}_{end}",
             intervals.rank_correlation(every["dose"], every[name]),
             about=f"Rank correlation of the dose with: {about[name]}, exact captions, {end} step",
         )
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.3), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.5), layout="constrained")
 for ax, (end, name) in zip(axes, (("last", "count"), ("first", "largest")), strict=True):
     value, low, high = (
-        np.array([getattr(by_dose[end, name, dose], part) for dose in doses])
+        np.array([getattr(by_dose[end, name, dose], part) for dose in shown_doses])
         for part in ("value", "low", "high")
     )
-    ax.errorbar(
-        doses, value, [value - low, high - value], fmt="o-", color=plots.MEMORIZED, linewidth=1, label="exact"
-    )
-    for kind in ("template", "general", "stated"):
+    plots.interval_bars(ax, shown_doses, value, low, high, plots.MEMORIZED, "exact")
+    for kind in [kind for kind in judged_kinds if kind != "exact"]:
         estimate = intervals.mean(found[end].loc[of_kind[kind], name])
         color, label = looks[kind]
         ax.axhspan(estimate.low, estimate.high, color=color, alpha=0.2, linewidth=0)
@@ -367,7 +348,7 @@ for ax, (end, name) in zip(axes, (("last", "count"), ("first", "largest")), stri
     ax.set(xscale="log", xlabel="copies of the image $k$", title=f"{end} step, $t={ends[end]}$")
 axes[0].set(ylabel="eigenvalues $\\geq 0$")
 axes[1].set(ylabel=r"largest $\lambda\,\sigma_t^2$")
-axes[0].legend(fontsize=8)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 run.figure(
     figure,
     "dose",
@@ -386,19 +367,19 @@ run.figure(
 # One caption of each kind, several noises. Does the order of the captions depend on the noise? Intervals run over noises here.
 
 # %%
-fixed = [of_kind[kind][-1] for kind in ("exact", "template", "general")]
-_, fixed_states = sampled(net, prompts[fixed], noise[:noises])
-fixed_spectra = {
-    "first": caption_spectra(net, first, prompts[fixed], noise[:noises], krylov=cut),
-    "last": caption_spectra(net, last, prompts[fixed], fixed_states[last], krylov=cut),
+fixed = [of_kind[kind][-1] for kind in main_kinds]
+fixed_states = paths(net, prompts[fixed], noise[:noises], **sampling).states[last]
+of_fixed = {
+    "first": conditional_curvature(net, first, prompts[fixed], noise[:noises], **sizes),
+    "last": conditional_curvature(net, last, prompts[fixed], fixed_states, **sizes),
 }
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie together far below zero, those of the template caption cross it late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises.", "name": "fig-latent-noises"}}
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.3), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.5), layout="constrained")
 for ax, end in zip(axes, ends, strict=True):
-    values = (fixed_spectra[end].conditional.eigenvalues * fixed_spectra[end].sigma ** 2).numpy()
+    values = (of_fixed[end].eigenvalues * sigma[end] ** 2).numpy()
     top = min(48, values.shape[2])
-    for row, kind in enumerate(("exact", "template", "general")):
+    for row, kind in enumerate(main_kinds):
         index = np.arange(values.shape[2] - top + 1, values.shape[2] + 1)
         ax.plot(index, values[row, :, -top:].T, color=looks[kind][0], linewidth=0.8)
         ax.plot([], [], color=looks[kind][0], label=looks[kind][1])
@@ -406,58 +387,60 @@ for ax, end in zip(axes, ends, strict=True):
     ax.set(title=f"{end} step, $t={ends[end]}$", xlabel="index of the eigenvalue")
 axes[1].set(ylim=(-0.1, 0.06))
 axes[0].set(ylabel=r"$\lambda\,\sigma_t^2$")
-axes[0].legend(fontsize=9)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 run.figure(
     figure,
     "noises",
     about="Largest eigenvalues under fixed captions from several noises",
-    data={end: fixed_spectra[end].conditional.eigenvalues for end in ends},
+    data={end: of_fixed[end].eigenvalues for end in ends},
 )
-for end in ends:
-    each = measured(fixed_spectra[end]).set_index(["caption", "noise"])
+for end in ends if {"exact", "general"} <= set(main_kinds) else ():
+    each = of_fixed[end].statistics(sigma[end])
     for name in ("count", "largest"):
-        a, b, c = (each.loc[row, name].to_numpy() for row in range(3))
-        for key, kept in (("order", (a < b) & (b < c)), ("below", a < c)):
+        shares = {"below": ("exact < general", each[name][0] < each[name][-1])}
+        if len(main_kinds) == 3:
+            shares["order"] = ("exact < template < general", (each[name].diff(dim=0) > 0).all(0))
+        for key, (meaning, kept) in shares.items():
             run.record(
                 f"{key}_{name}_{end}",
                 intervals.proportion(kept),
-                about=f"Share of noises at which exact < {'template < ' if key == 'order' else ''}general: {about[name]}, {end} step",
+                about=f"Share of noises at which {meaning}: {about[name]}, {end} step",
             )
 
 # %% [markdown]
 # ## Krylov steps instead of whole spectra
 #
-# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is read from the ends inwards ({doc}`03_hessian_routines`). For sixteen captions at once, at the last step, against
-# the whole spectra above:
+# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is read from the ends inwards ({doc}`03_hessian_routines`). For several captions at once, at the last step, against
+# the spectra above:
 
 # %%
-sixteen = of_kind["exact"][-8:] + of_kind["general"][-8:]
+again = [index for kind in ("exact", "general") if kind in kinds for index in of_kind[kind][-short:]]
+again = again or of_kind[kinds[0]][-short:]
 with hessian.JacobianOperator(
-    net.score(last, prompts[sixteen]), states[last][sixteen, 0], product="symmetric"
+    net.score(last, prompts[again]), states[last][again, 0], product="symmetric"
 ) as op:
-    short = hessian.lanczos(op, krylov)
-bounds = short.count_above(0.0)
+    ritz_values = hessian.lanczos(op, min(krylov, dimension))
+bounds = ritz_values.count_above(0.0)
 
 # %% tags=["hide-input"]
 exactly = spectra["last"].conditional
-scale = spectra["last"].sigma ** 2
-values = exactly.eigenvalues[sixteen, 0]
-ritz, residuals = short.eigenvalues.cpu(), short.residuals.cpu()
+scale = sigma["last"] ** 2
+values, counts = exactly.eigenvalues[again, 0], exactly.count[again, 0]
+ritz, residuals = ritz_values.eigenvalues.cpu(), ritz_values.residuals.cpu()
 wrong = torch.cat([ritz.amin(1) - values[:, 0], ritz.amax(1) - values[:, -1]]).abs() * scale
 # An eigenvalue lies within the residual of every Ritz value (Parlett 1998); products are in float32.
 distance = (ritz[:, :, None] - values[:, None]).abs().amin(2)
-promised = distance <= residuals + 1e-4 / scale
-counts = exactly.count[sixteen, 0]
+promised = distance <= residuals + 1e-4 * values.abs().amax(1, keepdim=True)
 agreement = run.table(
     {
-        "captions": chosen["kind"].iloc[sixteen].to_list(),
-        "whole spectrum": counts.tolist(),
+        "captions": chosen["kind"].iloc[again].to_list(),
+        "above": counts.tolist(),
         "Krylov": bounds.value.tolist(),
         "at least": bounds.lower.tolist(),
         "at most": bounds.upper.tolist(),
     },
     "krylov",
-    about="Non-negative eigenvalues at the last step from whole spectra and from Krylov steps",
+    about="Non-negative eigenvalues at the last step from the spectra above and from Krylov steps",
 )
 run.record(
     "krylov_error",
@@ -467,44 +450,46 @@ run.record(
 run.record(
     "krylov_right",
     (bounds.value.cpu() == counts).sum(),
-    about="Captions of sixteen whose count is right after the Krylov steps",
+    about="Captions whose count is right after the Krylov steps",
 )
 run.record(
     "krylov_inside",
     ((bounds.lower.cpu() <= counts) & (counts <= bounds.upper.cpu())).sum(),
-    about="Captions of sixteen whose count lies within the bounds",
+    about="Captions whose count lies within the bounds",
 )
-run.record("krylov_captions", len(sixteen), about="Captions in the one batched call")
-run.record("krylov_steps", short.steps, about="Krylov steps in it")
+run.record("krylov_captions", len(again), about="Captions in the one batched call")
+run.record("krylov_steps", ritz_values.steps, about="Krylov steps in it")
 agreement.style.hide(axis="index")
 
 # %% [markdown]
 # After {glue:text}`krylov_steps:.0f` steps for {glue:text}`krylov_captions:.0f` captions in one batched call, the smallest and the largest eigenvalue times $\sigma_t^2$ are off by {glue:text}`krylov_error:.1e` at most.
-# The count is right for {glue:text}`krylov_right:.0f` captions, and within its bounds for {glue:text}`krylov_inside:.0f`. The
-# small eigenvalues around zero are not resolved with half as many steps as dimensions: where some are not negative, the count comes out too small, and the bounds say that it is not settled.
+# The count is right for {glue:text}`krylov_right:.0f` of these captions, and within its bounds for {glue:text}`krylov_inside:.0f`. Small eigenvalues around zero are the last to be resolved: where some are not
+# negative, fewer steps than dimensions can miss a few, and the bounds then say that the count is not settled.
 
 # %% [markdown]
 # ## With the caption and without
 #
-# The paper's Figure 5: eigenvalues under the caption less those without it, over time, each at the points of the caption's own path.
+# The paper's Figure 5: eigenvalues under the caption less those without it, over time, each at the points of the caption's own path. The mean over all eigenvalues is a trace; between the
+# ends it is estimated from {glue:text}`probes_spent:.0f` products.
 
 # %%
-follow = [index for kind in kinds if kind != "rare" for index in of_kind[kind][-followed:]]
-through_time = {first: spectra["first"], last: spectra["last"]} | {
-    t: caption_spectra(net, t, prompts[follow], states[t][follow], krylov=cut) for t in times[1:-1]
+follow = {kind: of_kind[kind][-followed:] for kind in judged_kinds}
+every = [index for some in follow.values() for index in some]
+run.record("probes_spent", probes, about="Products behind an estimated diagonal")
+shifts = {t: measured[end]["shift"].iloc[every].to_numpy() for end, t in ends.items()} | {
+    t: net.level(t)["sigma"] ** 2
+    * maps.estimated_curvature(net, t, prompts[every], states[t][every], probes=probes, rows=4 * together)
+    .flatten(1)
+    .mean(1)
+    .numpy()
+    for t in times[1:-1]
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Middle, first step: sorted differences are near zero but at both ends, where they fall to minus 0.1 to minus 0.3 under stated, exact and template captions. Right, last step: within 0.05 of zero for general and template captions; under exact ones they fall to minus 0.2 at the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Left: their mean over time, with intervals. Middle and right: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.1 to minus 0.3 under stated, exact and template captions. Below right, last step: within 0.05 of zero for general and template captions; under exact ones they fall to minus 0.2 at the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
 shift = []
 for t in times:
-    data = measured(through_time[t])
-    rows_of = (
-        {kind: of_kind[kind][-followed:] for kind in kinds if kind != "rare"}
-        if t in (first, last)
-        else {kind: [follow.index(i) for i in of_kind[kind][-followed:]] for kind in kinds if kind != "rare"}
-    )
-    for kind, rows in rows_of.items():
-        estimate = intervals.mean(data["shift"].iloc[rows])
+    for kind, some in follow.items():
+        estimate = intervals.mean(shifts[t][[every.index(index) for index in some]])
         run.record(
             f"followed_{kind}_t{t}",
             estimate,
@@ -516,14 +501,17 @@ for t in times:
 shift = run.table(
     pd.DataFrame(shift), "shift", about="Mean eigenvalue under the caption less that without, over time"
 )
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-for kind in [kind for kind in kinds if kind != "rare"]:
+figure, places = plt.subplot_mosaic(
+    [["mean", "mean"], ["first", "last"]], figsize=(6.4, 6), layout="constrained"
+)
+axes = [*places.values()]
+for kind in judged_kinds:
     color, label = looks[kind]
     mine = shift[shift["kind"] == kind]
     plots.interval_line(axes[0], mine["t"], mine["value"], mine["low"], mine["high"], color, label)
     for ax, end in zip(axes[1:], ends, strict=True):
         both = [getattr(spectra[end], of).eigenvalues for of in ("conditional", "unconditional")]
-        values = (both[0] - both[1])[of_kind[kind][-followed:], 0].numpy() * spectra[end].sigma ** 2
+        values = (both[0] - both[1])[follow[kind], 0].numpy() * sigma[end] ** 2
         plots.spectra(ax, values, color, label)
         ax.set(title=f"{end} step, $t={ends[end]}$", xlabel="index of the eigenvalue")
 for ax in axes:
@@ -531,7 +519,7 @@ for ax in axes:
 axes[0].set(
     xlabel="time $t$", ylabel=r"difference of $\lambda\,\sigma_t^2$", xlim=(first + 20, -20), title="mean"
 )
-axes[0].legend(fontsize=8)
+axes[0].legend()
 run.figure(
     figure,
     "shift",
@@ -567,9 +555,10 @@ for end in ends:
                 "high": ratio.high,
             }
         )
+    both = found[end][["gap", "energy"]].dropna()
     run.record(
         f"gap_rank_{end}",
-        intervals.rank_correlation(found[end]["gap"], found[end]["energy"]),
+        intervals.rank_correlation(both["gap"], both["energy"]),
         about=f"Rank correlation over captions of the squared score difference with the squared Frobenius norm of the Hessian difference, {end} step",
     )
 run.table(pd.DataFrame(rows), "ratios", about="Squared score norm over the negative trace").style.format(
@@ -582,7 +571,7 @@ run.table(pd.DataFrame(rows), "ratios", about="Squared score norm over the negat
 # Template captions have a part that is always the same, and a part that is not. {cite:t}`kim2026localizing` look for the first in the diagonal of the Hessian difference: a coordinate whose curvature
 # rises under the caption is one that the caption has pinned down. Four maps are compared, over the $8 \times 8$ cells of the latents:
 #
-# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from 16 products, as published;
+# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, as published;
 # - **score difference**: $s_\Delta^2$, summed over channels, their proxy without a Hessian;
 # - **attention to the end mark** {cite}`chen2025exploring`, in the first block, as published, and in all layers;
 # - **curvature alone**: $-\operatorname{diag} H$ under the caption, with nothing subtracted.
@@ -593,30 +582,27 @@ run.table(pd.DataFrame(rows), "ratios", about="Squared score norm over the negat
 # maps alike. And a threshold for use has to come from elsewhere: the third takes the cut that is best for all *other* template captions.
 
 # %%
-local = of_kind["template"]
-region_of = [region_mask(region) for region in chosen["region"].iloc[local]]
-masks = torch.stack([localisation.latent_mask(region, net.sample_shape[1:]) for region in region_of])
-local_samples, local_states = sampled(net, prompts[local], noise[:seeds])
-
-
-def maps_at(t: int, some, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The maps `(P, n, h, w)` of prompts at points on their paths."""
-    return {
-        "curvature": localisation.curvature_map(
-            localisation.estimated_curvature(net, t, some, x, probes=probes)
-        ),
-        "score": localisation.score_map(net, t, some, x),
-        "attention": localisation.attention_map(net, t, some, x),
-        "attention_all": localisation.attention_map(net, t, some, x, block=""),
+local = [] if captions else of_kind.get("template", [])  # of which it is known where
+if local:
+    region_of = [region_mask(region) for region in chosen["region"].iloc[local]]
+    masks = torch.stack([localisation.latent_mask(region, net.sample_shape[1:]) for region in region_of])
+    more = paths(net, prompts[local], noise[1:seeds], **sampling)  # the first was followed above
+    local_samples = torch.cat([samples[local], more.samples], dim=1)
+    last_points = torch.cat([states[last][local], more.states[last]], dim=1)
+    located = {
+        t: maps.all_maps(
+            net, t, prompts[local], last_points if t == last else states[t][local], probes=probes
+        )
+        for t in times
     }
-
-
-maps = {t: maps_at(t, prompts[local], local_states[t]) for t in times}
-others_maps = maps_at(last, prompts, states[last])
+    elsewhere = [index for kind in judged_kinds if kind != "template" for index in of_kind[kind]]
+    unlocated = maps.all_maps(net, last, prompts[elsewhere], states[last][elsewhere], probes=probes)
+else:
+    display(Markdown("It is not known which part of an image these captions fix: no map is judged."))
 
 # %% tags=["hide-input"]
 names = {
-    "curvature": "curvature difference, 16 products",
+    "curvature": f"curvature difference, {probes} products",
     "curvature_exact": "curvature difference, exact",
     "score": "score difference",
     "attention": "attention, first block",
@@ -624,150 +610,159 @@ names = {
     "alone": "curvature alone, exact",
     "spread": "cells that do not vary",
 }
-groups = torch.arange(len(local))
-judged = maps[last] | {
-    "curvature_exact": localisation.curvature_map(spectra["last"].difference.diagonal[local]),
-    "alone": localisation.curvature_map(spectra["last"].conditional.diagonal[local]),
-    "spread": -local_samples.double().var(dim=1, keepdim=True).sum(2).cpu(),
-}
-measures = {
-    "iou": lambda m, k, _g: localisation.overlap(m, k),
-    "area": lambda m, k, _g: localisation.separation(m, k),
-    "held_out": localisation.held_out_overlap,
-}
-
-
-def judge(found_maps: torch.Tensor, measure) -> np.ndarray:
-    """A measure of maps `(P, n, h, w)`, mean over the n points of each caption."""
-    n = found_maps.shape[1]
-    values = measure(found_maps.flatten(0, 1), masks.repeat_interleave(n, 0), groups.repeat_interleave(n))
-    return values.unflatten(0, (-1, n)).mean(1).numpy()
-
-
-scores = {(name, key): judge(judged[name], measure) for name in names for key, measure in measures.items()}
-chance = localisation.chance_overlap(masks).mean().item()
-run.record("spread_samples", seeds, about="Samples of each caption behind the map of cells that do not vary")
-run.record(
-    "chance_iou", chance, about="Intersection over union of as many cells as the part has, taken at random"
-)
-rows = []
-for name, words in names.items():
-    row = {"map": words, "points": judged[name].shape[1]}
-    for key, heading in (("area", "AUC"), ("iou", "overlap"), ("held_out", "overlap, held-out cut")):
-        estimate = intervals.mean(scores[name, key])
-        run.record(
-            f"{key}_{name}",
-            estimate,
-            about=f"Localisation at the last step, {words}: {heading}, mean over captions",
-        )
-        row |= {heading: estimate.value, f"{heading}, low": estimate.low, f"{heading}, high": estimate.high}
-    rows.append(row)
-located = run.table(
-    pd.DataFrame(rows), "localisation", about="How well each map finds the fixed part, last step"
-)
-located.style.format(precision=2).hide(axis="index")
+if local:
+    diagonals = {of: getattr(spectra["last"], of).diagonal[local] for of in ("difference", "conditional")}
+    judged = located[last] | {
+        "curvature_exact": maps.curvature_map(diagonals["difference"]),
+        "alone": maps.curvature_map(diagonals["conditional"]),
+        "spread": -local_samples.double().var(dim=1, keepdim=True).sum(2).cpu(),
+    }
+    scores = {
+        name: {
+            "area": localisation.by_caption(localisation.separation, judged[name], masks).numpy(),
+            "iou": localisation.by_caption(localisation.overlap, judged[name], masks).numpy(),
+            "held_out": localisation.held_out_by_caption(judged[name], masks).numpy(),
+        }
+        for name in names
+    }
+    chance = localisation.chance_overlap(masks).mean().item()
+    run.record(
+        "spread_samples", seeds, about="Samples of each caption behind the map of cells that do not vary"
+    )
+    run.record(
+        "chance_iou",
+        chance,
+        about="Intersection over union of as many cells as the part has, taken at random",
+    )
+    rows = []
+    for name, words in names.items():
+        row = {"map": words, "points": judged[name].shape[1]}
+        for key, heading in (("area", "AUC"), ("iou", "overlap"), ("held_out", "overlap, held-out cut")):
+            estimate = intervals.mean(scores[name][key])
+            run.record(
+                f"{key}_{name}",
+                estimate,
+                about=f"Localisation at the last step, {words}: {heading}, mean over captions",
+            )
+            row |= {
+                heading: estimate.value,
+                f"{heading}, low": estimate.low,
+                f"{heading}, high": estimate.high,
+            }
+        rows.append(row)
+    table = run.table(
+        pd.DataFrame(rows), "localisation", about="How well each map finds the fixed part, last step"
+    )
+    display(table.style.format(precision=2).hide(axis="index"))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. The map of the curvature difference is brighter where the part is fixed in most rows; that of the score difference has a few bright cells anywhere; attention follows the two parts but is bright in the wrong one as often as not."}, "figure": {"caption": "Maps at the last step under the template captions of the largest dose, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
-most = [i for i in range(len(local)) if chosen["dose"].iloc[local[i]] == chosen["dose"].iloc[local].max()]
-columns = ["curvature_exact", "score", "attention", "alone"]
-figure, axes = plt.subplots(
-    len(most),
-    2 + len(columns),
-    figsize=(1.25 * (2 + len(columns)), 1.25 * len(most) + 0.4),
-    squeeze=False,
-    layout="constrained",
-)
-pictures = net.decode(local_samples[most, 0]).cpu().permute(0, 2, 3, 1).numpy()
-for line, i, picture in zip(axes, most, pictures, strict=True):
-    line[0].imshow(picture)
-    line[1].imshow(masks[i], cmap="gray", vmin=0, vmax=1)
-    for ax, name in zip(line[2:], columns, strict=True):
-        ax.imshow(judged[name][i, 0])
-    for ax in line:
-        ax.set(xticks=[], yticks=[])
-titles = [
-    "sample",
-    "fixed part",
-    "curvature\ndifference",
-    "score\ndifference",
-    "attention",
-    "curvature\nalone",
-]
-for ax, title in zip(axes[0], titles, strict=True):
-    ax.set_title(title, fontsize=9)
-run.figure(
-    figure,
-    "maps",
-    about="Maps of localisation at the last step",
-    data={"masks": masks[most]} | {name: judged[name][most, 0] for name in columns},
-)
+if local:
+    most = [i for i in range(len(local)) if chosen["dose"].iloc[local[i]] == chosen["dose"].iloc[local].max()]
+    columns = ["curvature_exact", "score", "attention", "alone"]
+    figure, axes = plt.subplots(
+        len(most),
+        2 + len(columns),
+        figsize=(1.25 * (2 + len(columns)), 1.25 * len(most) + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    pictures = net.decode(local_samples[most, 0]).cpu().permute(0, 2, 3, 1).numpy()
+    for line, i, picture in zip(axes, most, pictures, strict=True):
+        line[0].imshow(picture)
+        line[1].imshow(masks[i], cmap="gray", vmin=0, vmax=1)
+        for ax, name in zip(line[2:], columns, strict=True):
+            ax.imshow(judged[name][i, 0])
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+    titles = [
+        "sample",
+        "fixed part",
+        "curvature\ndifference",
+        "score\ndifference",
+        "attention",
+        "curvature\nalone",
+    ]
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=9)
+    run.figure(
+        figure,
+        "maps",
+        about="Maps of localisation at the last step",
+        data={"masks": masks[most]} | {name: judged[name][most, 0] for name in columns},
+    )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a dashed grey line. At the first step the score difference lies highest, near 0.56; later it lies below chance, while curvature difference and attention in all layers lie near 0.56 with wide bands."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
-figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
-rows = []
-for name, color in (
-    ("curvature", plots.MEMORIZED),
-    ("score", plots.GENERAL),
-    ("attention", "#b35806"),
-    ("attention_all", "#1b7837"),
-):
-    estimates = [intervals.mean(judge(maps[t][name], measures["iou"])) for t in times]
-    plots.interval_line(
-        ax,
-        times,
-        [e.value for e in estimates],
-        [e.low for e in estimates],
-        [e.high for e in estimates],
-        color,
-        names[name],
-    )
-    for t, estimate in zip(times, estimates, strict=True):
-        run.record(f"iou_{name}_t{t}", estimate, about=f"Overlap with the fixed part, {names[name]}, t = {t}")
-        rows.append(
-            {
-                "map": names[name],
-                "t": t,
-                "overlap": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-            }
+if local:
+    figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    rows = []
+    for name, color in (
+        ("curvature", plots.MEMORIZED),
+        ("score", plots.GENERAL),
+        ("attention", "#b35806"),
+        ("attention_all", "#1b7837"),
+    ):
+        estimates = [
+            intervals.mean(localisation.by_caption(localisation.overlap, located[t][name], masks))
+            for t in times
+        ]
+        plots.interval_line(
+            ax,
+            times,
+            [e.value for e in estimates],
+            [e.low for e in estimates],
+            [e.high for e in estimates],
+            color,
+            names[name],
         )
-ax.axhline(chance, color=plots.NEUTRAL, linestyle="--", linewidth=1, label="chance")
-ax.set(xlabel="time $t$", ylabel="intersection over union", xlim=(first + 20, -20), ylim=(0, 1.02))
-ax.legend(fontsize=8)
-run.figure(figure, "overlap", about="Overlap with the fixed part along the path", data=pd.DataFrame(rows))
+        for t, estimate in zip(times, estimates, strict=True):
+            run.record(
+                f"iou_{name}_t{t}", estimate, about=f"Overlap with the fixed part, {names[name]}, t = {t}"
+            )
+            rows.append(
+                {
+                    "map": names[name],
+                    "t": t,
+                    "overlap": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                }
+            )
+    ax.axhline(chance, color=plots.NEUTRAL, linestyle="--", linewidth=1, label="chance")
+    ax.set(xlabel="time $t$", ylabel="intersection over union", xlim=(first + 20, -20), ylim=(0, 1.02))
+    ax.legend(fontsize=8)
+    run.figure(figure, "overlap", about="Overlap with the fixed part along the path", data=pd.DataFrame(rows))
 
 # %% tags=["hide-input"]
-for dose in sorted(chosen["dose"].iloc[local].unique()):
-    mine = (chosen["dose"].iloc[local] == dose).to_numpy()
-    for name in ("curvature", "score"):
+if local:
+    for dose in sorted(chosen["dose"].iloc[local].unique()):
+        mine = (chosen["dose"].iloc[local] == dose).to_numpy()
+        for name in ("curvature", "score"):
+            run.record(
+                f"iou_{name}_dose_{dose}",
+                intervals.mean(scores[name]["iou"][mine]),
+                about=f"Overlap with the fixed part at the last step, {names[name]}, template captions of dose {dose}",
+            )
+    for rival in ("score", "attention", "attention_all", "spread"):
         run.record(
-            f"iou_{name}_dose_{dose}",
-            intervals.mean(scores[name, "iou"][mine]),
-            about=f"Overlap with the fixed part at the last step, {names[name]}, template captions of dose {dose}",
+            f"lead_over_{rival}",
+            intervals.mean(scores["curvature"]["area"] - scores[rival]["area"]),
+            about=f"Area under the ROC curve of the curvature difference less that of: {names[rival]}, paired by caption",
         )
-for rival in ("score", "attention", "attention_all", "spread"):
+    of_first = localisation.by_caption(localisation.separation, judged["curvature"][:, :1], masks).numpy()
     run.record(
-        f"lead_over_{rival}",
-        intervals.mean(scores["curvature", "area"] - scores[rival, "area"]),
-        about=f"Area under the ROC curve of the curvature difference less that of: {names[rival]}, paired by caption",
+        "lead_exact",
+        intervals.mean(scores["curvature_exact"]["area"] - of_first),
+        about="Area under the ROC curve of the exact curvature difference less that of its estimate, same points",
     )
-run.record(
-    "lead_exact",
-    intervals.mean(
-        scores["curvature_exact", "area"] - judge(maps[last]["curvature"][:, :1], measures["area"])
-    ),
-    about="Area under the ROC curve of the exact curvature difference less that of the estimate from 16 products, same points",
-)
-for name in ("curvature", "score"):
-    threshold = localisation.best_threshold(maps[last][name].flatten(0, 1), masks.repeat_interleave(seeds, 0))
-    flagged = (others_maps[name][:, 0] > threshold).flatten(1).double().mean(1).numpy()
-    for kind in ("exact", "general", "stated"):
-        run.record(
-            f"flagged_{name}_{kind}",
-            intervals.mean(flagged[of_kind[kind]]),
-            about=f"Share of cells above the best threshold for templates, {kind} captions, {names[name]}",
-        )
+    for name in ("curvature", "score"):
+        threshold = localisation.best_threshold(judged[name].flatten(0, 1), masks.repeat_interleave(seeds, 0))
+        flagged = (unlocated[name][:, 0] > threshold).flatten(1).double().mean(1).numpy()
+        for kind in [kind for kind in ("exact", "general", "stated") if kind in kinds]:
+            run.record(
+                f"flagged_{name}_{kind}",
+                intervals.mean(flagged[[elsewhere.index(index) for index in of_kind[kind]]]),
+                about=f"Share of cells above the best threshold for templates, {kind} captions, {names[name]}",
+            )
 
 # %% [markdown]
 # ## The second model
@@ -776,18 +771,26 @@ for name in ("curvature", "score"):
 
 # %%
 if second:
-    other = loaded(second)
-    few = [index for kind in ("exact", "template", "general") for index in of_kind[kind][-4:]]
-    theirs = other.encode(chosen["text"].iloc[few].tolist())
-    _, other_states = sampled(other, theirs, noise[:1])
+    other = text_to_image.load(second, device=run.device, dtype=precision)
+    if other.sample_shape != net.sample_shape:
+        raise ValueError(f"second must have latents {net.sample_shape}, got {other.sample_shape}")
+    some = [index for kind in main_kinds for index in of_kind[kind][-4:]]
+    theirs = other.encode(chosen["text"].iloc[some].tolist())
+    at_last = paths(other, theirs, noise[:1], **sampling).states[last]
     of_second = {
-        "first": measured(caption_spectra(other, first, theirs, noise[:1], krylov=cut)),
-        "last": measured(caption_spectra(other, last, theirs, other_states[last], krylov=cut)),
+        end: pd.DataFrame(
+            columns(
+                conditional_curvature(other, ends[end], theirs, x, **sizes).statistics(
+                    other.level(ends[end])["sigma"]
+                )
+            )
+        )
+        for end, x in (("first", noise[:1]), ("last", at_last))
     }
     rows = []
     for end in ends:
-        data = of_second[end].assign(kind=chosen["kind"].iloc[few].to_numpy())
-        for kind in ("exact", "template", "general"):
+        data = of_second[end].assign(kind=chosen["kind"].iloc[some].to_numpy())
+        for kind in main_kinds:
             row = {"step": end, "captions": looks[kind][1]}
             for name in ("count", "largest", "mean", "asymmetry"):
                 estimate = intervals.mean(data.loc[data["kind"] == kind, name])
@@ -800,7 +803,7 @@ if second:
                 if name == "count":
                     row |= {"low": estimate.low, "high": estimate.high}
             rows.append(row)
-        for more, less in (("general", "exact"), ("general", "template"), ("template", "exact")):
+        for more, less in [pair for pair in pairs if set(pair) <= set(main_kinds)]:
             for name in ("count", "largest", "mean"):
                 run.record(
                     f"second_{name}_gap_{more}_{less}_{end}",
@@ -825,41 +828,41 @@ if second:
 #   {glue:text}`count_gap_template_exact_last_hi:.1f`).
 # - **It follows the dose.** {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10, {glue:text}`count_dose_100_last:.1f` ({glue:text}`count_dose_100_last_lo:.1f` to
 #   {glue:text}`count_dose_100_last_hi:.1f`) at 100, {glue:text}`count_dose_300_last:.1f` at 300 and {glue:text}`count_dose_1000_last:.1f` at 1,000, with a rank correlation of {glue:text}`rank_count_last:.2f`
-#   ({glue:text}`rank_count_last_lo:.2f` to {glue:text}`rank_count_last_hi:.2f`). At ten copies, which the model never returns, nothing shows.
+#   ({glue:text}`rank_count_last_lo:.2f` to {glue:text}`rank_count_last_hi:.2f`). At ten copies, of which the model returns a share of {glue:text}`recalled_10:.2f`, nothing shows.
 # - **At the first step the count says nothing.** It is {glue:text}`count_exact_first:.0f` under exact and {glue:text}`count_general_first:.0f` under general captions: no eigenvalue is near zero. The order is there nevertheless, in the
 #   largest eigenvalue times $\sigma_t^2$: {glue:text}`largest_exact_first:.2f`, {glue:text}`largest_template_first:.2f` and {glue:text}`largest_general_first:.2f` under exact, template and general captions; general less exact
 #   {glue:text}`largest_gap_general_exact_first:.2f` ({glue:text}`largest_gap_general_exact_first_lo:.2f` to {glue:text}`largest_gap_general_exact_first_hi:.2f`), AUC {glue:text}`auc_largest_first:.2f`
 #   ({glue:text}`auc_largest_first_lo:.2f` to {glue:text}`auc_largest_first_hi:.2f`). The mean eigenvalue differs by {glue:text}`mean_gap_general_exact_first:.3f` ({glue:text}`mean_gap_general_exact_first_lo:.3f` to
 #   {glue:text}`mean_gap_general_exact_first_hi:.3f`).
-# - **Captions that state the colours are taken for memorized.** At the first step their largest eigenvalue is {glue:text}`largest_stated_first:.2f` ({glue:text}`largest_stated_first_lo:.2f` to
+# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {glue:text}`largest_stated_first:.2f` ({glue:text}`largest_stated_first_lo:.2f` to
 #   {glue:text}`largest_stated_first_hi:.2f`), that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {glue:text}`count_stated_last:.1f` ({glue:text}`count_stated_last_lo:.1f` to
-#   {glue:text}`count_stated_last_hi:.1f`), between the others. A condition that says much leaves little open; that is what a spectrum measures.
-# - **"Larger negative eigenvalues" does not hold.** The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {glue:text}`mean_gap_general_exact_last:.2f`
+#   {glue:text}`count_stated_last_hi:.1f`), that of general ones {glue:text}`count_general_last:.1f`. A condition that says much leaves little open; that is what a spectrum measures.
+# - **"Larger negative eigenvalues"** is another matter. The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {glue:text}`mean_gap_general_exact_last:.2f`
 #   ({glue:text}`mean_gap_general_exact_last_lo:.2f` to {glue:text}`mean_gap_general_exact_last_hi:.2f`); the most negative ones
-#   are {glue:text}`smallest_exact_last:.2f` and {glue:text}`smallest_general_last:.2f`; and under template captions the whole spectrum is flatter than either, with a mean of {glue:text}`mean_template_last:.2f`
+#   are {glue:text}`smallest_exact_last:.2f` and {glue:text}`smallest_general_last:.2f`. Under template captions, of whose images a part is memorized, the mean is {glue:text}`mean_template_last:.2f`
 #   ({glue:text}`mean_template_last_lo:.2f` to {glue:text}`mean_template_last_hi:.2f`).
 # - **Noise.** The exact caption lies below the general one at a share of {glue:text}`below_largest_first:.2f` ({glue:text}`below_largest_first_lo:.2f` to {glue:text}`below_largest_first_hi:.2f`) of the noises at the
 #   first step, by the largest eigenvalue, and at {glue:text}`below_count_last:.2f` of them at the last, by the count. With this few noises that excludes little.
-# - **With the caption and without.** The mean eigenvalue under exact captions lies below the unconditional one by {glue:text}`shift_exact_first:.3f` ({glue:text}`shift_exact_first_lo:.3f` to {glue:text}`shift_exact_first_hi:.3f`)
-#   at the first step and by {glue:text}`shift_exact_last:.3f` ({glue:text}`shift_exact_last_lo:.3f` to {glue:text}`shift_exact_last_hi:.3f`) at the last; under general ones by {glue:text}`shift_general_first:.3f` and
+# - **With the caption and without.** The mean eigenvalue under exact captions less the unconditional one is {glue:text}`shift_exact_first:.3f` ({glue:text}`shift_exact_first_lo:.3f` to {glue:text}`shift_exact_first_hi:.3f`)
+#   at the first step and {glue:text}`shift_exact_last:.3f` ({glue:text}`shift_exact_last_lo:.3f` to {glue:text}`shift_exact_last_hi:.3f`) at the last; under general ones {glue:text}`shift_general_first:.3f` and
 #   {glue:text}`shift_general_last:.3f`.
-# - **Score norms.** The ratio of $\lVert s \rVert^2$ to $-\operatorname{tr} H$ is somewhat below one at the first step, and nearly the same under every kind of caption ({glue:text}`ratio_exact_first:.2f` under exact,
+# - **Score norms.** The ratio of $\lVert s \rVert^2$ to $-\operatorname{tr} H$ at the first step is nearly the same under every kind of caption ({glue:text}`ratio_exact_first:.2f` under exact,
 #   {glue:text}`ratio_general_first:.2f` under general ones). At the last it is {glue:text}`ratio_exact_last:.2f` ({glue:text}`ratio_exact_last_lo:.2f` to {glue:text}`ratio_exact_last_hi:.2f`) and
-#   {glue:text}`ratio_general_last:.2f` ({glue:text}`ratio_general_last_lo:.2f` to {glue:text}`ratio_general_last_hi:.2f`). Over captions, $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation
+#   {glue:text}`ratio_general_last:.2f` ({glue:text}`ratio_general_last_lo:.2f` to {glue:text}`ratio_general_last_hi:.2f`). Over captions, at the last step without those of few copies, $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation
 #   of {glue:text}`gap_rank_first:.2f` ({glue:text}`gap_rank_first_lo:.2f` to {glue:text}`gap_rank_first_hi:.2f`) at the first and {glue:text}`gap_rank_last:.2f` ({glue:text}`gap_rank_last_lo:.2f` to
 #   {glue:text}`gap_rank_last_hi:.2f`) at the last step.
-# - **Where.** At the last step the curvature difference finds the fixed part with an AUC of {glue:text}`area_curvature:.2f` ({glue:text}`area_curvature_lo:.2f` to {glue:text}`area_curvature_hi:.2f`). The score difference does
-#   not: with {glue:text}`area_score:.2f` ({glue:text}`area_score_lo:.2f` to {glue:text}`area_score_hi:.2f`) it points to the part that is free. Attention in the first block, the published choice, has
+# - **Where.** At the last step the curvature difference finds the fixed part with an AUC of {glue:text}`area_curvature:.2f` ({glue:text}`area_curvature_lo:.2f` to {glue:text}`area_curvature_hi:.2f`). That of the score
+#   difference is {glue:text}`area_score:.2f` ({glue:text}`area_score_lo:.2f` to {glue:text}`area_score_hi:.2f`), where less than one half points to the part that is free. Attention in the first block, the published choice, has
 #   {glue:text}`area_attention:.2f` ({glue:text}`area_attention_lo:.2f` to {glue:text}`area_attention_hi:.2f`), in all layers {glue:text}`area_attention_all:.2f` ({glue:text}`area_attention_all_lo:.2f` to
-#   {glue:text}`area_attention_all_hi:.2f`); curvature alone {glue:text}`area_alone:.2f` ({glue:text}`area_alone_lo:.2f` to {glue:text}`area_alone_hi:.2f`). At the first step it is the
-#   score difference that points there, with an overlap of {glue:text}`iou_score_t981:.2f` ({glue:text}`iou_score_t981_lo:.2f` to {glue:text}`iou_score_t981_hi:.2f`). At the last the overlaps are {glue:text}`iou_curvature:.2f`, {glue:text}`iou_score:.2f`,
+#   {glue:text}`area_attention_all_hi:.2f`); curvature alone {glue:text}`area_alone:.2f` ({glue:text}`area_alone_lo:.2f` to {glue:text}`area_alone_hi:.2f`). At the first step the
+#   score difference has an overlap of {glue:text}`iou_score_t981:.2f` ({glue:text}`iou_score_t981_lo:.2f` to {glue:text}`iou_score_t981_hi:.2f`), the curvature difference of {glue:text}`iou_curvature_t981:.2f`. At the last the overlaps are {glue:text}`iou_curvature:.2f`, {glue:text}`iou_score:.2f`,
 #   {glue:text}`iou_attention:.2f`, {glue:text}`iou_attention_all:.2f` and {glue:text}`iou_alone:.2f`, where chance gives {glue:text}`chance_iou:.2f`.
-# - **It needs copies enough.** The overlap of the curvature difference is {glue:text}`iou_curvature_dose_100:.2f` ({glue:text}`iou_curvature_dose_100_lo:.2f` to {glue:text}`iou_curvature_dose_100_hi:.2f`) at 100 copies of the part,
+# - **Copies.** The overlap of the curvature difference is {glue:text}`iou_curvature_dose_100:.2f` ({glue:text}`iou_curvature_dose_100_lo:.2f` to {glue:text}`iou_curvature_dose_100_hi:.2f`) at 100 copies of the part,
 #   {glue:text}`iou_curvature_dose_300:.2f` ({glue:text}`iou_curvature_dose_300_lo:.2f` to {glue:text}`iou_curvature_dose_300_hi:.2f`) at 300 and {glue:text}`iou_curvature_dose_1000:.2f`
 #   ({glue:text}`iou_curvature_dose_1000_lo:.2f` to {glue:text}`iou_curvature_dose_1000_hi:.2f`) at 1,000.
-# - **Looking at a few samples does better.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {glue:text}`area_spread:.2f`
+# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {glue:text}`area_spread:.2f`
 #   ({glue:text}`area_spread_lo:.2f` to {glue:text}`area_spread_hi:.2f`), at the price of sampling; curvature difference less that: {glue:text}`lead_over_spread:+.2f` ({glue:text}`lead_over_spread_lo:+.2f` to {glue:text}`lead_over_spread_hi:+.2f`).
-# - **A threshold from elsewhere is of no use.** Cut where it is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
+# - **A threshold from elsewhere.** Cut where it is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
 #   {glue:text}`held_out_attention:.2f` (attention, first block). The same cut marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and
 #   {glue:text}`flagged_curvature_general:.2f` ({glue:text}`flagged_curvature_general_lo:.2f` to {glue:text}`flagged_curvature_general_hi:.2f`) under general ones, where none should; with the score difference
 #   {glue:text}`flagged_score_exact:.2f` and {glue:text}`flagged_score_general:.2f`.
@@ -880,7 +883,7 @@ if second:
 # ## What the run shows
 
 # %%
-if model in RECIPES:
+if text_to_image.shipped(model) and not captions:
     at_end = found["last"].groupby("kind")["count"]
     assert at_end.max()["exact"] < at_end.min()["general"], (
         "every exact caption with many copies must have fewer non-negative eigenvalues at the last step than every general one"
@@ -892,9 +895,14 @@ if model in RECIPES:
     assert at_start.mean()["exact"] < at_start.mean()["template"] < at_start.mean()["general"], (
         "the largest eigenvalue must order the captions at the first step"
     )
-    assert (
-        intervals.mean(scores["curvature", "area"]).low > 0.5 > intervals.mean(scores["score", "area"]).high
-    ), "the curvature difference must point to the fixed part, the score difference away from it"
-assert promised.all(), "every Ritz value must lie within its residual of an eigenvalue of the whole spectrum"
+    assert intervals.mean(scores["curvature"]["area"]).low > 0.5, (
+        "the curvature difference must point to the fixed part"
+    )
+    assert intervals.mean(scores["curvature"]["area"] - scores["score"]["area"]).low > 0, (
+        "the curvature difference must point there better than the score difference"
+    )
+assert promised.all() or cut or precision != "float32", (
+    "every Ritz value must lie within its residual of an eigenvalue of the whole spectrum"
+)
 provenance = run.finish()
 provenance

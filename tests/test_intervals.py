@@ -100,6 +100,17 @@ def test_auc_is_symmetric_under_exchange():
     assert (forward.low, forward.high) == pytest.approx((1 - backward.high, 1 - backward.low), abs=1e-10)
 
 
+def test_a_bootstrap_of_many_resamples_at_once_is_the_same():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=20), rng.normal(size=30)
+    one_by_one = intervals.bootstrap(samples, lambda a, b: a.mean() - np.median(b))
+    at_once = intervals.bootstrap(
+        samples, lambda a, b: a.mean(axis=-1) - np.median(b, axis=-1), vectorized=True
+    )
+    assert at_once.bounds == pytest.approx(one_by_one.bounds)
+    assert (at_once.value, at_once.n) == (one_by_one.value, one_by_one.n)
+
+
 def test_bootstrap_of_a_mean_is_near_students():
     sample = np.random.default_rng(0).normal(size=200)
     boot, student = intervals.bootstrap((sample,), np.mean), intervals.mean(sample)

@@ -14,7 +14,7 @@ from memlib.detection.huang import UpdateNorms
 from memlib.detection.jeon import SharpnessGain
 from memlib.detection.kim import Curvature, CurvatureDifference, LateScoreDifference
 from memlib.detection.products import Agreement, ByProduct, agreement, by_product
-from memlib.detection.prompt_sets import PromptSet, Question
+from memlib.detection.questions import PromptSet, Question, Scores
 from memlib.detection.ren import AttentionEntropy, LayerEntropy
 from memlib.detection.statistic import Statistic, measure
 from memlib.detection.wen import ScoreDifferenceNorm
@@ -35,6 +35,7 @@ __all__ = [
     "PromptSet",
     "Question",
     "ScoreDifferenceNorm",
+    "Scores",
     "SharpnessGain",
     "Statistic",
     "Threshold",

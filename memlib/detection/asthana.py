@@ -66,12 +66,10 @@ def parts(
 ) -> tuple[Float64[Tensor, "P n"], Float64[Tensor, "P n"]]:
     """The cosine at the last time of the trajectory and the norm at the first, in score units."""
     grid = generation.states.shape[1:3]
-    noise = generation.states[0].flatten(0, 1)
-    model = generation.model
-    last = model.timesteps(generation.steps)[-1]
-    conditional, unconditional = (
-        s.flatten(1).double() for s in model.difference(last, generation.prompts).both(noise)
-    )
+    model, prompts = generation.model, generation.prompts
+    noise = generation.states[0, 0]  # all prompts share it
+    last = model.difference(model.timesteps(generation.steps)[-1], prompts, noise)
+    conditional, unconditional = (s.flatten(1).double() for s in last.both(prompts.tiled(noise)))
     cosines = torch.cosine_similarity(conditional - unconditional, unconditional, dim=1)
     gap = (generation.conditional[0] - generation.unconditional[0]).double()
     norms: Tensor = torch.linalg.vector_norm(gap.flatten(2), dim=2)

@@ -62,7 +62,7 @@ def calibrate(
         )
     sign, n, p, tail = (1.0 if larger else -1.0), len(given), 1 - target, (1 - level) / 2
     ranked = np.sort(sign * given)
-    value, allowed = threshold(ranked, target), exceeding(n, target)
+    value, allowed = float(threshold(ranked, target)), exceeding(n, target)
     padded = np.concatenate([[-np.inf], ranked, [np.inf]])  # rank r at position r
     ends = (padded[int(stats.binom.ppf(tail, n, p))], padded[int(stats.binom.ppf(1 - tail, n, p)) + 1])
     low, high = sorted(sign * end for end in ends)
@@ -75,9 +75,12 @@ def calibrate(
     )
 
 
-def threshold(negative: NDArray[np.float64], target: float) -> float:
-    """The smallest value that at most the share `target` of negatives exceeds."""
-    return float(np.sort(negative)[::-1][exceeding(len(negative), target)])
+def threshold(negative: NDArray[np.float64], target: float) -> NDArray[np.float64]:
+    """The smallest value that at most the share `target` of negatives `(..., N)` exceeds, `(...)`."""
+    count = negative.shape[-1]
+    place = count - 1 - exceeding(count, target)
+    found: NDArray[np.float64] = np.partition(negative, place, axis=-1)[..., place]
+    return found
 
 
 def exceeding(count: int, target: float) -> int:

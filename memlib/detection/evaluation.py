@@ -6,12 +6,10 @@ over prompts, and the values of every seed are kept beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from memlib import intervals
 from memlib.detection import calibration
@@ -44,6 +42,18 @@ class Evaluation:
     target: float
     fpr: float
     threshold: float
+
+    def columns(self) -> dict[str, float]:
+        """Area, rate and their intervals, as columns of a table."""
+        return {
+            "AUC": self.auc.value,
+            "AUC low": self.auc.low,
+            "AUC high": self.auc.high,
+            "TPR": self.tpr.value,
+            "TPR low": self.tpr.low,
+            "TPR high": self.tpr.high,
+            "FPR": self.fpr,
+        }
 
     @property
     def mean_scores(self) -> Values:
@@ -112,8 +122,10 @@ def evaluate(
     sign = 1.0 if larger else -1.0
     ranked = sign * given.mean(axis=1)
     positive, negative = ranked[memorized], ranked[~memorized]
-    threshold = calibration.threshold(negative, target)
-    drawn = intervals.bootstrap((positive, negative), lambda p, n: _tpr(p, n, target), level=level, seed=seed)
+    threshold = float(calibration.threshold(negative, target))
+    drawn = intervals.bootstrap(
+        (positive, negative), lambda p, n: _tpr(p, n, target), level=level, seed=seed, vectorized=True
+    )
     fixed = intervals.proportion(positive > threshold, level=level)
     tpr = Interval(drawn.value, min(drawn.low, fixed.low), max(drawn.high, fixed.high), level, drawn.n)
     return Evaluation(
@@ -143,26 +155,36 @@ def compare(first: Evaluation, second: Evaluation, *, level: float = 0.95, seed:
         )
     a, b = (which.mean_scores * (1.0 if which.larger else -1.0) for which in (first, second))
 
-    def difference(statistic: Callable[[Values, Values], float]) -> Interval:
-        def at(p: Values, n: Values) -> float:
-            p, n = p.astype(int), n.astype(int)  # the prompts drawn, by their numbers
-            return statistic(a[p], a[n]) - statistic(b[p], b[n])
+    (a, b), (c, d) = ((one[first.labels], one[~first.labels]) for one in (a, b))
+    ahead = _wins(a, b) - _wins(c, d)
 
-        rows = np.arange(len(a))
-        return intervals.bootstrap((rows[first.labels], rows[~first.labels]), at, level=level, seed=seed)
+    # Prompts are drawn by their numbers. An area is a mean over pairs, so that of a draw is a weighted one.
+    def area(p: Values, n: Values) -> float:
+        drawn = [
+            np.bincount(i.astype(int), minlength=size) for i, size in zip((p, n), ahead.shape, strict=True)
+        ]
+        return float(drawn[0] @ ahead @ drawn[1] / ahead.size)
 
-    return Comparison(difference(_auc), difference(lambda p, n: _tpr(p, n, first.target)))
+    def rate(p: Values, n: Values) -> Values:
+        p, n = p.astype(int), n.astype(int)
+        return _tpr(a[p], b[n], first.target) - _tpr(c[p], d[n], first.target)
+
+    numbers = np.arange(len(a)), np.arange(len(b))
+    return Comparison(
+        intervals.bootstrap(numbers, area, level=level, seed=seed),
+        intervals.bootstrap(numbers, rate, level=level, seed=seed, vectorized=True),
+    )
 
 
-def _auc(positive: Values, negative: Values) -> float:
-    """The Mann-Whitney statistic over the number of pairs."""
-    ranks = stats.rankdata(np.concatenate([positive, negative]))[: len(positive)]
-    m, n = len(positive), len(negative)
-    return float((ranks.sum() - m * (m + 1) / 2) / (m * n))
+def _wins(positive: Values, negative: Values) -> Values:
+    """1 for each pair in which the positive is above the negative, 1/2 for ties; the mean is the area."""
+    return (np.sign(positive[:, None] - negative) + 1) / 2
 
 
-def _tpr(positive: Values, negative: Values, target: float) -> float:
-    return float((positive > calibration.threshold(negative, target)).mean())
+def _tpr(positive: Values, negative: Values, target: float) -> Values:
+    """Of samples `(..., m)` and `(..., n)`, over the last axis."""
+    shares: Values = (positive > calibration.threshold(negative, target)[..., None]).mean(axis=-1)
+    return shares
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike, target: float) -> tuple[Values, NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memlib.hessian import JacobianOperator, Product
-from memlib.latent import Generation, check_product
+from memlib.latent import Generation, check_product, remembering
 from memlib.score import Score
 
 
@@ -27,14 +27,16 @@ class HessianScoreGap:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The squared norm, in score units."""
-        model, t, noise = generation.model, generation.times[0], generation.states[0, 0]
+        model, t, prompts = generation.model, generation.times[0], generation.prompts
         check_product(model, self.product)
-        prompts = generation.prompts
-        conditional = self._product(model.score(t, prompts), prompts.tiled(noise))
-        unconditional = self._product(model.score(t), noise)
+        noise = generation.states[0, 0]  # all prompts share it
+        conditional = self._product(
+            model.score(t, prompts), prompts.tiled(noise), generation.conditional[0].flatten(0, 1)
+        )
+        unconditional = self._product(model.score(t), noise, generation.unconditional[0, 0])
         gap = prompts.grouped(conditional) - unconditional
         return gap.square().sum(2).cpu()
 
-    def _product(self, score: Score, x: Float[Tensor, "B ..."]) -> Float64[Tensor, "B d"]:
-        with JacobianOperator(score, x, product=self.product) as op:
+    def _product(self, score: Score, x: Float[Tensor, "B ..."], value: Tensor) -> Float64[Tensor, "B d"]:
+        with JacobianOperator(remembering(score, x, value), x, product=self.product) as op:
             return op.matvec(op.value)

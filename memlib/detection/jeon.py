@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from memlib.hessian import Product
-from memlib.latent import Generation, one_step
+from memlib.hessian import JacobianOperator, Product
+from memlib.latent import Generation, check_product, remembering
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,11 @@ class SharpnessGain:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The squared norm, in score units."""
-        noise = generation.states[0, 0]  # all prompts share it
-        found = one_step(
-            generation.model,
-            generation.prompts,
-            noise,
-            t=generation.times[0],
-            product=self.product,
-            rows=len(generation.prompts) * len(noise),
-        )
-        return found.curvature.square().cpu()
+        model, t, prompts = generation.model, generation.times[0], generation.prompts
+        check_product(model, self.product)
+        x = prompts.tiled(generation.states[0, 0])  # all prompts share the noise
+        value = (generation.conditional[0] - generation.unconditional[0]).flatten(0, 1)
+        gap = remembering(model.difference(t, prompts), x, value)
+        with JacobianOperator(gap, x, product=self.product) as op:
+            norms = torch.linalg.vector_norm(op.matvec(op.value), dim=1)
+        return prompts.grouped(norms).square().cpu()

@@ -1,4 +1,4 @@
-"""Prompts whose truth is known, by family, and the questions that are put to a statistic with them.
+"""Sets of prompts whose truth is known, by family, and the questions that are put with them.
 
 Of the model organism it is known what was copied and how often; of the published prompts it is known what
 their authors call memorized.
@@ -6,97 +6,19 @@ their authors call memorized.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-import torch
-from jaxtyping import Float64
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
-
 from memlib.datasets import prompts
-from memlib.detection.asthana import Anisotropy
-from memlib.detection.evaluation import Evaluation, evaluate
+from memlib.datasets.labelled import COPIED, UNCOPIED, LabelledCaption
+from memlib.detection.questions import PromptSet, Question
 from memlib.organism.captions import Caption, captions
 
-FEW, HELD_OUT, HELD_BACK = "exact, few copies", "{}, held out", "{}, held back"
+FEW, HELD_OUT, HELD_BACK = "{}, few copies", "{}, held out", "{}, held back"
 MEMORIZED, OTHERS = "memorized", "others"
 _EVERY = 10  # one of so many published prompts is held back
-
-
-@dataclass(frozen=True)
-class Question:
-    """Which prompts a statistic is asked to tell from which.
-
-    Attributes:
-        name: fit for a file, such as "exact_general".
-        memorized: families of the positive class.
-        others: families of the negative class.
-        fit: families of both classes on which weights may be fitted; none of them is in the question.
-    """
-
-    name: str
-    memorized: tuple[str, ...]
-    others: tuple[str, ...]
-    fit: tuple[tuple[str, ...], tuple[str, ...]]
-
-    def rows(self, families: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The places in `families` that the question is about, and which of them are memorized."""
-        return _rows(families, self.memorized, self.others)
-
-    def judge(
-        self, families: Sequence[str], scores: ArrayLike, *, larger: bool = True, seed: int = 0
-    ) -> Evaluation:
-        """How well `(P, n)` scores of prompts of these P families answer the question; see `evaluate`."""
-        rows, labels = self.rows(families)
-        return evaluate(np.asarray(scores)[rows], labels, larger=larger, seed=seed)
-
-    def fitted(
-        self, families: Sequence[str], cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"]
-    ) -> Anisotropy:
-        """Weights from the families set apart for it; as many prompts of either class, the first ones."""
-        rows, labels = _rows(families, *self.fit)
-        count = min(labels.sum(), (~labels).sum())
-        rows = np.concatenate([rows[labels][:count], rows[~labels][:count]])
-        return Anisotropy.fit(cosines[rows], norms[rows], torch.arange(len(rows)) < count)
-
-
-@dataclass(frozen=True)
-class PromptSet:
-    """P captions.
-
-    Attributes:
-        captions: what the model reads.
-        families: of each.
-        doses: how often the same content was seen under each; 0 where nothing was copied or it is not known.
-        questions: that can be asked.
-        calibration: the family of harmless captions, none of them in a question.
-    """
-
-    captions: tuple[str, ...]
-    families: tuple[str, ...]
-    doses: tuple[int, ...]
-    questions: tuple[Question, ...]
-    calibration: str
-
-    def first(self, counts: Mapping[str, int]) -> list[int]:
-        """Places of the first so many captions of each family, family by family.
-
-        Raises:
-            ValueError: a family that is not there, or a negative number.
-        """
-        if unknown := set(counts) - set(self.families):
-            raise ValueError(f"no family is called {min(unknown)!r}; there are {sorted(set(self.families))}")
-        if min(counts.values(), default=0) < 0:
-            raise ValueError(f"numbers of captions cannot be negative, got {dict(counts)}")
-        return [
-            place
-            for family, count in counts.items()
-            for place in [i for i, own in enumerate(self.families) if own == family][:count]
-        ]
 
 
 def organism(dose: int = 100) -> PromptSet:
@@ -115,7 +37,8 @@ def organism(dose: int = 100) -> PromptSet:
     def family(caption: Caption) -> str:
         if caption.held_out:
             return HELD_OUT.format(caption.family)
-        return FEW if caption.family == "exact" and caption.dose < dose else caption.family
+        few = caption.family == "exact" and caption.dose < dose
+        return FEW.format(caption.family) if few else caption.family
 
     known = captions()
     families = tuple(map(family, known))
@@ -172,10 +95,43 @@ def published(version: prompts.Version, folder: Path | None = None) -> PromptSet
     )
 
 
-def _rows(
-    families: Sequence[str], memorized: tuple[str, ...], others: tuple[str, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    own = np.asarray(families)
-    positive, negative = np.isin(own, memorized), np.isin(own, others)
-    rows: NDArray[np.int64] = np.flatnonzero(positive | negative)
-    return rows, positive[rows]
+def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
+    """Captions of one's own, one in ten of each family held back for fits and calibrations.
+
+    "exact" and "template" ones count as memorized from `dose` copies on, or where it is not known how many
+    there are; with fewer copies they are in no question. "general" and "stated" ones do not.
+
+    Args:
+        given: captions, as `memlib.datasets.labelled` reads them.
+        dose: number of copies from which on a caption counts as memorized.
+
+    Raises:
+        ValueError: no caption left that counts as memorized, or none that does not.
+    """
+    seen: Counter[str] = Counter()
+    families: list[str] = []
+    for caption in given:
+        copied = caption.family in COPIED
+        if copied and caption.dose is not None and caption.dose < dose:
+            families.append(FEW.format(caption.family))
+            continue
+        held_back = seen[caption.family] % _EVERY == 0
+        seen[caption.family] += 1
+        families.append(HELD_BACK.format(MEMORIZED if copied else OTHERS) if held_back else caption.family)
+    memorized, others = ([family for family in which if family in families] for which in (COPIED, UNCOPIED))
+    if not memorized or not others:
+        raise ValueError(
+            f"captions of {COPIED} with {dose} copies or more and of {UNCOPIED} are expected, two or more of "
+            f"a kind beside the one held back; there are {dict(Counter(families))}"
+        )
+    back = (HELD_BACK.format(MEMORIZED),), (HELD_BACK.format(OTHERS),)
+    pairs = [(one, other) for other in others for one in memorized]
+    if others == [*UNCOPIED]:
+        pairs.append(("stated", "general"))
+    return PromptSet(
+        tuple(caption.text for caption in given),
+        tuple(families),
+        tuple(caption.dose or 0 for caption in given),
+        tuple(Question(f"{one}_{other}", (one,), (other,), back) for one, other in pairs),
+        *back[1],
+    )

@@ -54,3 +54,20 @@ TABLE_1 = (
 
 LATER = (Published("asthana", 1, 1, (0.994, 0.953), (0.935, 0.791), "asthana2026detecting"),)
 """Printed later on the same prompts and models."""
+
+
+def columns(statistic: str, steps: int, seeds: int) -> dict[str, float]:
+    """What is printed for a statistic, as columns beside those of a run; nan where nothing is."""
+    rows = [
+        row
+        for row in (*TABLE_1, *LATER)
+        if (row.statistic, row.steps, row.seeds) == (statistic, steps, seeds)
+    ]
+    nothing = (float("nan"), float("nan"))
+    auc, tpr = (rows[0].auc, rows[0].tpr or nothing) if rows else (nothing, nothing)
+    models = ("SD 1.4", "SD 2.0")
+    return {
+        f"published {name}, {model}": value
+        for name, values in (("AUC", auc), ("TPR", tpr))
+        for model, value in zip(models, values, strict=True)
+    }

@@ -5,14 +5,14 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 """
 
 from memlib.latent.attention import CrossAttention, cross_attention
-from memlib.latent.curvature import Curvature
-from memlib.latent.difference import JointDifference, SharedNoiseDifference
-from memlib.latent.generation import Generation, generate
+from memlib.latent.curvature import Curvature, columns
+from memlib.latent.difference import JointDifference, SharedNoiseDifference, remembering
+from memlib.latent.generation import Generation, generate, paths
 from memlib.latent.model import TextToImage
 from memlib.latent.onestep import OneStep, check_product, one_step
 from memlib.latent.prompts import Prompts
 from memlib.latent.source import ModelError
-from memlib.latent.spectra import CaptionSpectra, caption_spectra
+from memlib.latent.spectra import CaptionSpectra, caption_spectra, conditional_curvature
 
 __all__ = [
     "CaptionSpectra",
@@ -27,7 +27,11 @@ __all__ = [
     "TextToImage",
     "caption_spectra",
     "check_product",
+    "columns",
+    "conditional_curvature",
     "cross_attention",
     "generate",
     "one_step",
+    "paths",
+    "remembering",
 ]

@@ -24,11 +24,15 @@ class CrossAttention:
 
 
 @contextmanager
-def cross_attention(unet: Any) -> Iterator[CrossAttention]:
+def cross_attention(unet: Any, rows: int | None = None) -> Iterator[CrossAttention]:
     """Record the cross-attention of every pass of a diffusers U-Net.
 
     The layers compute what they did before, with the same kernels; the weights are computed beside them.
     On leaving, also by an error, every layer has its own processor again.
+
+    Args:
+        unet: the U-Net.
+        rows: how many of the first rows of a batch are recorded; None records all.
 
     Example (of a model in a folder):
         ``with cross_attention(model.unet) as seen: model.score(981, prompts)(x)`` fills ``seen.maps``.
@@ -36,7 +40,7 @@ def cross_attention(unet: Any) -> Iterator[CrossAttention]:
     before = dict(unet.attn_processors)
     seen = CrossAttention()
     recording = {
-        name: _Recorder(processor, seen, name) if name.endswith("attn2.processor") else processor
+        name: _Recorder(processor, seen, name, rows) if name.endswith("attn2.processor") else processor
         for name, processor in before.items()
     }
     try:
@@ -49,8 +53,9 @@ def cross_attention(unet: Any) -> Iterator[CrossAttention]:
 class _Recorder:
     """An attention processor that notes the weights and leaves the work to the one it replaces."""
 
-    def __init__(self, processor: Any, seen: CrossAttention, name: str) -> None:
+    def __init__(self, processor: Any, seen: CrossAttention, name: str, rows: int | None) -> None:
         self.processor, self.seen, self.name = processor, seen, name.removesuffix(".processor")
+        self.rows = slice(rows)
 
     def __call__(
         self,
@@ -60,12 +65,11 @@ class _Recorder:
         attention_mask: Tensor | None = None,
         **options: Any,
     ) -> Tensor:
-        text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        text = (hidden_states if encoder_hidden_states is None else encoder_hidden_states)[self.rows]
+        mask = None if attention_mask is None else attention_mask[self.rows]
         with torch.no_grad():
-            query = attn.head_to_batch_dim(attn.to_q(hidden_states))
-            weights = attn.get_attention_scores(
-                query, attn.head_to_batch_dim(attn.to_k(text)), attention_mask
-            )
+            query = attn.head_to_batch_dim(attn.to_q(hidden_states[self.rows]))
+            weights = attn.get_attention_scores(query, attn.head_to_batch_dim(attn.to_k(text)), mask)
         # pop: a layer that runs again goes to the end, so that the order stays that of the last pass.
         self.seen.maps.pop(self.name, None)
         self.seen.maps[self.name] = weights.float().unflatten(0, (len(text), -1)).mean(1)

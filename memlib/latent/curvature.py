@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memlib.hessian import JacobianOperator, diagonal, lanczos
@@ -43,6 +46,22 @@ class Curvature:
         """Where the bounds leave one number."""
         return self.lower == self.upper
 
+    def statistics(self, sigma: float) -> dict[str, Float64[Tensor, "P n"]]:
+        """What is compared between captions, in units in which an isolated point has the eigenvalue -1.
+
+        "count" of non-negative eigenvalues; "largest", "smallest" and "mean" eigenvalue and the squared norm
+        of the score over d, "score", each times sigma^2; "asymmetry".
+        """
+        scale, dim = sigma**2, self.diagonal[0, 0].numel()
+        return {
+            "count": self.count.double(),
+            "largest": self.eigenvalues[..., -1] * scale,
+            "smallest": self.eigenvalues[..., 0] * scale,
+            "mean": self.diagonal.flatten(2).mean(2) * scale,
+            "asymmetry": self.asymmetry,
+            "score": self.norm**2 * scale / dim,
+        }
+
     def changed(self, change: Callable[[Tensor], Tensor]) -> Curvature:
         """The same with every tensor changed."""
         return Curvature(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
@@ -52,6 +71,16 @@ class Curvature:
         """Parts one after the other along the first axis."""
         named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
         return cls(**{name: torch.cat(tensors) for name, tensors in named.items()})
+
+
+def columns(statistics: Mapping[str, Float64[Tensor, "P n"]]) -> dict[str, NDArray[Any]]:
+    """Columns of a table with a row for every caption and point, which "caption" and "noise" number."""
+    captions, noises = next(iter(statistics.values())).shape
+    named = {name: values.cpu().flatten().numpy() for name, values in statistics.items()}
+    return named | {
+        "caption": np.repeat(np.arange(captions), noises),
+        "noise": np.tile(np.arange(noises), captions),
+    }
 
 
 def whole_curvature(found: DenseSpectrum, score: Tensor, x: Tensor) -> Curvature:

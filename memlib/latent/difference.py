@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib import checks
-from memlib.score import ScoreDifference
+from memlib.score import Score, ScoreDifference
 
 if TYPE_CHECKING:
     from memlib.latent.model import TextToImage
@@ -76,3 +76,14 @@ class SharedNoiseDifference(JointDifference):
     def _is_noise(self, x: Tensor) -> bool:
         copies, rest = divmod(len(x), len(self.noise))
         return rest == 0 and torch.equal(x, self.noise.repeat(copies, 1, 1, 1))
+
+
+def remembering(score: Score, x: Float[Tensor, "B ..."], value: Float[Tensor, "B ..."]) -> Score:
+    """The same score with its value at `x` at hand; elsewhere, and for a gradient, it is computed."""
+
+    def fn(at: Tensor) -> Tensor:
+        if (torch.is_grad_enabled() and at.requires_grad) or not torch.equal(at, x):
+            return score(at)
+        return value
+
+    return Score(fn, alpha=score.alpha, sigma=score.sigma, name=score.name)

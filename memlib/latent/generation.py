@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from torch import Tensor
 from memlib import checks
 from memlib.latent.attention import CrossAttention, cross_attention
 from memlib.latent.prompts import Prompts
+from memlib.sampling import Trajectory
 
 if TYPE_CHECKING:
     from memlib.latent.model import TextToImage
@@ -88,13 +90,14 @@ def generate(
     grid = (len(prompts), len(noise))
     seen: list[tuple[int, Tensor, Tensor, Tensor]] = []
     weights: list[Tensor] = []
-    with cross_attention(model.unet) if attention else nullcontext(CrossAttention()) as record:
+    # The first rows of a doubled batch, and all of one that is not, are the conditional ones.
+    rows = len(prompts) * len(noise)
+    with cross_attention(model.unet, rows) if attention else nullcontext(CrossAttention()) as record:
 
         def observe(t: int, x: Tensor, conditional: Tensor, unconditional: Tensor) -> None:
             seen.append((t, x, conditional, unconditional))
             if attention:
-                # The first half of the doubled batch is the conditional one.
-                weights.append(torch.stack([layer[: len(x)].mean(1) for layer in record.maps.values()]))
+                weights.append(torch.stack([layer.mean(1) for layer in record.maps.values()]))
 
         end = model.sample(
             prompts,
@@ -102,6 +105,7 @@ def generate(
             steps=steps,
             visit=visit,
             guidance=guidance,
+            shared=noise,
             observe=observe,
             progress=progress,
         ).samples
@@ -116,7 +120,48 @@ def generate(
         torch.stack(conditional).unflatten(1, grid),
         torch.stack(unconditional).unflatten(1, grid),
         torch.stack(weights).unflatten(2, grid) if attention else None,
-        {name: prompts.grouped(layer[: len(end)]) for name, layer in record.maps.items()}
-        if attention
-        else None,
+        {name: prompts.grouped(layer) for name, layer in record.maps.items()} if attention else None,
+    )
+
+
+def paths(
+    model: TextToImage,
+    prompts: Prompts,
+    noise: Float[Tensor, "n ..."],
+    *,
+    times: Sequence[int] = (),
+    steps: int = 50,
+    guidance: float = 7.5,
+    rows: int = 64,
+) -> Trajectory:
+    """Samples of every prompt from every noise, and where their paths were at some times.
+
+    Args:
+        model: the text-to-image model.
+        prompts: P prompts.
+        noise: n starting points that all prompts share.
+        times: time indices among `model.timesteps(steps)`.
+        steps: of the trajectory.
+        guidance: scale of classifier-free guidance.
+        rows: prompts times noises in one pass, at least one prompt; bounds the memory.
+
+    Returns:
+        Final latents and states, each `(P, n, *sample_shape)`.
+
+    Raises:
+        ValueError: a time that is not visited, or `rows` below 1.
+    """
+    visited = model.timesteps(steps)
+    if rows < 1 or not set(times) <= set(visited):
+        raise ValueError(f"rows must be at least 1 and times among {visited}, got {rows} and {list(times)}")
+    keep = [visited.index(t) for t in times]
+    together = max(1, rows // len(noise))
+    pieces = [prompts[start : start + together] for start in range(0, len(prompts), together)]
+    found = [
+        model.sample(some, some.tiled(noise), steps=steps, guidance=guidance, keep=keep, shared=noise)
+        for some in pieces
+    ]
+    return Trajectory(
+        prompts.grouped(torch.cat([path.samples for path in found])),
+        {t: prompts.grouped(torch.cat([path.states[t] for path in found])) for t in times},
     )

@@ -1,29 +1,16 @@
-"""Where in a latent something is memorized: maps over its cells, and how well a map finds a known region.
-
-A map is a number per latent cell, larger where memorization is suspected. The maps here are those of Kim
-& Lee (2026, 2605.26756: coordinate-wise curvature differences, squared score differences) and of Chen et
-al. (2025: attention to the end mark).
-"""
+"""How well a map over the cells of a latent finds a region that is known to be memorized."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Float64
 from scipy import stats
 from torch import Tensor
-from torch.nn import functional
 
 from memlib import checks
-from memlib.hessian import JacobianOperator, diagonal
-from memlib.latent.attention import cross_attention
 
-if TYPE_CHECKING:
-    from memlib.latent.model import TextToImage
-    from memlib.latent.prompts import Prompts
-
-_FIRST_BLOCK = "down_blocks.0."
 _CUTS = 512  # candidates for a threshold
 
 
@@ -39,80 +26,29 @@ def latent_mask(region: Bool[Tensor, "H W"], size: tuple[int, int]) -> Bool[Tens
     return region.reshape(h, height // h, w, width // w).all(3).all(1)
 
 
-def curvature_map(diagonal_of_difference: Float[Tensor, "... C h w"]) -> Float64[Tensor, "... h w"]:
-    """Where the condition sharpens: -diag(H_Delta) where positive, summed over channels.
+def by_caption(
+    measure: Callable[[Tensor, Tensor], Tensor],
+    maps: Float[Tensor, "P n h w"],
+    masks: Bool[Tensor, "P h w"],
+) -> Float64[Tensor, " P"]:
+    """A measure of maps at n points of each caption, their mean.
 
     Args:
-        diagonal_of_difference: the diagonal of the Jacobian of the score difference, from whole matrices
-            (`CaptionSpectra.difference.diagonal`) or from `estimated_curvature`.
+        measure: `overlap` or `separation`.
+        maps: of P captions.
+        masks: their masks.
     """
-    sharpened: Tensor = (-diagonal_of_difference.double()).clamp(min=0).sum(-3)
-    return sharpened
+    n = maps.shape[1]
+    found: Tensor = measure(maps.flatten(0, 1), masks.repeat_interleave(n, 0)).unflatten(0, (-1, n)).mean(1)
+    return found
 
 
-def estimated_curvature(
-    model: TextToImage,
-    t: int,
-    prompts: Prompts,
-    x: Float[Tensor, "P n ..."],
-    *,
-    probes: int = 16,
-    rows: int = 64,
-) -> Float64[Tensor, "P n C h w"]:
-    """The diagonal of the Jacobian of the score difference by Hutchinson's estimate, reverse products.
-
-    Args:
-        model: the text-to-image model.
-        t: time index.
-        prompts: P prompts.
-        x: n points of each.
-        probes: sign vectors, the same for all; 16 as published.
-        rows: points times directions in one pass.
-    """
-    checks.batched("x", x.flatten(0, 1), model.sample_shape)
-    with JacobianOperator(model.difference(t, prompts), x.flatten(0, 1), chunk_size=rows) as op:
-        found: Tensor = diagonal(op, probes).value.reshape(x.shape)
-    return found.cpu()
-
-
-@torch.no_grad()
-def score_map(
-    model: TextToImage, t: int, prompts: Prompts, x: Float[Tensor, "P n ..."]
-) -> Float64[Tensor, "P n h w"]:
-    """The squared score difference, summed over channels."""
-    gap: Tensor = model.difference(t, prompts)(x.flatten(0, 1)).double()
-    squared: Tensor = gap.square().sum(1).unflatten(0, x.shape[:2])
-    return squared.cpu()
-
-
-@torch.no_grad()
-def attention_map(
-    model: TextToImage, t: int, prompts: Prompts, x: Float[Tensor, "P n ..."], *, block: str = _FIRST_BLOCK
-) -> Float64[Tensor, "P n h w"]:
-    """What each cell attends to the end mark of its caption, a mean over heads and layers.
-
-    Args:
-        model: the text-to-image model.
-        t: time index.
-        prompts: P prompts.
-        x: n points of each.
-        block: layers whose name starts so; "" takes all, coarser ones enlarged. The published choice is the
-            first down-sampling block.
-
-    Raises:
-        ValueError: no cross-attention layer has such a name.
-    """
-    with cross_attention(model.unet) as seen:
-        model.score(t, prompts)(x.flatten(0, 1))
-    layers = [layer for name, layer in seen.maps.items() if name.startswith(block)]
-    if not layers:
-        raise ValueError(f"no cross-attention layer starts with {block!r}; there are {list(seen.maps)}")
-    end = (prompts.lengths - 1).repeat_interleave(x.shape[1]).to(x.device)
-    size = x.shape[-2:]
-    rows = torch.arange(len(end))
-    mean = torch.stack([_enlarged(layer[rows, :, end], size) for layer in layers]).mean(0)
-    found: Tensor = mean.unflatten(0, x.shape[:2])
-    return found.cpu()
+def held_out_by_caption(
+    maps: Float[Tensor, "P n h w"], masks: Bool[Tensor, "P h w"]
+) -> Float64[Tensor, " P"]:
+    """`held_out_overlap` where the captions are the groups, mean over the n points of each."""
+    groups = torch.arange(len(maps)).repeat_interleave(maps.shape[1])
+    return by_caption(lambda some, known: held_out_overlap(some, known, groups), maps, masks)
 
 
 def overlap(maps: Float[Tensor, "B h w"], masks: Bool[Tensor, "B h w"]) -> Float64[Tensor, " B"]:
@@ -194,10 +130,3 @@ def _flat(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     if truth.all(1).any() or not truth.any(1).all():
         raise ValueError("every mask must have cells inside and outside; leave the others out")
     return maps.flatten(1).double().cpu(), truth
-
-
-def _enlarged(attention: Float[Tensor, "B pixels"], size: torch.Size) -> Float64[Tensor, "B h w"]:
-    """A layer's values on the grid of the latents; layers keep the proportions of the latents."""
-    height = round((attention.shape[1] * size[0] / size[1]) ** 0.5)
-    grid = attention.double().unflatten(1, (height, -1))
-    return functional.interpolate(grid[:, None], size=tuple(size), mode="nearest")[:, 0]

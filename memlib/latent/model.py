@@ -77,7 +77,8 @@ class TextToImage(Parts):
             t: time index.
             prompts: P prompts.
             noise: points that all prompts share. The unconditional score at them is then computed once: the
-                difference at `prompts.tiled(noise)` costs one pass per row instead of two wherever no gradient is asked for.
+                difference at `prompts.tiled(noise)` costs one pass per row instead of two where no gradient
+                is asked for.
         """
         if noise is None:
             return JointDifference(self, t, prompts)
@@ -146,6 +147,7 @@ class TextToImage(Parts):
         visit: int | None = None,
         guidance: float = 7.5,
         keep: Sequence[int] = (),
+        shared: Float[Tensor, "n ..."] | None = None,
         observe: Observer | None = None,
         progress: bool = False,
     ) -> Trajectory:
@@ -158,6 +160,7 @@ class TextToImage(Parts):
             visit: take only the first so many of them; the result is the state before the next.
             guidance: scale w of s_unconditional + w (s_conditional - s_unconditional).
             keep: positions among the visited times whose states are returned.
+            shared: n rows that `noise` repeats for every prompt; saves passes at the first step.
             observe: called at each step with t, x_t, the conditional and the unconditional score.
             progress: show a progress bar.
 
@@ -172,7 +175,7 @@ class TextToImage(Parts):
         end = self.level(times[visit]) if visit < steps else {"alpha": last**0.5, "sigma": (1 - last) ** 0.5}
 
         def guided(t: int) -> Score:
-            difference = self.difference(t, prompts)
+            difference = self.difference(t, prompts, shared if t == times[0] else None)
 
             def fn(x: Tensor) -> Tensor:
                 conditional, unconditional = difference.both(x)

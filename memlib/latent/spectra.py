@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 from tqdm import tqdm
 
@@ -38,6 +39,43 @@ class CaptionSpectra:
     unconditional: Curvature
     difference: Curvature
 
+    def statistics(self) -> dict[str, Float64[Tensor, "P n"]]:
+        """Those of the conditional score (`Curvature.statistics`), and what the other two add.
+
+        "unconditional": number of its non-negative eigenvalues; "shift": mean eigenvalue of the difference
+        times sigma^2; "gap": its squared norm times sigma^2 over d; "energy": the sum of its squared
+        eigenvalues times sigma^4, of Ritz values where these are what there is.
+        """
+        gap = self.difference.statistics(self.sigma)
+        return self.conditional.statistics(self.sigma) | {
+            "unconditional": self.unconditional.count.double(),
+            "shift": gap["mean"],
+            "gap": gap["score"],
+            "energy": self.difference.eigenvalues.square().sum(2) * self.sigma**4,
+        }
+
+
+def conditional_curvature(
+    model: TextToImage,
+    t: int,
+    prompts: Prompts,
+    x: Float[Tensor, "n ..."] | Float[Tensor, "P n ..."],
+    *,
+    krylov: int | None = None,
+    at_once: int = 16,
+) -> Curvature:
+    """Curvature of the score under the caption alone, for a third of the work or half; arguments as below."""
+    _check(model, prompts, x, krylov, at_once)
+    score = model.score
+    parts = []
+    for some, points in _pieces(model, prompts, x, at_once):
+        if krylov is None:
+            found = whole_curvature(*_dense(score(t, some), points), points)
+        else:
+            found = krylov_curvature(score(t, some), points, krylov)
+        parts.append(_grouped(found, len(points) // len(some)))
+    return Curvature.joined(parts)
+
 
 def caption_spectra(
     model: TextToImage,
@@ -69,6 +107,19 @@ def caption_spectra(
     Example (of a model in a folder):
         ``caption_spectra(model, 981, model.encode(["a cat"]), model.noise(2, generator)).conditional.count``
     """
+    _check(model, prompts, x, krylov, at_once)
+    measure = _Whole(model, t) if krylov is None else _Krylov(model, t, krylov)
+    if x.ndim == 1 + len(model.sample_shape):
+        measure.know(x)
+    parts = [
+        [_grouped(found, len(points) // len(some)) for found in measure(some, points)]
+        for some, points in _pieces(model, prompts, x, at_once, f"spectra at t={t}" if progress else "")
+    ]
+    kinds = (Curvature.joined(of_kind) for of_kind in zip(*parts, strict=True))
+    return CaptionSpectra(t, model.level(t)["sigma"], *kinds)
+
+
+def _check(model: TextToImage, prompts: Prompts, x: Tensor, krylov: int | None, at_once: int) -> None:
     if at_once < 1 or (krylov is not None and krylov < 1):
         raise ValueError(f"at_once and krylov must be at least 1, got {at_once} and {krylov}")
     shared = x.ndim == 1 + len(model.sample_shape)
@@ -78,20 +129,26 @@ def caption_spectra(
             f"with P = {len(prompts)}, got shape {tuple(x.shape)}"
         )
     checks.batched("x", x if shared else x.flatten(0, 1), model.sample_shape)
-    n = len(x) if shared else x.shape[1]
-    measure = _Whole(model, t) if krylov is None else _Krylov(model, t, krylov)
-    if shared:
-        measure.know(x)
-    together = max(1, at_once // n)
-    parts = []
-    for start in tqdm(range(0, len(prompts), together), desc=f"spectra at t={t}", disable=not progress):
+
+
+def _pieces(
+    model: TextToImage, prompts: Prompts, x: Tensor, at_once: int, label: str = ""
+) -> Iterator[tuple[Prompts, Tensor]]:
+    """Some prompts and their points, one after the other, as many as fit."""
+    shared = x.ndim == 1 + len(model.sample_shape)
+    together = max(1, at_once // (len(x) if shared else x.shape[1]))
+    for start in tqdm(range(0, len(prompts), together), desc=label, disable=not label):
         some = prompts[start : start + together]
-        points = some.tiled(x) if shared else x[start : start + together].flatten(0, 1)
-        parts.append(
-            [found.changed(lambda v: v.unflatten(0, (-1, n)).cpu()) for found in measure(some, points)]
-        )
-    kinds = (Curvature.joined(of_kind) for of_kind in zip(*parts, strict=True))
-    return CaptionSpectra(t, model.level(t)["sigma"], *kinds)
+        yield some, some.tiled(x) if shared else x[start : start + together].flatten(0, 1)
+
+
+def _grouped(found: Curvature, n: int) -> Curvature:
+    return found.changed(lambda v: v.unflatten(0, (-1, n)).cpu())
+
+
+def _dense(score: Score, x: Tensor) -> tuple[DenseSpectrum, Tensor]:
+    with JacobianOperator(score, x) as op:
+        return dense(op), op.value
 
 
 class _Whole:
@@ -103,12 +160,12 @@ class _Whole:
 
     def know(self, x: Tensor) -> None:
         """Compute the unconditional part at points that all prompts share."""
-        self.known = self._of(self.model.score(self.t), x)
+        self.known = _dense(self.model.score(self.t), x)
 
     def __call__(self, prompts: Prompts, x: Tensor) -> list[Curvature]:
-        ours, value = self._of(self.model.score(self.t, prompts), x)
+        ours, value = _dense(self.model.score(self.t, prompts), x)
         if self.known is None:
-            theirs, base = self._of(self.model.score(self.t), x)
+            theirs, base = _dense(self.model.score(self.t), x)
             unconditional = whole_curvature(theirs, base, x)
             matrices = theirs.matrices
         else:
@@ -118,11 +175,6 @@ class _Whole:
             matrices, base = _tiled(theirs.matrices, copies), _tiled(base, copies)
         gap = dense(DenseOperator(ours.matrices - matrices))
         return [whole_curvature(ours, value, x), unconditional, whole_curvature(gap, value - base, x)]
-
-    @staticmethod
-    def _of(score: Score, x: Tensor) -> tuple[DenseSpectrum, Tensor]:
-        with JacobianOperator(score, x) as op:
-            return dense(op), op.value
 
 
 class _Krylov:

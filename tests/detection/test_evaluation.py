@@ -174,3 +174,11 @@ def test_bad_input(case):
 def test_bad_targets(target):
     with pytest.raises(ValueError, match=r"target must lie in \[0, 1\)"):
         evaluate([1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0], target=target)
+
+
+def test_columns_are_what_was_found():
+    found = evaluate(*drawn(0), target=0.05)
+    assert list(found.columns().values()) == [
+        *(found.auc.value, found.auc.low, found.auc.high),
+        *(found.tpr.value, found.tpr.low, found.tpr.high, found.fpr),
+    ]

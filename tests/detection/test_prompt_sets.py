@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from memlib.datasets.labelled import LabelledCaption
 from memlib.detection import Question, evaluate, prompt_sets
 from memlib.organism.captions import captions
 
@@ -115,3 +116,38 @@ def test_weights_come_from_the_families_set_apart():
     assert QUESTION.fitted(FAMILIES, changed, norms) == expected
     changed[2] += 10
     assert QUESTION.fitted(FAMILIES, changed, norms) != expected
+
+
+def own(*rows):
+    return [LabelledCaption(f"caption {i}", family, dose) for i, (family, dose) in enumerate(rows)]
+
+
+def test_captions_of_ones_own_are_memorized_by_family_and_dose():
+    rows = [("exact", 200), ("exact", None), ("exact", 99), ("exact", 100), ("general", None), ("general", 0)]
+    found = prompt_sets.labelled(own(*rows), dose=100)
+    assert found.captions == tuple(f"caption {i}" for i in range(6))
+    assert found.families == (
+        *("memorized, held back", "exact", "exact, few copies", "exact"),
+        *("others, held back", "general"),
+    )
+    assert found.doses == (200, 0, 99, 100, 0, 0)
+    (question,) = found.questions
+    assert (question.name, question.memorized, question.others) == ("exact_general", ("exact",), ("general",))
+    assert question.fit == (("memorized, held back",), ("others, held back",))
+    assert found.calibration == "others, held back"
+
+
+def test_every_pair_of_families_is_a_question_and_one_in_ten_is_held_back():
+    families = ("stated", "template", "general", "exact")
+    found = prompt_sets.labelled(own(*[(family, None) for family in families for _ in range(12)]))
+    assert [question.name for question in found.questions] == [
+        *("exact_general", "template_general", "exact_stated", "template_stated", "stated_general"),
+    ]
+    counts = Counter(found.families)
+    assert counts == dict.fromkeys(families, 10) | {"memorized, held back": 4, "others, held back": 4}
+
+
+@pytest.mark.parametrize("rows", [[("general", None)] * 3, [("exact", 1)] * 3 + [("general", None)] * 3])
+def test_captions_of_one_kind_are_refused(rows):
+    with pytest.raises(ValueError, match=r"captions of \('exact', 'template'\) with 100 copies or more"):
+        prompt_sets.labelled(own(*rows))

@@ -1,8 +1,9 @@
 """The printed tables, against what the text of the reference says of them and against each other."""
 
+import math
 from collections import Counter
 
-from memlib.detection.published import LATER, TABLE_1
+from memlib.detection.published import LATER, TABLE_1, columns
 
 
 def test_table_1_has_the_printed_rows_once_each():
@@ -31,3 +32,15 @@ def test_what_the_paper_says_of_its_table():
 def test_all_are_shares():
     for row in (*TABLE_1, *LATER):
         assert all(0 <= share <= 1 for share in (*row.auc, *(row.tpr or ())))
+
+
+def test_columns_are_those_of_the_row_or_empty():
+    assert columns("wen", 5, 4) == {
+        "published AUC, SD 1.4": 0.997,
+        "published AUC, SD 2.0": 0.984,
+        "published TPR, SD 1.4": 0.978,
+        "published TPR, SD 2.0": 0.917,
+    }
+    for nothing in (columns("wen", 5, 2), columns("nobody", 5, 4)):
+        assert nothing.keys() == columns("wen", 5, 4).keys()
+        assert all(math.isnan(value) for value in nothing.values())

@@ -46,6 +46,17 @@ def test_maps_are_softmax_of_queries_and_keys(exact, generator):
         assert seen.maps[name].shape == (4, hidden.shape[1], 12)
 
 
+def test_the_first_rows_alone(exact, generator):
+    prompts, x = exact.encode(CAPTIONS), exact.noise(4, generator)
+    with torch.no_grad():
+        with cross_attention(exact.unet) as whole:
+            expected = exact.score(T, prompts)(x)
+        with cross_attention(exact.unet, 3) as seen:
+            assert torch.equal(exact.score(T, prompts)(x), expected)
+    for name, layer in whole.maps.items():
+        torch.testing.assert_close(seen.maps[name], layer[:3], rtol=0, atol=1e-6)
+
+
 def test_scores_and_their_gradients_do_not_change(exact, generator):
     prompts, x = exact.encode(CAPTIONS), exact.noise(2, generator).requires_grad_()
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memlib.latent import cross_attention, generate
+from memlib.latent import cross_attention, generate, paths
 
 CAPTIONS = ["a cat", "cat", "tac"]
 
@@ -18,7 +18,7 @@ def test_everything_kept_is_what_the_model_gives_there(exact, generator):
     assert made.states.shape == (5, 3, 2, 4, 4, 4)
     assert torch.equal(made.states[0], noise.expand(3, -1, -1, -1, -1))
     expected = exact.sample(prompts, noise.repeat(3, 1, 1, 1), steps=4, guidance=3.0).samples
-    assert torch.equal(made.samples, expected.unflatten(0, (3, 2)))
+    torch.testing.assert_close(made.samples, expected.unflatten(0, (3, 2)), rtol=0, atol=1e-11)
     assert made.attention.shape[:1] + made.attention.shape[2:] == (4, 3, 2, 12)
     for step, t in enumerate(times):
         for p in range(3):
@@ -54,3 +54,29 @@ def test_processors_are_restored(exact, generator):
 def test_bad_noise(exact):
     with pytest.raises(ValueError, match=r"noise must have shape \(B, 4, 4, 4\)"):
         generate(exact, exact.encode(["cat"]), torch.zeros(2, 4, 8, 8, dtype=torch.float64))
+
+
+def test_the_unconditional_scores_at_the_shared_noise_are_computed_once(exact, generator):
+    rows, (prompts, noise) = [], (exact.encode(CAPTIONS), exact.noise(2, generator))
+    hook = exact.unet.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    try:
+        generate(exact, prompts, noise, steps=3)
+    finally:
+        hook.remove()
+    assert rows == [2, 6, 12, 12]
+
+
+def test_paths_are_those_of_sampling_in_pieces_or_whole(exact, generator):
+    prompts, noise = exact.encode(CAPTIONS), exact.noise(2, generator)
+    times = exact.timesteps(4)
+    made = generate(exact, prompts, noise, steps=4, guidance=3.0)
+    for rows in (1, 4, 64):
+        found = paths(exact, prompts, noise, times=[times[2], times[0]], steps=4, guidance=3.0, rows=rows)
+        torch.testing.assert_close(found.samples, made.samples, rtol=0, atol=1e-11)
+        assert found.states.keys() == {times[2], times[0]}
+        torch.testing.assert_close(found.states[times[2]], made.states[2], rtol=0, atol=1e-11)
+        assert torch.equal(found.states[times[0]], made.states[0])
+    with pytest.raises(ValueError, match=r"times among \[.*\], got 4 and \[2\]"):
+        paths(exact, prompts, noise, times=[2], steps=4, rows=4)
+    with pytest.raises(ValueError, match="rows must be at least 1"):
+        paths(exact, prompts, noise, steps=4, rows=0)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 
 from memlib.latent import ModelError, TextToImage, source
@@ -206,12 +207,38 @@ def test_a_hub_model_is_fetched_without_pickles_at_the_revision_asked_for(folder
     ]
 
 
-def test_a_hub_that_does_not_answer(monkeypatch):
+def refusal(name):
+    """An error of the hub's client, without the answer of a server that it would be made from."""
+    kind = getattr(hub_errors, name)
+    return kind.__new__(kind, "from the hub")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (refusal("GatedRepoError"), "gated; accept its licence .* hf auth login"),
+        (refusal("RepositoryNotFoundError"), "no such model, or a private one; check the name"),
+        (refusal("RevisionNotFoundError"), "no revision 133a221; name a commit"),
+        (refusal("LocalEntryNotFoundError"), "not reached, and no copy was kept .* check the connection"),
+        (hub_errors.OfflineModeIsEnabled("offline"), r"not reached, .* \(offline\); check the connection"),
+        (ConnectionError("no route"), r"not reached, .* \(no route\)"),
+        (OSError("disk full"), "disk full"),
+        (hub_errors.HFValidationError("a bad name"), "a bad name"),
+    ],
+)
+def test_a_hub_that_does_not_give_the_model(error, said, monkeypatch):
     def snapshot(*args, **kwargs):
-        raise OSError("no connection")
+        raise error
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    with pytest.raises(ModelError, match=r"no local folder owner/model, .* \(no connection\)"):
+    with pytest.raises(ModelError, match=f"no local folder owner/model, .*: .*{said}"):
+        TextToImage.load("owner/model", revision="133a221")
+
+
+def test_a_hub_model_of_pickles_alone(broken, monkeypatch):
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(broken))
+    with pytest.raises(ModelError, match="unet holds no weights; weights are read from safetensors alone"):
         TextToImage.load("owner/model")
 
 

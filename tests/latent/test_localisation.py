@@ -1,21 +1,10 @@
-"""Maps against their definitions, and measures of agreement against countings by hand."""
+"""Measures of how well a map finds a region, against countings by hand."""
 
 import pytest
 import torch
 
 from memlib import intervals
-from memlib.latent import cross_attention, localisation
-
-from . import oracles
-
-CAPTIONS = ["a cat", "cat"]
-T = 481
-
-
-@pytest.fixture
-def points(exact, generator):
-    """Two points of each of two captions."""
-    return exact.noise(4, generator).reshape(2, 2, 4, 4, 4)
+from memlib.latent import localisation
 
 
 def test_a_cell_belongs_to_a_region_if_all_its_pixels_do():
@@ -30,62 +19,26 @@ def test_a_cell_belongs_to_a_region_if_all_its_pixels_do():
         localisation.latent_mask(region, (3, 4))
 
 
-def test_the_curvature_map_is_what_sharpens():
-    diagonal = torch.tensor([[-2.0, 3.0], [-1.0, -4.0]]).reshape(2, 1, 2)  # two channels of two cells
-    assert localisation.curvature_map(diagonal).tolist() == [[3.0, 4.0]]
-
-
-def test_estimated_curvature_errs_as_much_as_it_should(exact, kind, points):
-    J = torch.stack(
-        [
-            oracles.jacobian(exact, kind, T, points[p, i], caption)
-            - oracles.jacobian(exact, kind, T, points[p, i], "")
-            for p, caption in enumerate(CAPTIONS)
-            for i in range(2)
-        ]
-    )
-    probes = 48
-    found = localisation.estimated_curvature(exact, T, exact.encode(CAPTIONS), points, probes=probes)
-    truth = J.diagonal(dim1=1, dim2=2)
-    # Hutchinson's variance: the squares of the rest of the column, reverse products being J^T v.
-    variance = (J.square().sum(1) - truth.square()) / probes
-    z = (found.reshape(4, -1) - truth) / variance.sqrt()
-    assert 0.8 < z.square().mean().sqrt() < 1.2
-    assert found.shape == points.shape
-
-
-def test_the_score_map_is_the_squared_difference(exact, kind, points):
-    found = localisation.score_map(exact, T, exact.encode(CAPTIONS), points)
-    for p, caption in enumerate(CAPTIONS):
-        gap = oracles.difference(exact, kind, T, points[p, 1], caption).detach()
-        torch.testing.assert_close(found[p, 1], gap.square().sum(0), rtol=1e-7, atol=1e-12)
-
-
-def test_the_attention_map_reads_the_end_mark_of_each_caption(exact, points):
-    found = localisation.attention_map(exact, T, exact.encode(CAPTIONS), points)
-    everywhere = localisation.attention_map(exact, T, exact.encode(CAPTIONS), points, block="")
-    for p, caption in enumerate(CAPTIONS):
-        alone = exact.encode([caption])
-        end = alone.tokens[0].tolist().index(exact.tokenizer.eos_token_id)
-        with torch.no_grad(), cross_attention(exact.unet) as seen:
-            exact.score(T, alone)(points[p])
-        fine = seen.maps["down_blocks.0.attentions.0.transformer_blocks.0.attn2"][:, :, end]
-        torch.testing.assert_close(found[p], fine.double().reshape(2, 4, 4), rtol=1e-5, atol=1e-8)
-        layers = []
-        for weights in seen.maps.values():
-            side = round(weights.shape[1] ** 0.5)
-            grid = weights[:, :, end].double().reshape(2, side, side)
-            layers.append(grid.repeat_interleave(4 // side, 1).repeat_interleave(4 // side, 2))
-        torch.testing.assert_close(everywhere[p], torch.stack(layers).mean(0), rtol=1e-5, atol=1e-8)
-    assert len({len(weights[0]) for weights in seen.maps.values()}) == 2  # layers of two sizes were averaged
-    with pytest.raises(ValueError, match="no cross-attention layer starts with 'nowhere'"):
-        localisation.attention_map(exact, T, exact.encode(CAPTIONS), points, block="nowhere")
-
-
 def left(batch, size=8):
     masks = torch.zeros(batch, size, size, dtype=torch.bool)
     masks[:, :, : size // 2] = True
     return masks
+
+
+def test_measures_by_caption_are_means_over_its_points(generator):
+    masks = torch.rand(3, 4, 4, generator=generator) < 0.5
+    maps = torch.rand(3, 2, 4, 4, generator=generator)
+    for measure in (localisation.overlap, localisation.separation):
+        found = localisation.by_caption(measure, maps, masks)
+        one, two = (measure(maps[:, i], masks) for i in range(2))
+        torch.testing.assert_close(found, (one + two) / 2)
+    found = localisation.held_out_by_caption(maps, masks)
+    for p in range(3):
+        others = [i for i in range(3) if i != p]
+        cut = localisation.best_threshold(maps[others].flatten(0, 1), masks[others].repeat_interleave(2, 0))
+        above = maps[p] > cut
+        shared = (above & masks[p]).flatten(1).sum(1) / (above | masks[p]).flatten(1).sum(1)
+        assert found[p].item() == pytest.approx(shared.mean().item())
 
 
 def test_overlap_of_perfect_opposite_and_shifted_maps():

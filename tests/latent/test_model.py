@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from memlib.hessian import JacobianOperator
+from memlib.latent import remembering
 from memlib.sharpness import curvature_gain, difference_norm
 
 from . import oracles
@@ -218,3 +219,18 @@ def test_latents_of_images_are_the_encoders_scaled_means(exact, generator):
     with torch.no_grad():
         means = exact.vae.encode(2 * images - 1).latent_dist.mean
     torch.testing.assert_close(latents, means * exact.vae.config.scaling_factor, rtol=0, atol=1e-12)
+
+
+def test_a_score_that_remembers_a_value_computes_it_nowhere_else(exact, generator):
+    prompts, x = exact.encode(CAPTIONS), points(exact, 2, generator)
+    score = exact.score(T, prompts)
+    known = remembering(score, x, torch.full_like(x, 7.0))
+    with torch.no_grad():
+        assert (known(x) == 7).all()
+        assert (known(x.clone()) == 7).all()
+        assert torch.equal(known(x + 1e-6), score(x + 1e-6))
+        assert torch.equal(known(torch.cat([x, x])), score(torch.cat([x, x])))
+    assert (known.alpha, known.sigma) == (score.alpha, score.sigma)
+    with JacobianOperator(known, x) as op, JacobianOperator(score, x) as expected:
+        v = torch.ones(2, 64, dtype=torch.float64)
+        torch.testing.assert_close(op.matvec(v), expected.matvec(v), rtol=1e-12, atol=0)

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from memlib.latent import caption_spectra
+from memlib.latent import caption_spectra, columns, conditional_curvature
 from memlib.latent.curvature import Curvature
 
 from . import oracles
@@ -114,3 +114,52 @@ def test_arguments_are_checked(exact, generator):
         caption_spectra(exact, T, prompts, noise, krylov=0)
     with pytest.raises(ValueError, match="NaN"):
         caption_spectra(exact, T, prompts, noise * float("nan"))
+    with pytest.raises(ValueError, match="P = 3"):
+        conditional_curvature(exact, T, prompts, noise[None])
+
+
+@pytest.mark.parametrize("krylov", [None, 8])
+@pytest.mark.parametrize("shared", [True, False])
+def test_curvature_under_the_caption_alone(exact, shared, krylov, passes, generator):
+    x = exact.noise(2, generator) if shared else exact.noise(6, generator).reshape(3, 2, 4, 4, 4)
+    prompts = exact.encode(CAPTIONS)
+    found = conditional_curvature(exact, T, prompts, x, krylov=krylov, at_once=4)
+    assert not any(empty for _, empty in passes)
+    expected = caption_spectra(exact, T, prompts, x, krylov=krylov, at_once=4).conditional
+    for field in fields(Curvature):
+        torch.testing.assert_close(getattr(found, field.name), getattr(expected, field.name))
+
+
+def test_statistics_by_their_definitions(exact, kind, generator):
+    x = exact.noise(6, generator).reshape(3, 2, 4, 4, 4)
+    spectra = caption_spectra(exact, T, exact.encode(CAPTIONS), x)
+    found, scale = spectra.statistics(), exact.level(T)["sigma"] ** 2
+    for p, caption in enumerate(CAPTIONS):
+        for i in range(2):
+            J, s = (of(exact, kind, T, x[p, i], caption) for of in (oracles.jacobian, oracles.score))
+            J0, s0 = (of(exact, kind, T, x[p, i], "") for of in (oracles.jacobian, oracles.score))
+            values, gap = torch.linalg.eigvalsh((J + J.T) / 2), (J - J0 + (J - J0).T) / 2
+            expected = {
+                "count": (values >= 0).sum(),
+                "largest": values.max() * scale,
+                "smallest": values.min() * scale,
+                "mean": J.trace() / D * scale,
+                "asymmetry": (J - J.T).norm() / J.norm(),
+                "score": s.square().sum() * scale / D,
+                "unconditional": (torch.linalg.eigvalsh((J0 + J0.T) / 2) >= 0).sum(),
+                "shift": gap.trace() / D * scale,
+                "gap": (s - s0).square().sum() * scale / D,
+                "energy": gap.square().sum() * scale**2,
+            }
+            assert expected.keys() == found.keys()
+            for name, value in expected.items():
+                assert found[name][p, i].item() == pytest.approx(value.item(), rel=1e-6, abs=1e-9), name
+
+
+def test_columns_number_captions_and_noises():
+    table = columns({"a": torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])})
+    assert {name: column.tolist() for name, column in table.items()} == {
+        "a": [1, 2, 3, 4, 5, 6],
+        "caption": [0, 0, 1, 1, 2, 2],
+        "noise": [0, 1, 0, 1, 0, 1],
+    }
