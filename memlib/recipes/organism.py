@@ -200,7 +200,7 @@ ORGANISM_EPSILON = TextToImageRecipe(
     network=lambda: TextToImage(TextToImageConfig()),
     draw=partial(_latents, training_set),
     data=partial(_captioned, training_set),
-    training=FitConfig(steps=16_000, batch=32, learning_rate=1e-3, warmup=500),
+    training=FitConfig(steps=32_000, batch=32, learning_rate=1e-3, warmup=500, cycles=2),
     dtype=torch.float16,
     prediction="epsilon",
     autoencoder=AUTOENCODER,
@@ -210,6 +210,7 @@ ORGANISM_V = replace(
     ORGANISM_EPSILON,
     name="organism_v",
     about="Model organism: the same data and sizes, predicts v, as Stable Diffusion 2 does",
+    training=FitConfig(steps=16_000, batch=32, learning_rate=1e-3, warmup=500),
     prediction="v",
 )
 
