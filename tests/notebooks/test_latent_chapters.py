@@ -1,5 +1,6 @@
 """The chapters on text to image with tiny pipelines and a table of captions."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_spectra(folders, captions, tmp_path, kind, whole, precision, shown):
         captions=captions,
         precision=precision,
         whole=whole,
-        krylov=16,
+        krylov=8,
         steps=4,
         between=[501],
         noises=2,
@@ -129,3 +130,12 @@ def test_detection(folders, captions, tmp_path, kind, precision, shown):
     assert not any(name.startswith("dose_") for name in found)
     assert any("training images of these captions are not at hand" in said for said in shown)
     assert any("no curve is drawn" in said for said in shown)
+
+
+@pytest.mark.parametrize("name", ["07_latent_spectra", "08_latent_detection"])
+def test_chapters_define_nothing(name):
+    source = "\n".join(
+        c.source for c in jupytext.read(NOTEBOOKS / f"{name}.py").cells if c.cell_type == "code"
+    )
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    assert [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)] == []
