@@ -1,4 +1,4 @@
-"""`memlib generate`: images of prompts, under safe names."""
+"""`memlib generate`: images of prompts, under safe names, also with a mitigation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from memlib.cli import options
+from memlib.cli import mitigation, options
 from memlib.cli.program import app, console
 
 
@@ -20,6 +20,9 @@ def generate(
     ],
     seeds: options.Seeds = 4,
     first_seed: options.FirstSeed = 0,
+    mitigate: mitigation.Mitigate = "",
+    setting: mitigation.Settings = None,
+    reference: mitigation.Reference = None,
     trajectory: options.Trajectory = 50,
     guidance: options.Guidance = 7.5,
     device: options.Device = "auto",
@@ -34,20 +37,42 @@ def generate(
 
     - `memlib generate --model organism_epsilon --prompts mine.txt --out pictures`
     - `memlib generate --model ./my-pipeline --prompts mine.csv --seeds 16 --device cuda --out pictures`
+    - `memlib generate --model organism_epsilon --prompts mine.txt --mitigate sail --reference harmless.txt
+      --out mitigated`
+    - `memlib generate --model ./my-pipeline --prompts mine.txt --mitigate random-addition --set count=2
+      --set kind=number --out mitigated`
+    - `memlib generate --mitigate help`
 
     Image files are named by number and hash of the prompt and by seed; `images.parquet` and `images.csv` say
     which prompt that is, `sheet.png` shows the first. A seed gives the same start as in `memlib detect`. An
     interrupted call is resumed by the same call.
+
+    With `--mitigate` every image is made twice from its seed, as it comes and with the method; the table says
+    what was done to each, the sheet shows both side by side.
     """
     options.require_extras()
-    from memlib.screening import Images, Screening, captions, gallery, guided, noises
+    from memlib.screening import Images, Screening, captions, gallery, guided, mitigated, noises
+    from memlib.screening.outcomes import outcomes
 
+    if not mitigate:
+        mitigation.refuse_without(setting or [], reference)
     given = captions.read(prompts)
     loaded = options.load_model(model, device, dtype, revision)
     each = range(first_seed, first_seed + seeds)
-    task = Images(loaded, noises(loaded, each), guided(trajectory, guidance))
-    settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance}
-    screening = Screening(loaded, given, each, task, (), settings, gallery.pictures_of(out))
-    options.go_through(screening, gallery.table_of(out), batch=batch, restart=restart)
+    pictures, table = gallery.pictures_of(out), gallery.table_of(out)
+    if mitigate:
+        method = mitigation.chosen(
+            loaded, each, mitigate, setting or [], reference, trajectory=trajectory, batch=batch
+        )
+        screening = mitigated.screening(
+            loaded, given, each, mitigate, method, pictures, trajectory=trajectory, guidance=guidance
+        )
+    else:
+        task = Images(loaded, noises(loaded, each), guided(trajectory, guidance))
+        settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance}
+        screening = Screening(loaded, given, each, task, (), settings, pictures)
+    options.go_through(screening, table, batch=batch, restart=restart)
     gallery.finish(out)
+    if mitigate:
+        mitigation.tell(outcomes(table))
     console.print(str(out / "sheet.png"), highlight=False)

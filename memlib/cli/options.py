@@ -101,10 +101,15 @@ def load_model(source: str, device: str, dtype: str, revision: str) -> TextToIma
     )
 
 
+def progress_bar() -> Progress:
+    """A bar on the error stream; use it as a context."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=complain)
+
+
 def go_through(screening: Screening, out: Path, *, batch: int, restart: bool) -> Outcome:
     """Run with a progress bar; when interrupted say what is kept."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=complain) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("prompts", total=None)
         try:
             outcome = screening.run(

@@ -41,7 +41,7 @@ def main() -> None:
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except (ValueError, ImportError, RunError) as error:
+    except (ValueError, ImportError, FloatingPointError, RunError) as error:
         complain.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(1)
 

@@ -5,6 +5,7 @@
 """
 
 from memlib.screening.captions import CaptionsError
+from memlib.screening.mitigated import MitigatedImages
 from memlib.screening.parts import OutputError
 from memlib.screening.screen import Outcome, Screening
 from memlib.screening.statistics import STATISTICS
@@ -15,6 +16,7 @@ __all__ = [
     "CaptionsError",
     "Found",
     "Images",
+    "MitigatedImages",
     "Outcome",
     "OutputError",
     "Sampler",

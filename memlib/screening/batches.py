@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
 _MOST = {"cpu": 64, "cuda": 256}  # rows beyond which nothing gets faster
 _MAPS = 64  # feature maps at full width and resolution that a pass of a U-Net holds for each row
+_GRAPH = 16  # times that, for a gradient through two score differences
 _SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
-def starting_rows(model: TextToImage) -> int:
-    """Prompts times seeds to begin with: a power of 2 whose pass should take at most half the free memory."""
+def starting_rows(model: TextToImage, gradients: bool = False) -> int:
+    """Prompts times seeds to begin with: a power of 2 whose pass should take at most half the free memory.
+
+    Args:
+        model: the text-to-image model.
+        gradients: whether all passes of a score difference and of a displaced one are kept for a gradient.
+    """
     _, height, width = model.sample_shape
     of_row = _MAPS * height * width * model.unet.config.block_out_channels[0] * model.dtype.itemsize
+    of_row *= _GRAPH if gradients else 1
     most = _MOST.get(model.device.type, 64)
     fit: int = max(1, min(most, _free(model.device) // (2 * of_row)))
     return 1 << (fit.bit_length() - 1)

@@ -9,6 +9,8 @@ from pyarrow import csv, parquet
 
 from memlib.experiment.files import whole
 from memlib.screening.images import contact_sheet
+from memlib.screening.mitigated import IMAGES
+from memlib.screening.pairs import Pair, Row, sheet_of_pairs
 
 _ROWS, _COLUMNS = 20, 8
 
@@ -24,13 +26,21 @@ def pictures_of(folder: Path) -> Path:
 
 
 def finish(folder: Path) -> None:
-    """Write `images.csv`, the same table as text, and `sheet.png`, the first images of the first prompts."""
+    """Write `images.csv`, the same table as text, and `sheet.png`, the first images of the first prompts.
+
+    Where there are images before and after a mitigation the sheet shows them side by side.
+    """
     with parquet.ParquetFile(table_of(folder)) as file:
         with whole(folder / "images.csv") as temporary, csv.CSVWriter(temporary, file.schema_arrow) as writer:
             for batch in file.iter_batches():
                 writer.write_batch(batch)
         first = next(file.iter_batches(batch_size=_first_rows(file)))
-    contact_sheet(_rows(first, pictures_of(folder)), folder / "sheet.png")
+    home, sheet = pictures_of(folder), folder / "sheet.png"
+    if {*IMAGES} <= {*first.schema.names}:
+        headings, rows = _pairs(first, home)
+        sheet_of_pairs(headings, rows, sheet)
+    else:
+        contact_sheet(_rows(first, home), sheet)
 
 
 def _first_rows(file: parquet.ParquetFile) -> int:
@@ -45,3 +55,18 @@ def _rows(batch: pa.RecordBatch, home: Path) -> list[tuple[str, list[Path]]]:
     for number, name in zip(batch["number"].to_pylist(), batch["image"].to_pylist(), strict=True):
         found.setdefault(number, []).append(home / name)
     return [(str(number), paths[:_COLUMNS]) for number, paths in found.items()]
+
+
+def _pairs(batch: pa.RecordBatch, home: Path) -> tuple[list[str], list[Row]]:
+    """Headings of the columns, and the rows."""
+    rows: dict[int, Row] = {}
+    headings = []
+    for image in batch.select(["number", "prompt", "seed", "result", *IMAGES]).to_pylist():
+        number = image["number"]
+        row = rows.setdefault(number, Row(f"prompt {number}", image["prompt"], []))
+        if len(row.pairs) < _COLUMNS // 2:
+            words = image["result"].removeprefix("threshold ")
+            row.pairs.append(Pair(home / image["image_before"], home / image["image_after"], words))
+            if len(rows) == 1:
+                headings.append(f"seed {image['seed']}")
+    return headings, list(rows.values())

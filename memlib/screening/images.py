@@ -14,14 +14,17 @@ from memlib.experiment.files import whole
 _MARGIN = 2
 
 
-def file_name(number: int, prompt: str, seed: int) -> str:
-    """Number of the prompt, the first digits of its sha256 and the seed; nothing of what it says.
+def file_name(number: int, prompt: str, seed: int, kind: str = "image") -> str:
+    """Number of the prompt, the first digits of its sha256, seed and kind; nothing of what it says.
 
     Example:
         >>> file_name(7, '"</p> ../~', 42)
         '000007-51d3a474-42.png'
+        >>> file_name(7, '"</p> ../~', 42, "image_after")
+        '000007-51d3a474-42_after.png'
     """
-    return f"{number:06d}-{hashlib.sha256(prompt.encode()).hexdigest()[:8]}-{seed}.png"
+    of_prompt = hashlib.sha256(prompt.encode()).hexdigest()[:8]
+    return f"{number:06d}-{of_prompt}-{seed}{kind.removeprefix('image')}.png"
 
 
 def save(image: Float[Tensor, "3 H W"], path: Path) -> None:
@@ -48,12 +51,13 @@ def contact_sheet(rows: list[tuple[str, list[Path]]], path: Path, *, side: int =
         top = _MARGIN + row * step
         draw.text((_MARGIN, top + side // 2 - 6), title, fill="black")
         for column, source in enumerate(images):
-            sheet.paste(_small(source, side), (left + column * step, top))
+            sheet.paste(small(source, side), (left + column * step, top))
     with whole(path) as temporary:
         sheet.save(temporary)
 
 
-def _small(path: Path, side: int) -> Image.Image:
+def small(path: Path, side: int) -> Image.Image:
+    """The image in a file as a square of so many pixels."""
     with Image.open(path) as image:
         # Few pixels are shown as they are, many are averaged.
         way = Image.Resampling.NEAREST if max(image.size) <= side else Image.Resampling.LANCZOS

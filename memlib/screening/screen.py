@@ -17,6 +17,8 @@ from memlib.screening import batches, captions, identity, images
 from memlib.screening.parts import Parts
 from memlib.screening.tasks import Found, Task
 
+_NONE = pa.schema([])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -49,6 +51,9 @@ class Screening:
         statistics: names of the values that the task gives; none for images alone.
         settings: what else the task depends on, as JSON: a resumed call must have the same.
         pictures: folder for images, or None for none.
+        images: columns for the names of images, one for each kind that the task samples.
+        columns: others that the task gives.
+        gradients: whether the task keeps what gradients need, which takes many times the memory.
     """
 
     model: TextToImage
@@ -58,6 +63,9 @@ class Screening:
     statistics: Sequence[str]
     settings: Mapping[str, Any]
     pictures: Path | None = None
+    images: Sequence[str] = ("image",)
+    columns: pa.Schema = _NONE
+    gradients: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -67,12 +75,14 @@ class Screening:
 
         - `number` of the prompt in its file, from 0; all columns of `captions`; `seed` of the noise;
         - `truncated`: what the tokenizer's limit cut from the end of the prompt, null for nothing;
-        - a column for each statistic, float64; `image`: name of a file, if images are kept.
+        - a column for each statistic, float64; all of `columns`; names of files, if images are kept.
         """
         fields = [pa.field("number", pa.int64()), *self.captions.schema]
         fields += [pa.field("seed", pa.int64()), pa.field("truncated", pa.string())]
         fields += [pa.field(name, pa.float64()) for name in self.statistics]
-        return pa.schema(fields + ([] if self.pictures is None else [pa.field("image", pa.string())]))
+        fields += [*self.columns]
+        kinds = () if self.pictures is None else self.images
+        return pa.schema(fields + [pa.field(name, pa.string()) for name in kinds])
 
     def identity(self) -> dict[str, Any]:
         """All that the table depends on, but for the number of prompts at a time.
@@ -120,7 +130,7 @@ class Screening:
             resumed = parts.done
             if parts.finished:
                 return Outcome(out, total, total, time.perf_counter() - began, 0)
-            chosen = rows or parts.noted("rows") or batches.starting_rows(self.model)
+            chosen = rows or parts.noted("rows") or batches.starting_rows(self.model, self.gradients)
             parts.note("rows", chosen)
             tell = progress or (lambda *_: None)
             tell(parts.done, total)
@@ -142,7 +152,7 @@ class Screening:
 
     def _rows(self, start: int, stop: int) -> pa.Table:
         some = self.captions.slice(start, stop - start)
-        prompts = _encoded(self.model, some["prompt"].to_pylist())
+        prompts = encoded(self.model, some["prompt"].to_pylist())
         found = self.task(prompts)
         n = len(self.seeds)
         repeated = [row for row in range(stop - start) for _ in range(n)]
@@ -151,23 +161,26 @@ class Screening:
         columns["seed"] = [*self.seeds] * (stop - start)
         columns["truncated"] = [prompts.removed.get(row) for row in repeated]
         columns |= {name: found.values[name].flatten().numpy() for name in self.statistics}
+        columns |= found.columns
         if self.pictures is not None:
-            columns["image"] = self._save(self.pictures, start, prompts, found)
+            columns |= {name: self._save(name, self.pictures, start, prompts, found) for name in self.images}
         return pa.table(columns, self.schema)
 
-    def _save(self, folder: Path, start: int, prompts: Prompts, found: Found) -> list[str]:
-        if found.samples is None:
-            raise ValueError("images are wanted of a task that gives no samples")
+    def _save(self, kind: str, folder: Path, start: int, prompts: Prompts, found: Found) -> list[str]:
+        if kind not in found.samples:
+            raise ValueError(
+                f"{kind} is wanted of a task that gives {', '.join(found.samples) or 'no samples'}"
+            )
         names = []
-        for row, latents in enumerate(found.samples):
+        for row, latents in enumerate(found.samples[kind]):
             decoded = self.model.decode(latents)
             for seed, image in zip(self.seeds, decoded, strict=True):
-                names.append(images.file_name(start + row, prompts.captions[row], seed))
+                names.append(images.file_name(start + row, prompts.captions[row], seed, kind))
                 images.save(image, folder / names[-1])
         return names
 
 
-def _encoded(model: TextToImage, texts: list[str]) -> Prompts:
+def encoded(model: TextToImage, texts: list[str]) -> Prompts:
     """Encoded prompts; what was cut goes to the table and not to a warning for each batch."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")

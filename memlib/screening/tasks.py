@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from memlib.latent import Prompts, SharedNoiseDifference, TextToImage, generate,
 from memlib.screening.statistics import default_product, statistics
 
 Sampler = Callable[[TextToImage, Prompts, Float[Tensor, "n ..."]], Float[Tensor, "P n ..."]]
-"""Latents of prompts from noise that they share. A mitigated way of sampling is another one of these."""
+"""Latents of prompts from noise that they share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,13 @@ class Found:
 
     Attributes:
         values: name of a statistic -> `(P, n)` float64, on the CPU.
-        samples: `(P, n, ...)` final latents, or None.
+        samples: column for the names of images -> their final latents, `(P, n, ...)`.
+        columns: name of another column -> its P n entries, those of each prompt in a row.
     """
 
-    values: dict[str, Tensor]
-    samples: Tensor | None = None
+    values: dict[str, Tensor] = field(default_factory=dict)
+    samples: dict[str, Tensor] = field(default_factory=dict)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -77,7 +79,7 @@ class Detection:
             attention=any(s.attention for s in self.statistics.values()),
         )
         values = {name: statistic(generation) for name, statistic in self.statistics.items()}
-        return Found(values, generation.samples if self.samples else None)
+        return Found(values, {"image": generation.samples} if self.samples else {})
 
 
 class FirstStep:
@@ -138,7 +140,7 @@ class Images:
 
     def __call__(self, prompts: Prompts) -> Found:
         """Final latents."""
-        return Found({}, self.sampler(self.model, prompts, self.noise))
+        return Found(samples={"image": self.sampler(self.model, prompts, self.noise)})
 
 
 def guided(trajectory: int = 50, guidance: float = 7.5) -> Sampler:

@@ -89,5 +89,10 @@ def test_the_first_guess_is_a_power_of_two_that_the_memory_allows(model, monkeyp
     assert batches.starting_rows(model) == rows
 
 
+def test_what_gradients_keep_is_counted(model, monkeypatch):
+    monkeypatch.setattr(batches, "_free", lambda device: 2 * 64 * 16 * 8 * 4 * 33)
+    assert (batches.starting_rows(model), batches.starting_rows(model, gradients=True)) == (32, 2)
+
+
 def test_this_machine_has_memory(model):
     assert batches._free(model.device) > 1 << 20

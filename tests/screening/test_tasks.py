@@ -41,7 +41,7 @@ def test_the_cheap_way_gives_the_values_of_the_statistics(models, kind, names):
     assert isinstance(task, FirstStep)
     found = task(model.encode(TEXTS))
     assert list(found.values) == names
-    assert found.samples is None
+    assert found.samples == {}
     for name, values in reference(model, names).items():
         assert found.values[name].shape == (len(TEXTS), len(SEEDS))
         torch.testing.assert_close(found.values[name], values, rtol=1e-6, atol=0)
@@ -68,12 +68,13 @@ def test_other_statistics_come_from_samples(models):
             torch.testing.assert_close(
                 torch.cat([f.values[name] for f in found]), values, rtol=1e-6, atol=1e-12
             )
-    assert found[0].samples is None
+    assert found[0].samples == {}
 
 
 def test_no_more_steps_than_the_statistics_need(model, passes):
     detection_task(model, SEEDS, ["wen"], steps=3)(model.encode(TEXTS))
-    assert len(passes) == 3
+    doubled = 2 * len(TEXTS) * len(SEEDS)
+    assert 2 * doubled < sum(passes) <= 3 * doubled
 
 
 def test_samples_are_those_of_plain_sampling_and_belong_to_their_seeds(models):
@@ -81,9 +82,9 @@ def test_samples_are_those_of_plain_sampling_and_belong_to_their_seeds(models):
     prompts = model.encode(TEXTS[:2])
     found = detection_task(model, SEEDS, ["wen"], trajectory=4, samples=True)(prompts)
     images = Images(model, noises(model, SEEDS), guided(4))(prompts)
-    torch.testing.assert_close(found.samples, images.samples, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(found.samples["image"], images.samples["image"], rtol=1e-6, atol=1e-9)
     alone = Images(model, noises(model, [4]), guided(4))(prompts[1:2])
-    torch.testing.assert_close(images.samples[1:, 1:], alone.samples, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(images.samples["image"][1:, 1:], alone.samples["image"], rtol=1e-6, atol=1e-9)
     assert images.values == {}
 
 

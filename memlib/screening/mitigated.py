@@ -1,0 +1,125 @@
+"""Images without and with a mitigation, from the same seeds, and what was done to each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from memlib.latent import Prompts, TextToImage
+from memlib.mitigation import Method, Mitigated, apply
+from memlib.mitigation.settings import values_of
+from memlib.screening.records import COLUMNS, columns
+from memlib.screening.screen import Screening
+from memlib.screening.tasks import Found, guided, noises
+
+IMAGES = ("image_before", "image_after")
+
+
+@dataclass(frozen=True, eq=False)
+class MitigatedImages:
+    """Samples without and with a method.
+
+    What comes out for a prompt depends on the prompt, the noises and the seed alone. An image of which the
+    method leaves noise, prompt and attention is not sampled a second time.
+
+    Attributes:
+        model: the text-to-image model.
+        noise: `(n, ...)` one start for each seed.
+        method: of mitigation.
+        trajectory: steps of a whole sampling.
+        guidance: scale of classifier-free guidance.
+        seed: of what the method draws.
+    """
+
+    model: TextToImage
+    noise: Float[Tensor, "n ..."]
+    method: Method
+    trajectory: int = 50
+    guidance: float = 7.5
+    seed: int = 0
+
+    def __call__(self, prompts: Prompts) -> Found:
+        """Final latents of both, and the record."""
+        before = guided(self.trajectory, self.guidance)(self.model, prompts, self.noise)
+        with quietly():
+            found = apply(
+                self.model,
+                self.method,
+                prompts,
+                self.noise,
+                steps=self.trajectory,
+                generator=torch.Generator().manual_seed(self.seed),
+                rows=len(prompts) * len(self.noise),
+            )
+        changed = _changed(found, prompts, self.noise)
+        after = before.clone()
+        if changed.any():
+            after[changed] = self._sample(found, changed)
+        samples = dict(zip(IMAGES, (before, after), strict=True))
+        return Found(samples=samples, columns=columns(found, prompts, changed))
+
+    @torch.no_grad()
+    def _sample(self, found: Mitigated, which: Bool[Tensor, "P n"]) -> Tensor:
+        """Some images, `(number, ...)`."""
+        prompts = found.prompts[which.nonzero()[:, 0].tolist()]
+        with found.context():
+            return self.model.sample(
+                prompts, found.noise[which], steps=self.trajectory, guidance=self.guidance
+            ).samples
+
+
+def screening(
+    model: TextToImage,
+    captions: pa.Table,
+    seeds: Sequence[int],
+    name: str,
+    method: Method,
+    pictures: Path,
+    *,
+    trajectory: int = 50,
+    guidance: float = 7.5,
+) -> Screening:
+    """Prompts through a method, images of both kinds into a folder; name and settings tell it from others.
+
+    Args:
+        model: the text-to-image model.
+        captions: the prompts.
+        seeds: of the starting noise; the first is also that of what the method draws.
+        name: of the method, in `memlib.mitigation.METHODS`.
+        method: of mitigation.
+        pictures: folder for images.
+        trajectory: steps of a whole sampling.
+        guidance: scale of classifier-free guidance.
+    """
+    task = MitigatedImages(model, noises(model, seeds), method, trajectory, guidance, seeds[0])
+    values = values_of(method)
+    settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance, "mitigate": name}
+    settings |= {f"mitigate {key}": value for key, value in values.items()}
+    return Screening(
+        model, captions, seeds, task, (), settings, pictures,
+        images=IMAGES, columns=COLUMNS, gradients="threshold" in values,
+    )  # fmt: skip
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without a warning for each batch: what was cut and which thresholds were not met goes to the table."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
+        warnings.filterwarnings("ignore", message=r".*the threshold, .*, was not reached for")
+        yield
+
+
+def _changed(found: Mitigated, prompts: Prompts, noise: Tensor) -> Bool[Tensor, "P n"]:
+    """Which images start from another noise, under another text or with another attention."""
+    moved = (found.noise != noise).flatten(2).any(2)
+    reworded = (found.prompts.embeddings != prompts.embeddings).flatten(1).any(1)
+    return moved | reworded[:, None] | (found.attention is not None)

@@ -1,0 +1,83 @@
+"""A threshold for a mitigation, from prompts known not to be memorized: it depends on the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from memlib.latent import TextToImage
+from memlib.mitigation import from_text
+from memlib.mitigation.method import apply
+from memlib.mitigation.settings import settings_of
+from memlib.screening import batches
+from memlib.screening.mitigated import quietly
+from memlib.screening.screen import encoded
+
+SHARE = 0.95
+"""Share of the images of such prompts that a threshold leaves as they come."""
+_ANY = "1e30"  # met by every image, at once
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What prompts known not to be memorized say.
+
+    Attributes:
+        threshold: to three digits, so that rounding in the last ones does not change it.
+        images: number of images behind it.
+    """
+
+    threshold: float
+    images: int
+
+
+def from_reference(
+    model: TextToImage,
+    name: str,
+    given: dict[str, str],
+    captions: pa.Table,
+    noise: Float[Tensor, "n ..."],
+    *,
+    trajectory: int = 50,
+    rows: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Reference:
+    """The threshold of a method under which `SHARE` of the images of harmless prompts are as they come.
+
+    Args:
+        model: the text-to-image model.
+        name: of a method with a threshold.
+        given: its other settings, as text.
+        captions: prompts known not to be memorized, as `captions.read` gives them.
+        noise: `(n, ...)` one start for each seed.
+        trajectory: steps of the sampling to come.
+        rows: prompts times seeds at a time; None finds out what fits.
+        progress: told how many prompts of how many are finished.
+
+    Raises:
+        ValueError: the method has no threshold.
+    """
+    if "threshold" not in settings_of(name):
+        raise ValueError(f"{name} has no threshold that reference prompts could give; leave them out")
+    method = from_text(name, {**given, "threshold": _ANY})
+    found: list[Tensor] = []
+
+    def work(start: int, stop: int) -> None:
+        prompts = encoded(model, captions["prompt"].slice(start, stop - start).to_pylist())
+        with quietly():
+            record = apply(
+                model, method, prompts, noise, steps=trajectory, rows=len(prompts) * len(noise)
+            ).record
+        found.append(record.objective.flatten())
+        if progress is not None:
+            progress(stop, len(captions))
+
+    rows = rows or batches.starting_rows(model, gradients=True)
+    batches.halving(work, 0, len(captions), max(1, rows // len(noise)), lambda _: None)
+    values = torch.cat(found)
+    return Reference(float(f"{values.quantile(SHARE):.3g}"), len(values))
