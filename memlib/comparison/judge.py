@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from memlib.comparison.outcome import diversity, similarity
 from memlib.latent import TextToImage
 from memlib.mitigation import Mitigated
-from memlib.mitigation.outcome import copied, diversity, similarity
 from memlib.networks.classifier import classify
 from memlib.organism import Caption, image, training_set
 from memlib.organism.quality import as_mnist, held_out_images
@@ -20,6 +20,7 @@ from memlib.recipes import RECIPES
 
 View = Callable[[Float[Tensor, "N 3 32 32"]], Tensor]
 SPACES = ("pixel", "latent", "feature")
+FALSE_POSITIVE_RATE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,9 @@ class Judge:
     """Holds mitigated images against the image their caption had copied, and against ordinary ones.
 
     Similarity to the copied image is a cosine in pixels, in latents and in the features of a classifier of
-    digits, the mean of ordinary images taken off. A copy is an image whose nearest neighbour, among ordinary
-    training images and the copied one, is the copied one. Of a template, pixels and copies are judged in the
-    part that was copied. Agreement is the classifier reading the digit that the caption names.
+    digits, the mean of ordinary images taken off. A copy lies nearer to the copied image than all but one in
+    a hundred ordinary training images. Of a template, pixels and copies are judged in the part that was
+    copied. Agreement is the classifier reading the digit that the caption names.
 
     Args:
         model: decodes and encodes.
@@ -61,6 +62,9 @@ class Judge:
         self.others = _ordinary(self.chosen, references, seed)
         self.targets = [image(c, torch.Generator().manual_seed(seed))[None] for c in self.chosen]
         self.views: dict[str, View] = {"pixel": _pixels, "latent": self.latents, "feature": self.features}
+        self.limits = [
+            self._distance(self.others, p).quantile(FALSE_POSITIVE_RATE) for p in range(len(self.chosen))
+        ]
         self.centres = {name: view(self.others).mean(0) for name, view in self.views.items()}
 
     def __call__(self, mitigated: Mitigated, *, guidance: float = 7.5) -> Judged:
@@ -99,7 +103,7 @@ class Judge:
 
     def copied(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Bool[Tensor, " N"]:
         """Which images are copies of that of caption number `p`, or have its copied part."""
-        return copied(x, self.targets[p], self.others, self._part(p), ratio=1.0)
+        return self._distance(x, p) < self.limits[p]
 
     def false_copies(self, images: int = 500) -> list[Bool[Tensor, " N"]]:
         """For each chosen caption, which held-out images of its digit would be called copies of its image.
@@ -122,6 +126,10 @@ class Judge:
 
     def _digits(self, n: int) -> Tensor:
         return torch.tensor([c.digit for c in self.chosen]).repeat_interleave(n)
+
+    def _distance(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Float[Tensor, " N"]:
+        """To the copied image of caption number `p`, over the part that was copied."""
+        return ((x - self.targets[p]) * self.chosen[p].fixed).flatten(1).norm(dim=1)
 
     def _part(self, p: int) -> Bool[Tensor, "32 32"] | None:
         caption = self.chosen[p]

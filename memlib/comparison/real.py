@@ -13,10 +13,10 @@ from torch import Tensor
 
 from memlib.comparison.encoders import Clip, Dino, Encoder, as_pictures
 from memlib.comparison.judge import Judged, record_columns
+from memlib.comparison.outcome import diversity
 from memlib.comparison.training_images import TrainingImages, pictures
 from memlib.latent import TextToImage
 from memlib.mitigation import Mitigated
-from memlib.mitigation.outcome import diversity
 
 SPACES = ("dino", "clip")
 

@@ -42,17 +42,18 @@ class Trials:
     seed: int = 0
 
     def one(self, method: Method, model: TextToImage | None = None) -> Judged:
-        """Apply a method, sample, judge; `model` in place of the one of these trials.
+        """Apply a method, sample, judge; `model` in place of that of these trials, of the same captions.
 
         A threshold out of reach is in the table and raises no warning. The column "seconds" is the time that
         the method took for an image, without sampling it.
         """
         generator = torch.Generator().manual_seed(self.seed)
+        prompts = self.prompts if model is None else model.encode(self.prompts.captions)
         began = time.perf_counter()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*the threshold.* was not reached")
             mitigated = apply(
-                model or self.model, method, self.prompts, self.noise, steps=self.steps, generator=generator
+                model or self.model, method, prompts, self.noise, steps=self.steps, generator=generator
             )
         seconds = time.perf_counter() - began
         judged = self.judge(mitigated, guidance=self.guidance)

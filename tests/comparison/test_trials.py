@@ -5,6 +5,7 @@ import torch
 
 from memlib.comparison import joined
 from memlib.mitigation import NoMitigation, RandomAddition, Sail
+from memlib.recipes import text_to_image
 
 
 def test_all_trials_share_captions_noises_and_draws(trials):
@@ -25,3 +26,12 @@ def test_a_threshold_out_of_reach_is_in_the_table_without_a_warning(trials):
         table = trials.one(Sail(1e-9, steps=0, candidates=1)).table
     assert (table["step"] == -1).all()
     assert (table["seconds"] > 0).all()
+
+
+def test_another_model_reads_the_captions_by_itself(trials):
+    other = text_to_image.load("organism_v")
+    judged = trials.one(NoMitigation(), model=other)
+    prompts = other.encode(trials.prompts.captions)
+    z = other.sample(prompts, trials.noise.repeat(3, 1, 1, 1), steps=4).samples
+    expected = other.decode(z) * 2 - 1
+    assert torch.allclose(judged.images.flatten(0, 1), expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""What mitigated images are judged by: how near they are to what was copied, and how far from each other."""
+"""How near images are to what was copied, and how far from each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from memlib import checks, copies
+from memlib import checks
 
 
 def similarity(
@@ -39,30 +39,6 @@ def similarity(
     products = a @ b.T / (a.norm(dim=1)[:, None] * b.norm(dim=1)).clamp(min=torch.finfo(torch.float64).tiny)
     largest: Tensor = products.amax(1)
     return largest
-
-
-def copied(
-    x: Float[Tensor, "N ..."],
-    target: Float[Tensor, "M ..."],
-    others: Float[Tensor, "K ..."],
-    where: Bool[Tensor, "H W"] | None = None,
-    *,
-    ratio: float = copies.RATIO,
-) -> Bool[Tensor, " N"]:
-    """Which images are nearer to the target than `ratio` times to any other image.
-
-    Args:
-        x: images.
-        target: the copied image, or several that agree `where` it matters.
-        others: other training images.
-        where: pixels that count, for templates; None counts all.
-        ratio: see `memlib.copies`.
-    """
-    weight = torch.ones(()) if where is None else where
-    training = torch.cat([target, others]) * weight
-    groups = torch.arange(len(training)).clamp(min=len(target) - 1)  # the targets are one group
-    found = copies.nearest(x * weight, training, groups=groups)
-    return (found.index < len(target)) & copies.is_copy(found, ratio=ratio)
 
 
 def diversity(x: Float[Tensor, "n ..."]) -> float:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memlib.mitigation.outcome import copied, diversity, similarity
+from memlib.comparison.outcome import diversity, similarity
 
 GENERATOR = torch.Generator().manual_seed(0)
 OTHERS = torch.randn(50, 3, 8, 8, generator=GENERATOR)
@@ -27,24 +27,6 @@ def test_similarity_takes_the_best_target_and_only_what_counts():
     x[..., 4:, :] = OTHERS[1, :, 4:]
     assert similarity(x, OTHERS[:1], CENTRE).item() < 0.9
     assert similarity(x, OTHERS[:1], CENTRE, where).item() == pytest.approx(1.0)
-
-
-def test_copies_by_hand():
-    target = OTHERS[:1]
-    near, far = target + 0.05 * torch.randn(1, 3, 8, 8, generator=GENERATOR), OTHERS[1:2]
-    middle = (OTHERS[:1] + OTHERS[1:2]) / 2
-    x = torch.cat([target, near, middle, far])
-    assert copied(x, target, OTHERS[1:]).tolist() == [True, True, False, False]
-
-
-def test_a_template_is_copied_where_it_counts():
-    where = torch.zeros(8, 8, dtype=torch.bool)
-    where[:, :4] = True
-    targets = torch.where(where, OTHERS[0], OTHERS[1:4])  # three images of one template
-    x = torch.where(where, OTHERS[:1], OTHERS[10:11])
-    assert copied(x, targets, OTHERS[4:], where).tolist() == [True]
-    assert copied(x, targets, OTHERS[4:]).tolist() == [False]
-    assert copied(OTHERS[10:11], targets, OTHERS[4:10], where).tolist() == [False]
 
 
 def test_diversity_by_hand():
