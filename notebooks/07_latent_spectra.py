@@ -658,11 +658,11 @@ if local:
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. The map of the curvature difference is brighter where the part is fixed in most rows; that of the score difference has a few bright cells anywhere; attention follows the two parts but is bright in the wrong one as often as not."}, "figure": {"caption": "Maps at the last step under the template captions of the largest dose, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
 if local:
     most = [i for i in range(len(local)) if chosen["dose"].iloc[local[i]] == chosen["dose"].iloc[local].max()]
-    columns = ["curvature_exact", "score", "attention", "alone"]
+    compared_maps = ["curvature_exact", "score", "attention", "alone"]
     figure, axes = plt.subplots(
         len(most),
-        2 + len(columns),
-        figsize=(1.25 * (2 + len(columns)), 1.25 * len(most) + 0.4),
+        2 + len(compared_maps),
+        figsize=(1.25 * (2 + len(compared_maps)), 1.25 * len(most) + 0.4),
         squeeze=False,
         layout="constrained",
     )
@@ -670,7 +670,7 @@ if local:
     for line, i, picture in zip(axes, most, pictures, strict=True):
         line[0].imshow(picture)
         line[1].imshow(masks[i], cmap="gray", vmin=0, vmax=1)
-        for ax, name in zip(line[2:], columns, strict=True):
+        for ax, name in zip(line[2:], compared_maps, strict=True):
             ax.imshow(judged[name][i, 0])
         for ax in line:
             ax.set(xticks=[], yticks=[])
@@ -688,7 +688,7 @@ if local:
         figure,
         "maps",
         about="Maps of localisation at the last step",
-        data={"masks": masks[most]} | {name: judged[name][most, 0] for name in columns},
+        data={"masks": masks[most]} | {name: judged[name][most, 0] for name in compared_maps},
     )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a dashed grey line. At the first step the score difference lies highest, near 0.56; later it lies below chance, while curvature difference and attention in all layers lie near 0.56 with wide bands."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
