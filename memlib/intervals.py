@@ -38,6 +38,16 @@ class Interval:
         """`(low, high)`."""
         return self.low, self.high
 
+    def __format__(self, spec: str) -> str:
+        """The estimate and its bounds, each as `spec` says.
+
+        Example:
+            >>> f"{Interval(0.5, 0.25, 0.75, level=0.95, n=4):.2f}"
+            '0.50 (0.25 to 0.75)'
+        """
+        value, low, high = (format(number, spec) for number in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
 
 def mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
     """Mean of independent draws `(n,)` with Student's interval, which a handful of draws need.

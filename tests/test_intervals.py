@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from memlib import intervals
+from memlib.intervals import Interval
 
 
 def coverage(draw, interval, truth, repetitions=400):
@@ -36,6 +37,11 @@ def test_rank_correlation_against_bonett_and_wright():
     assert intervals.rank_correlation(first, -second).high == pytest.approx(-found.low)
     assert intervals.rank_correlation(first, first).value == 1.0
     assert 0.9 < intervals.rank_correlation(first, first).low < 1.0
+
+
+def test_an_interval_prints_itself():
+    assert f"{Interval(0.5, 0.25, 0.75, 0.95, 4):.1f}" == "0.5 (0.2 to 0.8)"
+    assert f"{Interval(0.5, -0.25, 0.75, 0.95, 4):+.2f}" == "+0.50 (-0.25 to +0.75)"
 
 
 def test_rank_correlation_covers_the_truth():

@@ -103,7 +103,8 @@ class Judge:
 
     def copied(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Bool[Tensor, " N"]:
         """Which images are copies of that of caption number `p`, or have its copied part."""
-        return self._distance(x, p) < self.limits[p]
+        found: Tensor = self._distance(x, p) < self.limits[p]
+        return found
 
     def false_copies(self, images: int = 500) -> list[Bool[Tensor, " N"]]:
         """For each chosen caption, which held-out images of its digit would be called copies of its image.
