@@ -29,7 +29,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         help="Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a model that "
-        "ships: organism_epsilon, organism_v.",
+        "ships: organism_epsilon, organism_v, organism_without_copies.",
         rich_help_panel="What",
     ),
 ]

@@ -130,7 +130,9 @@ class Judge:
 
     def _distance(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Float[Tensor, " N"]:
         """To the copied image of caption number `p`, over the part that was copied."""
-        return ((x - self.targets[p]) * self.chosen[p].fixed).flatten(1).norm(dim=1)
+        apart = (x - self.targets[p]) * self.chosen[p].fixed
+        length: Tensor = torch.linalg.vector_norm(apart.flatten(1), dim=1)
+        return length
 
     def _part(self, p: int) -> Bool[Tensor, "32 32"] | None:
         caption = self.chosen[p]

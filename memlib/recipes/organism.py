@@ -223,5 +223,5 @@ ORGANISM_WITHOUT_COPIES = replace(
     removed=removed,
 )
 
-_ALL: tuple[AnyRecipe[Any], ...] = (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V)
+_ALL: tuple[AnyRecipe[Any], ...] = (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V, ORGANISM_WITHOUT_COPIES)
 ORGANISM = {recipe.name: recipe for recipe in _ALL}
