@@ -72,6 +72,8 @@ def generate(
         settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance}
         screening = Screening(loaded, given, each, task, (), settings, pictures)
     options.go_through(screening, table, batch=batch, restart=restart)
+    if restart:
+        gallery.discard_others(out)
     gallery.finish(out)
     if mitigate:
         mitigation.tell(outcomes(table))

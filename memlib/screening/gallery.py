@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from memlib.experiment.files import whole
-from memlib.screening.images import contact_sheet
+from memlib.screening.images import FILE_NAME, contact_sheet
 from memlib.screening.mitigated import IMAGES
 from memlib.screening.pairs import Pair, Row, sheet_of_pairs
 
@@ -41,6 +41,18 @@ def finish(folder: Path) -> None:
         sheet_of_pairs(headings, rows, sheet)
     else:
         contact_sheet(_rows(first, home), sheet)
+
+
+def discard_others(folder: Path) -> None:
+    """Remove the images of an earlier run, which the table does not name; files that no run wrote stay."""
+    kinds = [name for name in parquet.read_schema(table_of(folder)).names if name.startswith("image")]
+    names: set[str] = set()
+    with parquet.ParquetFile(table_of(folder)) as file:
+        for batch in file.iter_batches(columns=kinds):
+            names.update(*(batch[kind].to_pylist() for kind in kinds))
+    for path in pictures_of(folder).iterdir():
+        if FILE_NAME.fullmatch(path.name) and path.name not in names:
+            path.unlink()
 
 
 def _first_rows(file: parquet.ParquetFile) -> int:

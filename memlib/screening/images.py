@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from torch import Tensor
 from memlib.experiment.files import whole
 
 _MARGIN = 2
+FILE_NAME = re.compile(r"\d{6,}-[0-9a-f]{8}-\d+(_[a-z]+)?\.png")
+"""Of `file_name`."""
 
 
 def file_name(number: int, prompt: str, seed: int, kind: str = "image") -> str:

@@ -1,6 +1,11 @@
 """`memlib generate --mitigate`: every method, what is refused, and what is said of thresholds."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from PIL import Image
@@ -105,7 +110,7 @@ def test_interrupted_and_called_again_the_folder_is_the_same(generate, tmp_path,
     assert files(tmp_path / "pictures") == files(tmp_path / "whole")
 
 
-def test_another_method_or_setting_is_not_mixed_in(generate):
+def test_another_method_or_setting_is_not_mixed_in(generate, tmp_path):
     generate("random-addition", "count=1")
     for arguments, named in (
         (("random-addition", "count=2"), "different in mitigate count;"),
@@ -116,7 +121,12 @@ def test_another_method_or_setting_is_not_mixed_in(generate):
         assert code == 1
         assert named in err
         assert "--restart" in err
-    assert generate("none", more=["--restart"])[0] == 0
+    images = tmp_path / "pictures" / "images"
+    (images / "mine.png").write_bytes(b"kept")
+    assert generate("", more=["--restart"])[0] == 0
+    table = parquet.read_table(tmp_path / "pictures" / "images.parquet")
+    assert "result" not in table.column_names
+    assert {path.name for path in images.iterdir()} == {*table["image"].to_pylist(), "mine.png"}
 
 
 def test_a_threshold_from_harmless_prompts(generate, tmp_path):
@@ -174,3 +184,32 @@ def test_help_lists_every_method_and_setting(memlib, monkeypatch):
     plain = " ".join(out.replace("│", " ").split())
     assert all(name in plain.replace("- ", "-") for name in METHODS)
     assert "--mitigate sail --reference harmless.txt" in plain
+
+
+@pytest.mark.slow
+def test_killed_and_called_again_the_folder_is_the_same(folders, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(60)))
+
+    def start(name):
+        options = {"model": folders["v"], "prompts": tmp_path / "a.txt", "out": tmp_path / name, "seeds": 2}
+        options |= {"batch": 4, "trajectory": 3, "mitigate": "sail", "set": "threshold=0.01"}
+        line = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+        return subprocess.Popen(
+            [sys.executable, "-m", "memlib", "generate", *line],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    whole, killed = start("whole"), start("pictures")
+    pieces = tmp_path / "pictures" / "images.parquet.parts"
+    while killed.poll() is None and len(list(pieces.glob("0*.parquet"))) < 5:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert 5 <= len(list(pieces.glob("0*.parquet"))) < 30
+    again = start("pictures")
+    assert [process.wait() for process in (whole, again)] == [0, 0], again.stderr.read()
+    assert not pieces.exists()
+    kept = {path: content for path, content in files(tmp_path / "pictures").items() if path.name[0] != "."}
+    assert kept == files(tmp_path / "whole")

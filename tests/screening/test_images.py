@@ -16,6 +16,8 @@ from .conftest import TEXTS, table
 @pytest.mark.parametrize("prompt", ["", "../../etc/passwd", "a" * 10_000, "<i>\0\n\U0001f408", "con", "*?|"])
 def test_a_name_is_safe_whatever_the_prompt_says(prompt):
     assert re.fullmatch(r"000012-[0-9a-f]{8}-3\.png", images.file_name(12, prompt, 3))
+    for kind in ("image", "image_before"):
+        assert images.FILE_NAME.fullmatch(images.file_name(12_345_678, prompt, 314, kind))
 
 
 def test_prompts_of_one_number_have_different_names():
