@@ -31,8 +31,12 @@ def over_captions(images: pd.DataFrame, method: str, setting: str, what: str) ->
     The images of one caption resemble each other; the captions are the independent draws.
     """
     means = chosen(images, method, setting).groupby("caption")[what].mean()
-    estimate = intervals.mean(means.to_numpy(dtype=float))
-    low, high = RANGES.get(what, (float("-inf"), float("inf")))
+    return _within(
+        intervals.mean(means.to_numpy(dtype=float)), *RANGES.get(what, (float("-inf"), float("inf")))
+    )
+
+
+def _within(estimate: Interval, low: float, high: float) -> Interval:
     return replace(estimate, low=max(estimate.low, low), high=min(estimate.high, high))
 
 
@@ -45,7 +49,8 @@ def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
 def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], what: str) -> Interval:
     """Mean of the first's quantity less the second's, caption by caption, with Student's interval."""
     a, b = (chosen(images, *some).groupby("caption")[what].mean() for some in (first, second))
-    return intervals.mean((a - b).to_numpy(dtype=float))
+    low, high = RANGES.get(what, (float("-inf"), float("inf")))
+    return _within(intervals.mean((a - b).to_numpy(dtype=float)), low - high, high - low)
 
 
 def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel") -> int:

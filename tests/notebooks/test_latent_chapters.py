@@ -132,7 +132,7 @@ def test_detection(folders, captions, tmp_path, kind, precision, shown):
     assert any("no curve is drawn" in said for said in shown)
 
 
-@pytest.mark.parametrize("name", ["07_latent_spectra", "08_latent_detection"])
+@pytest.mark.parametrize("name", ["07_latent_spectra", "08_latent_detection", "09_latent_mitigation"])
 def test_chapters_define_nothing(name):
     source = "\n".join(
         c.source for c in jupytext.read(NOTEBOOKS / f"{name}.py").cells if c.cell_type == "code"
