@@ -763,8 +763,8 @@ if other_model:
 # ## Against the paper
 #
 # - **Detection from the first step**: so it is here, for exact captions and templates.
-# - **More than the norm of the score difference.** The printed advantage at the first step is a hundredth of AUC; here it is {glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4:.3f` ({glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4_lo:.3f` to {glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4_hi:.3f`), which this many captions cannot tell
-#   from a hundredth more or less.
+# - **More than the norm of the score difference.** The printed advantage at the first step is a hundredth of AUC; here it is {glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4:.3f` ({glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4_lo:.3f` to {glue:text}`auc_exact_general_jeon_1_4_less_wen_1_4_hi:.3f`),
+#   where both may be at the ceiling: an area of 1 leaves no room for a hundredth.
 # - **Attention and tiles detect less well.** Ren's entropies do; Chen's bright ending has {glue:text}`auc_exact_general_chen_all_4:.2f` ({glue:text}`auc_exact_general_chen_all_4_lo:.2f` to {glue:text}`auc_exact_general_chen_all_4_hi:.2f`) and Carlini's tiles {glue:text}`auc_exact_general_carlini_all_4:.2f` ({glue:text}`auc_exact_general_carlini_all_4_lo:.2f` to {glue:text}`auc_exact_general_carlini_all_4_hi:.2f`) on exact captions, which are whole copies.
 # - **Fifty steps as good as one.** Printed so for Wen's norm; here {glue:text}`auc_exact_general_wen_all_4:.2f` after {glue:text}`auc_exact_general_wen_1_4:.2f`. The released code follows guided paths, on which the lemmas do not hold.
 # - **What Table 1 does not ask.** The published captions that are not memorized are captions of ordinary images. None is chosen to move the mean, as the stated ones are.
