@@ -70,7 +70,7 @@ claims: book  ## the verdicts of book/claims.yml against the runs; fails where t
 test: $(DEV) lint book  ## lint, the book, then every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
-lint: $(DEV)  ## style, types, who may import whom
+lint: $(DEV)  ## style, types on memlib, who may import whom
 	$(BIN)/ruff check --no-cache .  # its cache keeps what a file it no longer finds was
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -631,7 +631,7 @@ else:
 # %% [markdown]
 # ## What the statistics say when the copies are gone
 #
-# The model `{glue:text}`retrained`` had one image of each of half the captions that elsewhere had {glue:text}`least:,.0f` or more. Before and after are two trainings on the same data but for that. If a statistic measures
+# The model `organism_without_copies` had one image of each of half the captions that elsewhere had {glue:text}`least:,.0f` or more. Before and after are two trainings on the same data but for that. If a statistic measures
 # memorization, then under those captions it must fall back to the level of general captions, and stay where it was under the captions that kept their copies. The
 # areas below are those against general captions; one half is the general level.
 
