@@ -311,7 +311,7 @@ for end in ends if {"exact", "general"} <= set(kinds) else ():
             about=f"Area under the ROC curve, exact against general captions, small values taken for memorized: {about[name]}, {end} step",
         )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the number of copies from 1 to 1,000. Left, non-negative eigenvalues at the last step: as many as under general captions at 1 and 10 copies, about half at 100, none at 300 and 1,000; template and stated captions lie in between. Right, the largest eigenvalue at the first step: level up to 10 copies, lower from 100 on; stated captions lie nearly as low as exact ones with many copies."}, "figure": {"caption": "The dose. Left: non-negative eigenvalues at the last step. Right: the largest eigenvalue at the first. Bars are intervals over the captions of one dose; bands are general captions.", "name": "fig-latent-dose"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the number of copies from 1 to 1,000. Left, non-negative eigenvalues at the last step: as many as under general captions at 1 and 10 copies, next to none at 100, none at 300 and 1,000; template and stated captions lie in between. Right, the largest eigenvalue at the first step: level up to 10 copies, lower from 100 on; stated captions lie nearly as low as exact ones with many copies."}, "figure": {"caption": "The dose. Left: non-negative eigenvalues at the last step. Right: the largest eigenvalue at the first. Bars are intervals over the captions of one dose; bands are general captions.", "name": "fig-latent-dose"}}
 in_doses = chosen.loc[chosen["family"] == "exact", "dose"].value_counts()
 shown_doses = sorted(int(dose) for dose, count in in_doses.items() if count > 1)
 by_dose = {}
@@ -485,7 +485,7 @@ shifts = {t: measured[end]["shift"].iloc[every].to_numpy() for end, t in ends.it
     for t in times[1:-1]
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.1 to minus 0.3 under stated, exact and template captions. Below right, last step: within 0.05 of zero for general and template captions; under exact ones they fall to minus 0.2 at the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.1 to minus 0.3 under stated, exact and template captions. Below right, last step: within 0.03 of zero for general captions, near minus 0.06 for template and stated ones; under exact ones they fall to minus 0.17 near the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
 shift = []
 for t in times:
     for kind, some in follow.items():
@@ -691,7 +691,7 @@ if local:
         data={"masks": masks[most]} | {name: judged[name][most, 0] for name in compared_maps},
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a dashed grey line. At the first step the score difference lies highest, near 0.56; later it lies below chance, while curvature difference and attention in all layers lie near 0.56 with wide bands."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Overlap with the fixed part against time for four maps, with the level of chance as a dashed grey line. At the first step the score difference lies highest, near 0.7; later it lies at chance or below, while attention in all layers lies between 0.6 and 0.7 and the curvature difference near 0.55, with wide bands."}, "figure": {"caption": "Overlap with the fixed part along the path, with intervals over captions. Grey: chance.", "name": "fig-latent-overlap"}}
 if local:
     figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
     rows = []

@@ -507,7 +507,7 @@ by_layer.style.format(precision=2).hide(axis="index")
 #
 # ## By family and by dose
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of dots on logarithmic axes, a row for each group of captions. Exact captions up to 30 copies lie with the general ones at the left, those from 300 copies on at the right, those at 100 on both sides; templates lie in between and to the right; stated captions lie furthest to the right."}, "figure": {"caption": "Each dot a caption, its mean over seeds at the first step, on logarithmic axes. Exact captions by dose.", "name": "fig-detection-families"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of dots on logarithmic axes, a row for each group of captions. Exact captions up to 30 copies lie with the general ones at the left, those from 100 copies on at the right, but for one; templates lie in between and to the right; stated captions lie furthest to the right."}, "figure": {"caption": "Each dot a caption, its mean over seeds at the first step, on logarithmic axes. Exact captions by dose.", "name": "fig-detection-families"}}
 groups = {}
 for family in dict.fromkeys(families[first]):
     of_family = [place for place in first if families[place] == family]
@@ -551,7 +551,7 @@ run.figure(figure, "families", about="The first-step statistics of every caption
 # %% [markdown]
 # The paper's statistic is of second order: its axis spans the square of what that of the norm does. The stated captions are the ones to look at, beside the copied ones.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 30 copies, near 0.95 at 100, and at one from 300 on; the entropy of attention stays around one half. The dashed share of samples nearest to the image rises from near zero at 30 to one at 300."}, "figure": {"caption": "AUC of exact captions of one dose against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-dose"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 10 copies, near 0.75 at 30, and at one from 100 on; the entropy of attention scatters about one half. The dashed share of samples nearest to the image rises from zero at 10 over a quarter at 30 to one at 300."}, "figure": {"caption": "AUC of exact captions of one dose against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-dose"}}
 FIRST = [name for name in ORDER if name.endswith("_1")]
 curves = {}
 if prompts == "organism":
