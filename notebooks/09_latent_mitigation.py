@@ -135,16 +135,16 @@ captions_judged, ordinary = network.encode(judged_captions), network.encode(harm
 trials = Trials(network, judge, captions_judged, noise, steps, guidance, seed)
 main = judge.spaces[0]
 whole = [p for p in range(len(judged_captions)) if not (known and chosen[p].family == "template")]
-false = [share.double().mean().item() for share in judge.false_copies()]
+false = judge.false_copies()
 run.record(
     "false_copies",
-    intervals.mean([false[p] for p in whole]),
+    intervals.mean([false[p].double().mean().item() for p in whole]),
     about="Share of images of others that would be called copies, interval over captions",
 )
 if known:
     run.record(
         "false_parts",
-        intervals.proportion(torch.cat(judge.false_copies()[len(whole) :]).numpy()),
+        intervals.proportion(torch.cat(false[len(whole) :]).numpy()),
         about="Share of held-out images of the digit that would be said to have the part of a template",
     )
 

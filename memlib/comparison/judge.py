@@ -98,7 +98,7 @@ class Judge:
     def similarity(self, x: Float[Tensor, "N 3 32 32"], p: int, space: str) -> Float[Tensor, " N"]:
         """Of images to the copied one of caption number `p`, in one of `SPACES`."""
         view = self.views[space]
-        where = self._part(p) if space == "pixel" else None
+        where = self.chosen[p].fixed if space == "pixel" else None
         return similarity(view(x), view(self.targets[p]), self.centres[space], where)
 
     def copied(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Bool[Tensor, " N"]:
@@ -134,13 +134,9 @@ class Judge:
         length: Tensor = torch.linalg.vector_norm(apart.flatten(1), dim=1)
         return length
 
-    def _part(self, p: int) -> Bool[Tensor, "32 32"] | None:
-        caption = self.chosen[p]
-        return None if caption.family == "exact" else caption.fixed
-
 
 def _ordinary(chosen: Sequence[Caption], count: int, seed: int) -> Float[Tensor, "R 3 32 32"]:
-    """Training images that belong to no chosen caption, one of each exact caption at most."""
+    """Training images that belong to no chosen caption and to no exact one."""
     data = training_set()
     usable = torch.tensor([c not in chosen and c.family != "exact" for c in data.captions])[data.caption]
     index = usable.nonzero().flatten()

@@ -14,6 +14,7 @@ RANGES = {
     **dict.fromkeys(("pixel", "latent", "feature", "dino", "clip"), (-1.0, 1.0)),
 }
 """Where a quantity can lie; an interval says no more."""
+ANYWHERE = (float("-inf"), float("inf"))
 
 
 def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:
@@ -31,9 +32,7 @@ def over_captions(images: pd.DataFrame, method: str, setting: str, what: str) ->
     The images of one caption resemble each other; the captions are the independent draws.
     """
     means = chosen(images, method, setting).groupby("caption")[what].mean()
-    return _within(
-        intervals.mean(means.to_numpy(dtype=float)), *RANGES.get(what, (float("-inf"), float("inf")))
-    )
+    return _within(intervals.mean(means.to_numpy(dtype=float)), *RANGES.get(what, ANYWHERE))
 
 
 def _within(estimate: Interval, low: float, high: float) -> Interval:
@@ -49,7 +48,7 @@ def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
 def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], what: str) -> Interval:
     """Mean of the first's quantity less the second's, caption by caption, with Student's interval."""
     a, b = (chosen(images, *some).groupby("caption")[what].mean() for some in (first, second))
-    low, high = RANGES.get(what, (float("-inf"), float("inf")))
+    low, high = RANGES.get(what, ANYWHERE)
     return _within(intervals.mean((a - b).to_numpy(dtype=float)), low - high, high - low)
 
 

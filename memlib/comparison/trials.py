@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from memlib.comparison.judge import Judge, Judged
 from memlib.comparison.real import RealJudge
 from memlib.latent import Prompts, TextToImage
-from memlib.mitigation import Method, apply
+from memlib.mitigation import Method, apply, quietly
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +49,7 @@ class Trials:
         generator = torch.Generator().manual_seed(self.seed)
         prompts = self.prompts if model is None else model.encode(self.prompts.captions)
         began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*the threshold.* was not reached")
-            warnings.filterwarnings("ignore", message=".*captions are longer than")
+        with quietly():
             mitigated = apply(
                 model or self.model, method, prompts, self.noise, steps=self.steps, generator=generator
             )

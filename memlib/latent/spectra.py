@@ -109,7 +109,7 @@ def caption_spectra(
     """
     _check(model, prompts, x, krylov, at_once)
     measure = _Whole(model, t) if krylov is None else _Krylov(model, t, krylov)
-    if x.ndim == 1 + len(model.sample_shape):
+    if _shared(model, x):
         measure.know(x)
     parts = [
         [_grouped(found, len(points) // len(some)) for found in measure(some, points)]
@@ -119,10 +119,15 @@ def caption_spectra(
     return CaptionSpectra(t, model.level(t)["sigma"], *kinds)
 
 
+def _shared(model: TextToImage, x: Tensor) -> bool:
+    """Whether all prompts have the same points."""
+    return x.ndim == 1 + len(model.sample_shape)
+
+
 def _check(model: TextToImage, prompts: Prompts, x: Tensor, krylov: int | None, at_once: int) -> None:
     if at_once < 1 or (krylov is not None and krylov < 1):
         raise ValueError(f"at_once and krylov must be at least 1, got {at_once} and {krylov}")
-    shared = x.ndim == 1 + len(model.sample_shape)
+    shared = _shared(model, x)
     if not shared and x.shape[:1] != (len(prompts),):
         raise ValueError(
             f"x must hold points (n, *{model.sample_shape}) for all prompts or (P, n, *{model.sample_shape}) "
@@ -135,7 +140,7 @@ def _pieces(
     model: TextToImage, prompts: Prompts, x: Tensor, at_once: int, label: str = ""
 ) -> Iterator[tuple[Prompts, Tensor]]:
     """Some prompts and their points, one after the other, as many as fit."""
-    shared = x.ndim == 1 + len(model.sample_shape)
+    shared = _shared(model, x)
     together = max(1, at_once // (len(x) if shared else x.shape[1]))
     for start in tqdm(range(0, len(prompts), together), desc=label, disable=not label):
         some = prompts[start : start + together]

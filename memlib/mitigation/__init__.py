@@ -7,7 +7,7 @@ One method a file, named after its authors; `apply` runs any of them and says wh
 from memlib.mitigation.corrected import Sail
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.han import NoiseAdjustment
-from memlib.mitigation.method import Method, apply
+from memlib.mitigation.method import Method, apply, quietly
 from memlib.mitigation.methods import METHODS
 from memlib.mitigation.none import NoMitigation
 from memlib.mitigation.printed import SailPrinted
@@ -36,5 +36,6 @@ __all__ = [
     "Task",
     "apply",
     "from_text",
+    "quietly",
     "settings_of",
 ]

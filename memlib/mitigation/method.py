@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Protocol
 
@@ -133,3 +135,12 @@ def _warn_unreached(name: str, record: Record) -> None:
             f"{record.objective[open_].max():.4g}. Give more steps or candidates, or a larger threshold",
             stacklevel=3,
         )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without a warning for each call of `apply`, for tables that say what was cut and what was not met."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
+        warnings.filterwarnings("ignore", message=r".*the threshold, .*, was not reached for")
+        yield

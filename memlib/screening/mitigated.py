@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from memlib.latent import Prompts, TextToImage
-from memlib.mitigation import Method, Mitigated, apply
+from memlib.mitigation import Method, Mitigated, apply, quietly
 from memlib.mitigation.settings import values_of
 from memlib.screening.records import COLUMNS, columns
 from memlib.screening.screen import Screening
@@ -107,15 +105,6 @@ def screening(
         model, captions, seeds, task, (), settings, pictures,
         images=IMAGES, columns=COLUMNS, gradients="threshold" in values,
     )  # fmt: skip
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without a warning for each batch: what was cut and which thresholds were not met goes to the table."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
-        warnings.filterwarnings("ignore", message=r".*the threshold, .*, was not reached for")
-        yield
 
 
 def _changed(found: Mitigated, prompts: Prompts, noise: Tensor) -> Bool[Tensor, "P n"]:

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from memlib.latent import TextToImage
 from memlib.mitigation import from_text
-from memlib.mitigation.method import apply
+from memlib.mitigation.method import apply, quietly
 from memlib.mitigation.settings import settings_of
 from memlib.screening import batches
-from memlib.screening.mitigated import quietly
 from memlib.screening.screen import encoded
 
 SHARE = 0.95

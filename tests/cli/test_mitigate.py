@@ -14,6 +14,8 @@ from pyarrow import csv, parquet
 from memlib.mitigation import METHODS, settings_of
 from memlib.screening import Screening, pairs, screen
 
+from .test_generate import files
+
 ODD = '../"<b>" \U0001f408 [red]ç'
 FEW = {  # settings that make the loops short
     "sail": ["threshold=1e-6", "steps=1", "candidates=2"],
@@ -40,10 +42,6 @@ def generate(memlib, folders, tmp_path):
         return memlib("generate", *words, *(["--mitigate", method] if method else []), *chosen, *more)
 
     return call
-
-
-def files(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("method", METHODS)
