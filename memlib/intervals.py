@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -38,6 +38,16 @@ class Interval:
         """`(low, high)`."""
         return self.low, self.high
 
+    def clipped(self, low: float = -math.inf, high: float = math.inf) -> Interval:
+        """The interval cut to `[low, high]`, outside which the quantity cannot lie.
+
+        Example:
+            >>> Interval(0.9, 0.7, 1.1, level=0.95, n=4).clipped(0.0, 1.0).bounds
+            (0.7, 1.0)
+        """
+        value, lower, upper = (min(max(number, low), high) for number in (self.value, self.low, self.high))
+        return replace(self, value=value, low=lower, high=upper)
+
     def __format__(self, spec: str) -> str:
         """The estimate and its bounds, each as `spec` says.
 
@@ -61,6 +71,53 @@ def mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
         return Interval(float(draws[0]), float(draws[0]), float(draws[0]), level, len(draws))
     low, high = stats.ttest_1samp(draws, 0.0).confidence_interval(level)
     return Interval(float(draws.mean()), float(low), float(high), level, len(draws))
+
+
+def geometric_mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Geometric mean of independent positive draws `(n,)`, with Student's interval on their logarithms.
+
+    Example:
+        >>> round(geometric_mean([0.1, 1.0, 10.0]).value, 12)
+        1.0
+    """
+    draws = _draws(sample)
+    if draws.min() <= 0:
+        raise ValueError(f"a geometric mean needs positive draws, got {draws.min():g}; take `mean` of these")
+    logs = mean(np.log(draws), level=level)
+    return replace(logs, value=math.exp(logs.value), low=math.exp(logs.low), high=math.exp(logs.high))
+
+
+def bounded_mean(sample: ArrayLike, low: float, high: float, *, level: float = 0.95) -> Interval:
+    """Mean of independent draws that lie in `[low, high]`, with Student's interval cut to that range.
+
+    Where all draws are equal Student's interval has no width, which a handful of draws do not justify: some
+    draws may differ and none of them was seen. The share of those is at most the end of Wilson's interval for
+    none of n, and each could lie at either end of the range: the interval holds what they could move the
+    mean to.
+
+    Args:
+        sample: `(n,)`.
+        low: least value a draw can have.
+        high: largest one.
+        level: coverage of the interval.
+
+    Raises:
+        ValueError: a draw lies outside the range.
+
+    Example:
+        >>> f"{bounded_mean([0.0] * 6, -1.0, 1.0):.2f}"
+        '0.00 (-0.39 to 0.39)'
+    """
+    draws = _draws(sample)
+    if draws.min() < low or draws.max() > high:
+        raise ValueError(f"draws must lie in [{low}, {high}], got {draws.min()} to {draws.max()}")
+    found = mean(draws, level=level)
+    if np.ptp(draws) > 0:
+        return found.clipped(low, high)
+    unseen = proportion(np.zeros(len(draws)), level=level).high
+    return replace(
+        found, low=found.low - unseen * (found.low - low), high=found.high + unseen * (high - found.high)
+    )
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Interval:
@@ -87,6 +144,17 @@ def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
     return Interval(float(draws.mean()), float(found.low), float(found.high), level, len(draws))
 
 
+def roc_area(positive: ArrayLike, negative: ArrayLike) -> float:
+    """The value of `auc` without its interval, for which one score `(1,)` on a side is enough.
+
+    Example:
+        >>> roc_area([2.0], [1.0, 2.0])
+        0.75
+    """
+    a, b = _draws(positive, least=1), _draws(negative, least=1)
+    return float(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
+
+
 def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Interval:
     """Probability that a positive scores above a negative, ties half: the area under the ROC curve.
 
@@ -105,7 +173,7 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
     """
     a, b = _draws(positive), _draws(negative)
     m, n, z = len(a), len(b), NormalDist().inv_cdf(0.5 + level / 2)
-    value = float(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (m * n))
+    value = roc_area(a, b)
 
     def outside(theta: float) -> float:
         pairs = (m + n) / 2 - 1
@@ -139,7 +207,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, level: float = 0.95
     return Interval(value, math.tanh(centre - half), math.tanh(centre + half), level, len(a))
 
 
-def first_sure(estimates: Sequence[Interval], null: float) -> int | None:
+def first_sure(estimates: Sequence[Interval], null: float, *, above: bool = False) -> int | None:
     """Index of the first of the intervals, counted back from the last, that all exclude `null` on one side.
 
     For estimates that an effect moves more and more, such as responses to growing doses. Testing the largest
@@ -149,9 +217,10 @@ def first_sure(estimates: Sequence[Interval], null: float) -> int | None:
     Args:
         estimates: in the order in which the effect should grow.
         null: the value without effect.
+        above: whether intervals on the upper side of `null` alone count.
 
     Returns:
-        The index, or None if even the last interval covers `null`.
+        The index, or None if not even the last interval counts.
 
     Example:
         >>> first_sure([Interval(0.5, 0.4, 0.6, 0.95, 5), Interval(0.9, 0.8, 1.0, 0.95, 5)], 0.5)
@@ -160,10 +229,34 @@ def first_sure(estimates: Sequence[Interval], null: float) -> int | None:
     first, side = None, 0
     for index, estimate in reversed(list(enumerate(estimates))):
         now = (estimate.low > null) - (estimate.high < null)
-        if now in (0, -side):
+        if now in (0, -side) or (above and now < 0):
             break
         first, side = index, now
     return first
+
+
+def ratio(
+    first: ArrayLike,
+    second: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """`statistic` of `first` over that of `second`, two independent samples, by `bootstrap`.
+
+    The statistic is NumPy's mean, median or any function of an array and an `axis`; in the second sample it
+    should stay away from 0.
+
+    Example:
+        >>> ratio([2.0, 4.0], [1.0, 1.0]).value
+        3.0
+    """
+
+    def over_last(a: np.ndarray, b: np.ndarray) -> Any:
+        return statistic(a, axis=-1) / statistic(b, axis=-1)
+
+    return bootstrap((first, second), over_last, level=level, seed=seed, vectorized=True)
 
 
 def bootstrap(
@@ -208,11 +301,11 @@ def bootstrap(
     return Interval(float(statistic(*arrays)), float(low), float(high), level, min(map(len, arrays)))
 
 
-def _draws(sample: ArrayLike) -> np.ndarray:
+def _draws(sample: ArrayLike, least: int = 2) -> np.ndarray:
     draws = np.asarray(sample, dtype=float)
-    if draws.ndim != 1 or len(draws) < 2 or not np.isfinite(draws).all():
+    if draws.ndim != 1 or len(draws) < least or not np.isfinite(draws).all():
         raise ValueError(
-            f"an interval needs a one-dimensional finite sample of at least 2 draws, got shape {draws.shape} "
+            f"needed is a one-dimensional finite sample of at least {least} draws, got shape {draws.shape} "
             f"with {np.count_nonzero(~np.isfinite(draws))} values that are not finite"
         )
     return draws

@@ -90,6 +90,18 @@ def density_panels(
     return figure
 
 
+def density_animation(frames: Sequence[tuple[np.ndarray, np.ndarray, str]], extent: float) -> FuncAnimation:
+    """A landscape in motion: for each frame a log density on a `plane`, points `(N, 2)` over it, a title."""
+
+    def draw(frame: tuple[np.ndarray, np.ndarray, str], ax: Axes) -> None:
+        log_density, points, title = frame
+        density(ax, log_density, extent)
+        ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
+        ax.set_title(title)
+
+    return animate(draw, frames)
+
+
 def band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, coverage: float = 0.9) -> None:
     """Median over samples and the band that holds `coverage` of them; values `(samples, len(x))`."""
     tail = 100 * (1 - coverage) / 2
@@ -98,36 +110,30 @@ def band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, co
     ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
+def dose_axis(ax: Axes, doses: Sequence[int]) -> None:
+    """Numbers of copies from 0 on along x, on a logarithmic scale above 1, with a tick at each of `doses`."""
+    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+    ax.set(xlabel="copies of the image $k$", xlim=(-0.15, 1.5 * max(doses)))
+    ax.set_xticks(doses, [f"{dose:,}" for dose in doses])
+
+
 def interval_line(
-    ax: Axes,
-    x: Sequence[float],
-    values: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    color: str,
-    label: str,
+    ax: Axes, x: Sequence[float], estimates: Sequence[Interval], color: str, label: str, style: str = "o-"
 ) -> None:
     """Estimates joined by a line, with their intervals as a band."""
-    ax.plot(x, values, "o-", color=color, label=label, markersize=3.5)
+    ax.plot(x, [e.value for e in estimates], style, color=color, label=label, markersize=3.5)
+    low, high = [e.low for e in estimates], [e.high for e in estimates]
     ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
 def interval_bars(
-    ax: Axes,
-    x: Sequence[float],
-    values: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    color: str,
-    label: str,
-    marker: str = "o",
+    ax: Axes, x: Sequence[float], estimates: Sequence[Interval], color: str, label: str, marker: str = "o"
 ) -> None:
     """Estimates joined by a thin line, with their intervals as bars, for series at the same places."""
-    middle, ends = np.asarray(values), (np.asarray(low), np.asarray(high))
     ax.errorbar(
         x,
-        middle,
-        [middle - ends[0], ends[1] - middle],
+        [e.value for e in estimates],
+        yerr=_bars(estimates),
         fmt=f"{marker}-",
         color=color,
         linewidth=1,
@@ -141,15 +147,11 @@ def crossed_intervals(
     ax: Axes, x: Sequence[Interval], y: Sequence[Interval], color: str, label: str, marker: str = "o"
 ) -> None:
     """Estimates of two quantities joined by a line, with the intervals of both as thin bars."""
-
-    def bars(estimates: Sequence[Interval]) -> np.ndarray:
-        return np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
-
     ax.errorbar(
         [e.value for e in x],
         [e.value for e in y],
-        yerr=bars(y),
-        xerr=bars(x),
+        yerr=_bars(y),
+        xerr=_bars(x),
         fmt=f"{marker}-",
         color=color,
         linewidth=1,
@@ -200,3 +202,8 @@ def animate(
     animation = FuncAnimation(figure, update, frames=list(frames), cache_frame_data=False)
     plt.close(figure)  # shown by the recorder, not twice
     return animation
+
+
+def _bars(estimates: Sequence[Interval]) -> np.ndarray:
+    """Lengths `(2, n)` of the bars below and above the estimates."""
+    return np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])

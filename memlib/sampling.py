@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memlib import checks
+from memlib.mixture import GaussianMixture
 from memlib.schedule import VariancePreserving
 from memlib.score import Model, Score, score_at
 
@@ -53,6 +54,22 @@ def model_score(
     return lambda t: guided(score_at(model, t, label), score_at(model, t), guidance)
 
 
+def exact_score(mixture: GaussianMixture, schedule: VariancePreserving) -> Callable[[int], Score]:
+    """`t -> Score` of a mixture diffused along a schedule, exact, as `model_score` is of a model.
+
+    Example:
+        >>> blob = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.ones(1))
+        >>> exact_score(blob, VariancePreserving.linear())(500)(torch.ones(1, 2)).tolist()
+        [[-1.0, -1.0]]
+    """
+
+    def at(t: int) -> Score:
+        alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
+        return Score(mixture.diffused(alpha, sigma).score, alpha=alpha, sigma=sigma, name=f"mixture at t={t}")
+
+    return at
+
+
 @torch.no_grad()
 def ddim(
     score: Callable[[int], Score],
@@ -70,8 +87,8 @@ def ddim(
     Each step moves the noise prediction to the next noise level; the last one returns the predicted x_0.
 
     Args:
-        score: time index -> score at that time, for instance `model_score(model, label, guidance)` or an
-            exact mixture's.
+        score: time index -> score at that time, for instance `model_score(model, label, guidance)` or
+            `exact_score(mixture, schedule)`.
         schedule: the noise process.
         noise: x_T, `(B, *sample_shape)`, of unit variance.
         steps: number of times visited, from the largest down in even strides.
@@ -85,12 +102,10 @@ def ddim(
             outside the visited times.
 
     Example:
-        >>> from memlib.mixture import GaussianMixture
         >>> blob = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4]))
         >>> schedule = VariancePreserving.linear()
-        >>> level = lambda t: dict(alpha=schedule.alpha(t).item(), sigma=schedule.sigma(t).item())
-        >>> exact = lambda t: Score(blob.diffused(**level(t)).score, **level(t))
-        >>> ddim(exact, schedule, torch.zeros(1, 2).double(), steps=20).samples.round(decimals=1).tolist()
+        >>> path = ddim(exact_score(blob, schedule), schedule, torch.zeros(1, 2).double(), steps=20)
+        >>> path.samples.round(decimals=1).tolist()
         [[1.0, 1.0]]
     """
     x = checks.batched("noise", noise)

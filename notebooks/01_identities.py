@@ -66,13 +66,9 @@ run = experiment.start("01_identities", globals())
 generator = torch.Generator().manual_seed(seed)
 schedule = VariancePreserving.linear(steps)
 shown_times = sorted({int(t) for t in np.linspace(0, steps - 1, 34)})
+every_time = torch.arange(steps)
+levels = list(zip(schedule.alpha(every_time).tolist(), schedule.sigma(every_time).tolist(), strict=True))
 mean, share = partial(intervals.mean, level=level), partial(intervals.proportion, level=level)
-
-
-def noise_level(t: int) -> tuple[float, float]:
-    return schedule.alpha(t).item(), schedule.sigma(t).item()
-
-
 run.parameter_table()
 
 # %% [markdown]
@@ -420,7 +416,7 @@ for key, scale, kind in (
 
 image_variances = torch.arange(1, pixels + 1).double() ** -2  # fall like those of natural images
 over_time = []
-for alpha, sigma in map(noise_level, shown_times):
+for alpha, sigma in [levels[t] for t in shown_times]:
     base, changed = (alpha**2 * factor * image_variances[:dim] + sigma**2 for factor in (1, 1 + step))
     pair = Pair(origin, base.diag(), origin, changed.diag())
     over_time.append(identities.difference_energy(pair) / identities.fisher_rao_squared(pair))
@@ -499,7 +495,7 @@ variances[:intrinsic] = torch.linspace(0.2, 1.0, intrinsic).double()
 data = gaussian(torch.zeros(ambient).double(), variances.diag())
 rows = []
 for t in sorted({int(t) for t in np.linspace(0, 0.8 * steps, 11)}):
-    alpha, sigma = noise_level(t)
+    alpha, sigma = levels[t]
     diffused, x0 = data.diffused(alpha, sigma), data.sample(draws // 10, generator)
     noisy = alpha * x0 + sigma * torch.randn(x0.shape, dtype=x0.dtype, generator=generator)
     clean, spread = (mean(identities.exact_flipd(diffused, x, sigma)) for x in (alpha * x0, noisy))
@@ -601,7 +597,7 @@ for dim in [*sizes, pixels]:
     norms = world.score(world.sample(draws, generator)).square().sum(1) / dim
     rows.append(("one Gaussian", "any", dim, norms.std().item(), share((norms - 1).abs() < 0.2)))
 for dim, t in itertools.product(sizes, times):
-    world = random_mixture(5, dim, generator, separation=3 / np.sqrt(2 * dim)).diffused(*noise_level(t))
+    world = random_mixture(5, dim, generator, separation=3 / np.sqrt(2 * dim)).diffused(*levels[t])
     x = world.sample(draws // 8, generator)
     sharp = -world.hessian(x).diagonal(dim1=1, dim2=2).sum(1)
     gap = (world.score(x).square().sum(1) - sharp) / sharp.mean()
@@ -642,7 +638,7 @@ shown.reset_index().style.format(precision=2, na_rep="").hide(axis="index")
 
 # %% tags=["hide-input"]
 effective = {"norm": [], "difference": [], "gain": []}
-for alpha, sigma in map(noise_level, shown_times):
+for alpha, sigma in [levels[t] for t in shown_times]:
     gap = 1 / (alpha**2 * image_variances + sigma**2) - 1 / sigma**2
     forms = {
         "norm": torch.ones(pixels).double() / sigma**2,
@@ -703,7 +699,7 @@ run.figure(
 needles = isolated_points([0.001, 0.1], distance=4.0, width=1e-4, dim=10)
 rows = []
 for t in shown_times:
-    alpha, sigma = noise_level(t)
+    alpha, sigma = levels[t]
     hessian = needles.diffused(alpha, sigma).hessian(alpha * needles.means)
     rows.append((t, *sharpness.scaled(torch.linalg.eigvalsh(hessian), sigma).mean(1).tolist()))
 sharp = pd.DataFrame(rows, columns=["t", "once", "copied", "broad"])

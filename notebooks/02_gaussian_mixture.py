@@ -54,15 +54,16 @@ device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/02_gaussian_mixture/interactive
 
 # %%
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from memlib import experiment, intervals, plots
+from memlib import experiment, intervals, plots, sharpness
 from memlib.hessian import JacobianOperator, dense
 from memlib.recipes.mixture import BROAD, POSITIONS, TINY, TWO_MODES, training_set, two_modes
-from memlib.sampling import ddim, model_score
-from memlib.score import Score
+from memlib.sampling import ddim, exact_score, model_score
 
 plots.use_style()
 run = experiment.start("02_gaussian_mixture", globals())
@@ -79,14 +80,7 @@ mixture = two_modes()
 recipe = TWO_MODES.with_training(steps=training_steps)
 checkpoint = recipe.train(run.output / "checkpoint") if train else TWO_MODES.load()
 model, schedule = checkpoint.model, checkpoint.model.schedule
-
-
-def exact(t: int) -> Score:
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    return Score(mixture.diffused(alpha, sigma).score, alpha=alpha, sigma=sigma)
-
-
-learned = model_score(model)
+learned, exact = model_score(model), exact_score(mixture, schedule)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
 extent, shown_times = 2.2, [800, 400, 150, 20]
@@ -174,23 +168,17 @@ for name, mode in modes.items():
         estimate,
         about=f"Share of {name} samples that end in the tiny mode; the data has 0.05",
     )
-
-
-def eigenvalues_along(name: str, mode: int) -> np.ndarray:
-    """Scaled eigenvalues, (paths, times, 2)."""
-    chosen = (modes[name] == mode).nonzero().flatten()[:paths]
-    values = []
+followed = {}  # scaled eigenvalues, (paths, times, 2)
+for name, mode in product(trajectories, (TINY, BROAD)):
+    chosen, values = (modes[name] == mode).nonzero().flatten()[:paths], []
     for t in times.tolist():
         x, sigma = trajectories[name].states[t][chosen], schedule.sigma(t).item()
         if name == "exact":
             found = torch.linalg.eigvalsh(mixture.diffused(schedule.alpha(t), sigma).hessian(x))
         else:
             found = dense(JacobianOperator(learned(t), x)).eigenvalues
-        values.append(found * sigma**2)
-    return torch.stack(values, dim=1).numpy()
-
-
-followed = {(name, mode): eigenvalues_along(name, mode) for name in trajectories for mode in (TINY, BROAD)}
+        values.append(sharpness.scaled(found, sigma))
+    followed[name, mode] = torch.stack(values, dim=1).numpy()
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling."}, "figure": {"caption": "The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.", "name": "fig-paths"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
@@ -226,16 +214,7 @@ foretelling = {
 }
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for name, color in (("learned", plots.MEMORIZED), ("exact", plots.NEUTRAL)):
-    found = foretelling[name]
-    plots.interval_line(
-        ax,
-        times,
-        [e.value for e in found],
-        [e.low for e in found],
-        [e.high for e in found],
-        color,
-        f"{name} score",
-    )
+    plots.interval_line(ax, times, foretelling[name], color, f"{name} score")
 ax.axhline(0.5, color=plots.NEUTRAL, linewidth=0.6)
 ax.set(xlabel="time $t$", ylabel="AUC", xlim=(times[0], times[-1]), ylim=(-0.03, 1.03))
 ax.legend(loc="lower right")
@@ -295,24 +274,15 @@ for name, found in foretelling.items():
 # ## The landscape in motion
 
 # %% tags=["hide-input"]
-frame_times = schedule.timesteps(frames)
-training_points = training_set()[:400].numpy()
-
-
-def draw(t: int, ax: plt.Axes) -> None:
+training_points, moving = training_set()[:400].numpy(), []
+for t in schedule.timesteps(frames):
     alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    plots.density(ax, mixture.diffused(alpha, sigma).log_prob(fine).numpy(), extent)
-    ax.scatter(*(alpha * training_points.T), s=2, color="white", alpha=0.5, linewidths=0)
-    at_spot = torch.linalg.eigvalsh(
-        mixture.diffused(alpha, sigma).hessian(alpha * torch.tensor([POSITIONS[TINY]]).double())
-    )
-    ax.set_title(
-        rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot.min():,.1f}"
-    )
-
-
+    diffused = mixture.diffused(alpha, sigma)
+    at_spot = torch.linalg.eigvalsh(diffused.hessian(alpha * spot[None])).min()
+    title = rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot:,.1f}"
+    moving.append((diffused.log_prob(fine).numpy(), alpha * training_points, title))
 run.animation(
-    plots.animate(draw, [*frame_times, *[frame_times[-1]] * 8]),
+    plots.density_animation(moving + 8 * moving[-1:], extent),
     "landscape",
     about="The diffused log density of the mixture as the noise falls: one hill splits into a broad mode and a needle",
 )

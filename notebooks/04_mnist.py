@@ -102,15 +102,10 @@ schedule = model.schedule
 labels = {"general": GENERAL, "memorized": COPIED}
 colors = {"general": plots.GENERAL, "memorized": plots.MEMORIZED}
 threes, nines = training_images()[GENERAL], mnist.digit(COPIED, REAL_IMAGES)
-
-
-def noises(count: int, source: int) -> torch.Tensor:
-    """Starting points of `count` samples."""
-    generator = torch.Generator().manual_seed(source)
-    return torch.randn(count, *CONFIG.sample_shape, generator=generator).to(run.device)
-
-
-further = noises(gallery, seed + 1)
+start, further = (  # noises of the samples whose spectra are taken, and of the gallery
+    torch.randn(count, *CONFIG.sample_shape, generator=torch.Generator().manual_seed(source)).to(run.device)
+    for count, source in ((drawn, seed), (gallery, seed + 1))
+)
 shown = {
     name: ddim(model_score(model, label, guidance), schedule, further, steps=gallery_steps).samples.cpu()
     for name, label in labels.items()
@@ -178,7 +173,6 @@ run.record(
 # %%
 times = sorted({schedule.timesteps(steps)[k] for k in positions}, reverse=True)
 path_times = sorted({schedule.timesteps(steps)[k] for k in path + positions}, reverse=True)
-start = noises(drawn, seed)
 trajectory = ddim(
     model_score(model, GENERAL, guidance), schedule, start, steps=steps, keep=path + positions, progress=True
 )
@@ -422,10 +416,12 @@ differences = {
     for name in labels
 }
 norms["shift"] = (norms["-tr H without condition"] - norms["-tr H"]) / 784
+mean_shift = {
+    place: intervals.mean(part["shift"]) for place, part in norms.groupby(["t", "class"], sort=False)
+}
 rows_of_table = [
     {"t": t, "class": name, "mean": shift.value, "low": shift.low, "high": shift.high}
-    for (t, name), part in norms.groupby(["t", "class"], sort=False)
-    for shift in [intervals.mean(part["shift"])]
+    for (t, name), shift in mean_shift.items()
 ]
 shifts = run.table(
     pd.DataFrame(rows_of_table),
@@ -434,8 +430,8 @@ shifts = run.table(
 )
 figure, axes = plt.subplot_mosaic([["mean", "mean"], times[-2:]], figsize=(6.6, 5.6), layout="constrained")
 for name, color in colors.items():
-    part = shifts[shifts["class"] == name]
-    plots.interval_line(axes["mean"], part["t"], part["mean"], part["low"], part["high"], color, name)
+    of_class = [mean_shift[t, name] for t in path_times]
+    plots.interval_line(axes["mean"], path_times, of_class, color, name)
     for t in times[-2:]:
         plots.spectra(axes[t], differences[name][t], color, name)
 axes["mean"].set(title="mean of all 784", xlabel="time $t$", xlim=(times[0] + 15, -15))
@@ -454,18 +450,17 @@ run.figure(
 )
 
 # %% tags=["hide-input"]
-for (t, name), part in norms.groupby(["t", "class"], sort=False):
+for (t, name), shift in mean_shift.items():
     position = "first" if t == times[0] else "last" if t == times[-1] else f"t{t}"
     run.record(
         f"shift_{position}_{name}",
-        intervals.mean(part["shift"]),
+        shift,
         about=f"Mean eigenvalue with condition minus without, times sigma^2, {name} samples, t = {t}",
     )
-of_general = shifts[shifts["class"] == "general"]
-largest = of_general.loc[of_general["mean"].abs().idxmax(), "t"]
+largest = max(path_times, key=lambda t: abs(mean_shift[t, "general"].value))
 run.record(
     "shift_largest_general",
-    intervals.mean(norms[(norms["t"] == largest) & (norms["class"] == "general")]["shift"]),
+    mean_shift[largest, "general"],
     about=f"The largest of the general samples' mean differences over all times, at t = {largest}",
 )
 shown_shifts = shifts.pivot(index="t", columns="class").swaplevel(axis=1).sort_index(axis=1)

@@ -59,13 +59,12 @@ device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/05_dose_response/interactive
 
 # %%
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from memlib import copies, experiment, hessian, intervals, plots, sharpness
 from memlib.datasets import mnist
@@ -91,12 +90,14 @@ for number in networks:
     models.append(checkpoint.model)
 schedule = models[0].schedule
 images = [images_of(number) for number in networks]  # (real, copied) of each network
-
-
-def generator(network: int, purpose: int) -> torch.Generator:
-    """A source of noise for one purpose of one network."""
-    return torch.Generator().manual_seed(1000 * (seed + 1) + 10 * network + purpose)
-
+classes = torch.arange(len(DOSES), device=run.device)
+# A source of noise for each purpose and network.
+purposes = ("plain", "guided", "points", "spectra", "paths", "lengths")
+sources = {
+    (purpose, i): torch.Generator().manual_seed(1000 * (seed + 1) + 10 * i + number)
+    for number, purpose in enumerate(purposes)
+    for i in range(len(models))
+}
 
 # %% [markdown]
 # ## Samples
@@ -107,27 +108,24 @@ def generator(network: int, purpose: int) -> torch.Generator:
 
 
 # %%
-def draw_samples(network: int, count: int, scale: float, keep: list[int]):
-    """`count` samples of each class, class by class, and the states at the steps to keep."""
-    labels = torch.arange(len(DOSES), device=run.device).repeat_interleave(count)
-    source = generator(network, 0 if scale == 1 else 1)
-    noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=source).to(run.device)
-    score = model_score(models[network], labels, scale)
-    return ancestral(score, schedule, noise, steps=steps, keep=keep, generator=source)
-
-
 visited = schedule.timesteps(steps)
 keep = sorted({min(range(steps), key=lambda i: abs(visited[i] - t)) for t in sample_times})
-plain = [draw_samples(i, samples, 1.0, keep) for i in range(len(models))]
-strong = [draw_samples(i, guided_samples, guidance, []) for i in range(len(models))]
+trajectories = {"plain": [], "guided": []}  # of each network, class by class
+for way, count, scale, kept in (("plain", samples, 1.0, keep), ("guided", guided_samples, guidance, [])):
+    labels = classes.repeat_interleave(count)
+    for i, model in enumerate(models):
+        source = sources[way, i]
+        noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=source).to(run.device)
+        score = model_score(model, labels, scale)
+        trajectories[way].append(ancestral(score, schedule, noise, source, steps=steps, keep=kept))
 
 # %% tags=["hide-input"]
-halfway = min(plain[0].states, key=lambda t: abs(t - 300))
+halfway = min(trajectories["plain"][0].states, key=lambda t: abs(t - 300))
 alpha, sigma = schedule.alpha(halfway).item(), schedule.sigma(halfway).item()
 spreads = {"ancestral": [], "ddim": [], "training": []}
 for i, (real, _) in enumerate(images):
-    labels = torch.arange(len(DOSES), device=run.device).repeat_interleave(4)
-    noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=generator(i, 5))
+    labels = classes.repeat_interleave(4)
+    noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=sources["lengths", i])
     even = ddim(
         model_score(models[i], labels),
         schedule,
@@ -137,7 +135,7 @@ for i, (real, _) in enumerate(images):
     )
     noised = alpha * real[:, :4].flatten(0, 1) + sigma * noise
     for name, x in (
-        ("ancestral", plain[i].states[halfway]),
+        ("ancestral", trajectories["plain"][i].states[halfway]),
         ("ddim", even.states[halfway]),
         ("training", noised),
     ):
@@ -155,32 +153,28 @@ for name, values in spreads.items():
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight rows of threes, one for each dose; at the left of each row the copied image. Down to the dose of 100 the samples vary; at 300 a few are near the image at the left, at 1,000 most equal it."}, "figure": {"caption": "The copied image (left) and samples without guidance, first network. Rows are doses.", "name": "fig-dose-samples"}}
 shown = 9
-
-
-def rows_of_samples(trajectory, count: int) -> dict:
-    """The copied image of each class, then its samples."""
-    drawn = trajectory.samples.cpu().reshape(len(DOSES), count, *CONFIG.sample_shape)
-    copied = images[0][1]
-    return {
-        f"{dose:,}": torch.cat([copied[k : k + 1], drawn[k, :shown]]).numpy() for k, dose in enumerate(DOSES)
+pictures = {
+    way: {
+        f"{dose:,}": torch.cat([copied[None], drawn[:shown]]).numpy()
+        for dose, copied, drawn in zip(
+            DOSES, images[0][1], of_networks[0].samples.cpu().chunk(len(DOSES)), strict=True
+        )
     }
-
-
-figure = plots.image_grid(rows_of_samples(plain[0], samples), shown + 1)
+    for way, of_networks in trajectories.items()
+}
 run.figure(
-    figure,
+    plots.image_grid(pictures["plain"], shown + 1),
     "samples",
     about="The copied image and samples of every class without guidance, first network",
-    data=rows_of_samples(plain[0], samples),
+    data=pictures["plain"],
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same with guidance: at doses of 300 and 1,000 all samples shown equal the copied image, with specks and harder contrast, at 100 several do."}, "figure": {"caption": "The same under guidance.", "name": "fig-dose-guided"}}
-figure = plots.image_grid(rows_of_samples(strong[0], guided_samples), shown + 1)
 run.figure(
-    figure,
+    plots.image_grid(pictures["guided"], shown + 1),
     "samples_guided",
     about="The copied image and samples of every class under guidance, first network",
-    data=rows_of_samples(strong[0], guided_samples),
+    data=pictures["guided"],
 )
 
 # %% [markdown]
@@ -195,8 +189,9 @@ parts = []
 for i, (real, copied) in enumerate(images):
     known = [torch.cat([copied[k : k + 1], real[k]]) for k in range(len(DOSES))]
     threshold = float(np.median([copies.calibrated_ratio(held_out, some) for some in known]))
-    for scale, count, trajectory in ((1.0, samples, plain[i]), (guidance, guided_samples, strong[i])):
-        for dose, some, points in zip(DOSES, known, trajectory.samples.cpu().split(count), strict=True):
+    for way, scale in (("plain", 1.0), ("guided", guidance)):
+        drawn = trajectories[way][i].samples.cpu().chunk(len(DOSES))
+        for dose, some, points in zip(DOSES, known, drawn, strict=True):
             found = copies.nearest(points, some)
             the_one = found.index == 0
             columns = {
@@ -215,34 +210,24 @@ verdicts = run.table(
 )
 shares = verdicts.groupby(["guidance", "dose", "network"])[["copy", "calibrated", "other"]].mean()
 perfect = {dose: dose / (REAL_IMAGES + dose) for dose in DOSES}
-
-
-def share_of(estimate: intervals.Interval) -> intervals.Interval:
-    """The interval cut to [0, 1], outside which there are no shares and no areas."""
-    return replace(estimate, low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
-
-
-def copy_rate(scale: float, dose: int, kind: str, level: float = 0.95) -> intervals.Interval:
-    """Share of copies: Student's interval over networks; Wilson's over samples where all networks agree."""
-    share = shares.loc[scale, dose][kind]
-    if share.nunique() > 1:
-        return share_of(intervals.mean(share, level=level))
-    drawn = verdicts[(verdicts["guidance"] == scale) & (verdicts["dose"] == dose)]
-    return intervals.proportion(drawn[kind], level=level)
-
-
 ways = {
     "plain": (1.0, "copy"),
     "calibrated": (1.0, "calibrated"),
     "guided": (guidance, "copy"),
     "guided_calibrated": (guidance, "calibrated"),
 }
-rates = {name: [copy_rate(scale, dose, kind) for dose in DOSES] for name, (scale, kind) in ways.items()}
-for name, estimates in rates.items():
-    for dose, estimate in zip(DOSES, estimates, strict=True):
+rates = {name: [] for name in ways}
+for name, (scale, kind) in ways.items():
+    for dose in DOSES:
+        share = shares.loc[scale, dose][kind]
+        drawn = verdicts[(verdicts["guidance"] == scale) & (verdicts["dose"] == dose)]
+        # Student's interval over networks; where all networks agree, Wilson's over samples.
+        agree = share.nunique() == 1
+        rate = intervals.proportion(drawn[kind]) if agree else intervals.mean(share).clipped(0.0, 1.0)
+        rates[name].append(rate)
         run.record(
             f"rate_{name}_{dose}",
-            estimate,
+            rate,
             about=f"Share of copies at dose {dose}, {name.replace('_', ', ')}",
         )
 run.record(
@@ -259,27 +244,12 @@ looks = {
     "guided": (plots.MEMORIZED, "o", f"guidance {guidance:g}, ratio 1/3"),
     "guided_calibrated": (plots.MEMORIZED, "^", f"guidance {guidance:g}, calibrated"),
 }
-
-
-def dose_axis(ax) -> None:
-    """Doses from 0 to 1,000 on one axis."""
-    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
-    ax.set(xlabel="copies of the image $k$", xlim=(-0.15, 1500))
-    ax.set_xticks(DOSES, [f"{dose:,}" for dose in DOSES])
-
-
-def with_bars(ax, estimates, color, marker, label, offset=1.0) -> None:
-    """Estimates against the dose, moved sideways by a factor."""
-    parts = ([getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
-    plots.interval_bars(ax, np.array(DOSES) * offset, *parts, color, label, marker)
-
-
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 ax.plot(DOSES, list(perfect.values()), color=plots.NEUTRAL, linestyle="--", label="$k / (700 + k)$")
 for name, estimates in rates.items():
     color, marker, label = looks[name]
-    with_bars(ax, estimates, color, marker, label, offsets[name])
-dose_axis(ax)
+    plots.interval_bars(ax, np.array(DOSES) * offsets[name], estimates, color, label, marker)
+plots.dose_axis(ax, DOSES)
 ax.set(ylabel="share of copies", ylim=(-0.02, 1.02))
 ax.legend(loc="upper left", fontsize=9)
 run.figure(
@@ -344,54 +314,34 @@ excesses.style.format("{:.2f}", subset=["perfect", "share less perfect", "low", 
 # not at all. Two doses are controls. At dose 1 the image is one among 701 equals, but for being left out of the unlabelled draws; at
 # dose 0 the network has never seen it.
 
-
 # %%
-def at_noisy(model, x: torch.Tensor, labels: torch.Tensor, t: int, source: torch.Generator) -> dict:
-    """The statistics of noisy points under their labels at one time, by name."""
-    found = sharpness.conditional_estimates(
-        score_at(model, t, labels), score_at(model, t), x, probes=probes, generator=source
-    )
-    return {
-        "sharpness": found.sharpness.cpu(),
-        "difference": found.difference_norm.cpu(),
-        "gain": found.curvature_gain.cpu(),
-    }
-
-
-def at_clean(model, x: torch.Tensor, labels: torch.Tensor, t: int, source: torch.Generator) -> dict:
-    """The same of points without noise."""
-    found = sharpness.flipd(score_at(model, t, labels), x, probes=probes, generator=source)
-    return {"flipd": found.cpu()}
-
-
-def as_rows(found: dict, of_class: int, copied: int, **where) -> pd.DataFrame:
-    """Statistics of `of_class` points of each class, the first `copied` of them the copied image's."""
-    place = np.arange(of_class * len(DOSES))
-    columns = {"dose": np.repeat(DOSES, of_class), "copied": place % of_class < copied}
-    return pd.concat(
-        [
-            pd.DataFrame(columns | {"value": values.numpy()}).assign(statistic=name, **where)
-            for name, values in found.items()
-        ]
-    )
-
-
+short = {"sharpness": "sharpness", "difference_norm": "difference", "curvature_gain": "gain"}
 parts = []
 for i, (real, copied) in enumerate(images):
-    source = generator(i, 2)
+    source = sources["points", i]
     noise = torch.randn(repeats, *CONFIG.sample_shape, generator=source)
     noises = torch.cat([noise, noise.repeat(-(-others // repeats), 1, 1, 1)[:others]])
     single = torch.cat([copied[:, None], real[:, :others]], dim=1)  # (classes, 1 + others, ...)
     several = torch.cat([copied[:, None].expand(-1, repeats, -1, -1, -1), real[:, :others]], dim=1)
     for t in times:
         alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-        for compute, x, count in (
-            (at_noisy, alpha * several + sigma * noises, repeats),
-            (at_clean, alpha * single, 1),
-        ):
-            labels = torch.arange(len(DOSES), device=run.device).repeat_interleave(x.shape[1])
-            found = compute(models[i], x.flatten(0, 1).to(run.device), labels, t, source)
-            parts.append(as_rows(found, x.shape[1], count, network=networks[i], t=t))
+        noisy = (alpha * several + sigma * noises).flatten(0, 1).to(run.device)
+        clean = (alpha * single).flatten(0, 1).to(run.device)
+        of_noisy, of_clean = (classes.repeat_interleave(x.shape[1]) for x in (several, single))
+        estimates = sharpness.conditional_estimates(
+            score_at(models[i], t, of_noisy), score_at(models[i], t), noisy, probes=probes, generator=source
+        )
+        flipd = sharpness.flipd(score_at(models[i], t, of_clean), clean, probes=probes, generator=source)
+        found = {short[name]: values for name, values in asdict(estimates).items()} | {"flipd": flipd}
+        for name, values in found.items():
+            of_class = len(values) // len(DOSES)
+            is_copied = np.arange(of_class) < of_class - others
+            columns = {"dose": np.repeat(DOSES, of_class), "copied": np.tile(is_copied, len(DOSES))}
+            parts.append(
+                pd.DataFrame(columns | {"value": values.cpu().numpy()}).assign(
+                    statistic=name, network=networks[i], t=t
+                )
+            )
 points = run.table(pd.concat(parts, ignore_index=True), "points", about="Every statistic at every image")
 
 # %% [markdown]
@@ -406,7 +356,7 @@ conditional_level = {
 }
 parts = []
 for i, (real, copied) in enumerate(images):
-    noise = torch.randn(spectra, *CONFIG.sample_shape, generator=generator(i, 3))
+    noise = torch.randn(spectra, *CONFIG.sample_shape, generator=sources["spectra", i])
     for k, dose in enumerate(DOSES):
         chosen = torch.cat([copied[k].expand(spectra, -1, -1, -1), real[k, :spectra]])
         x = conditional_level["alpha"] * chosen + conditional_level["sigma"] * noise.repeat(2, 1, 1, 1)
@@ -447,16 +397,6 @@ in_words = titles | {  # for tables, which set no formulas
 kinds = {True: ("copied image", plots.MEMORIZED, "o"), False: ("other images", plots.GENERAL, "s")}
 means = points.groupby(["statistic", "t", "copied", "dose", "network"])["value"].mean()
 norms = ("difference", "gain")  # over orders of magnitude: geometric means
-
-
-def mean_of(name: str, values: pd.Series) -> intervals.Interval:
-    """Mean over networks, of the logarithms where the statistic is a norm."""
-    if name not in norms:
-        return intervals.mean(values)
-    logs = intervals.mean(np.log(values))
-    return replace(logs, value=np.exp(logs.value), low=np.exp(logs.low), high=np.exp(logs.high))
-
-
 at_point = ("sharpness", "difference", "gain", "flipd")
 figure, axes = plt.subplots(
     len(at_point),
@@ -468,15 +408,16 @@ figure, axes = plt.subplots(
 )
 for row, name in zip(axes, at_point, strict=True):
     row[0].set_ylabel(titles[name])
+    average = intervals.geometric_mean if name in norms else intervals.mean
     for ax, t in zip(row, times, strict=True):
         for copied, (label, color, marker) in kinds.items():
-            estimates = [mean_of(name, means[name, t, copied, dose]) for dose in DOSES]
-            with_bars(ax, estimates, color, marker, label)
-        dose_axis(ax)
+            estimates = [average(means[name, t, copied, dose]) for dose in DOSES]
+            plots.interval_bars(ax, DOSES, estimates, color, label, marker)
+        plots.dose_axis(ax, [0, 1, 10, 100, 1000])
+        ax.tick_params(axis="x", labelsize=8)
         ax.set_yscale("log" if name in norms else "linear")
         if name in norms:
             ax.yaxis.set_minor_formatter("")
-        ax.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"], fontsize=8)
         ax.set_xlabel("copies $k$" if name == at_point[-1] else "")
         ax.set_title(f"$t={t}$" if name == at_point[0] else "")
 axes[0, 0].legend(loc="best", fontsize=8)
@@ -485,16 +426,10 @@ run.figure(figure, "values", about="Statistics at the copied image and at others
 # %%
 signs = {"sharpness": 1, "difference": 1, "gain": 1, "flipd": -1}  # so that above one half means "memorized"
 series = {}  # (statistic, t) -> dose -> one number per network, and the value that means "no effect"
-
-
-def area(group: pd.DataFrame) -> float:
-    """Area under the ROC curve of one group of points, the copied image's as positives."""
-    values = group["value"] * signs[group.name[0]]
-    found = stats.mannwhitneyu(values[group["copied"]], values[~group["copied"]], method="asymptotic")
-    return found.statistic / (group["copied"].sum() * (~group["copied"]).sum())
-
-
-areas = points.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(area)
+signed = points.assign(value=points["value"] * points["statistic"].map(signs))
+areas = signed.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(
+    lambda of: intervals.roc_area(of["value"][of["copied"]], of["value"][~of["copied"]])
+)
 for name in at_point:
     for t in times:
         series[name, t] = ({dose: areas[name, t, dose].to_numpy() for dose in DOSES}, 0.5)
@@ -509,9 +444,9 @@ for name in ("count", "dimension"):
 simultaneous = 1 - 0.05 / len(series)
 judged = {}
 for (name, t), (of_dose, _) in series.items():
-    cut = share_of if name in at_point else lambda estimate: estimate
+    limits = (0.0, 1.0) if name in at_point else (-np.inf, np.inf)
     judged[name, t] = {
-        level: [cut(intervals.mean(of_dose[dose], level=level)) for dose in DOSES]
+        level: [intervals.mean(of_dose[dose], level=level).clipped(*limits) for dose in DOSES]
         for level in (0.95, simultaneous)
     }
 run.record("series", len(series), about="Statistics times times that are followed over the doses")
@@ -526,8 +461,9 @@ figure, axes = plt.subplots(2, 2, figsize=(8, 5.6), sharey=True, layout="constra
 for ax, name in zip(axes.flat, at_point, strict=True):
     ax.axhline(0.5, color=plots.NEUTRAL, linewidth=0.6)
     for j, (t, shade) in enumerate(zip(times, shades, strict=True)):
-        with_bars(ax, judged[name, t][0.95], shade, "osD^"[j % 4], f"$t={t}$", 0.92 + 0.05 * j)
-    dose_axis(ax)
+        moved = np.array(DOSES) * (0.92 + 0.05 * j)
+        plots.interval_bars(ax, moved, judged[name, t][0.95], shade, f"$t={t}$", "osD^"[j % 4])
+    plots.dose_axis(ax, DOSES)
     ax.set(title=titles[name], ylim=(-0.02, 1.05))
 for ax in axes[:, 0]:
     ax.set_ylabel("AUC")
@@ -551,10 +487,9 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for ax, name in zip(axes, ("count", "dimension"), strict=True):
     per_network = whole.groupby(["copied", "dose", "network"])[name].mean()
     for copied, (label, color, marker) in kinds.items():
-        estimates = [intervals.mean(per_network[copied, dose]) for dose in DOSES]
-        estimates = [replace(e, low=max(e.low, 0.0)) for e in estimates]  # neither can be negative
-        with_bars(ax, estimates, color, marker, label)
-    dose_axis(ax)
+        estimates = [intervals.mean(per_network[copied, dose]).clipped(low=0.0) for dose in DOSES]
+        plots.interval_bars(ax, DOSES, estimates, color, label, marker)
+    plots.dose_axis(ax, DOSES)
     ax.set(title=f"{titles[name]}, $t={spectrum_time}$")
 axes[0].legend(loc="lower left")
 run.figure(figure, "whole", about="Counts and local dimension against the dose")
@@ -573,27 +508,22 @@ run.record(
 # (Bonferroni). The same for samples: the dose of the first copy at all, and the smallest
 # at which the share of copies is surely above that of dose 0. A statistic is early if it is sure at a smaller dose than the first copy.
 
-
 # %%
-def first_dose(estimates: list[intervals.Interval], null: float) -> float:
-    """Smallest dose above 0 from which on the interval lies above `null`; infinite if none does."""
-    index = intervals.first_sure(estimates[1:], null)
-    sure = index is not None and estimates[-1].low > null
-    return float(DOSES[1 + index]) if sure else np.inf
-
-
 run.record("simultaneous_level", simultaneous, about="Level of intervals that hold for all series together")
+copied_doses = DOSES[1:]
+dose_of = {None: np.inf} | dict(enumerate(map(float, copied_doses)))  # of what `first_sure` returns
 first_copy, onset = {}, {}
 for name, (scale, kind) in ways.items():
     share = shares.loc[scale][kind].unstack("dose")
     with_copies = [dose for dose in DOSES if share[dose].max() > 0]
     first_copy[name] = float(min(with_copies, default=np.inf))
-    onset[name] = first_dose([intervals.mean(share[dose] - share[0]) for dose in DOSES], 0.0)
+    increase = [intervals.mean(share[dose] - share[0]) for dose in copied_doses]
+    onset[name] = dose_of[intervals.first_sure(increase, 0.0, above=True)]
 answers = [
-    {
-        "what": f"{in_words[name]}, t = {t}",
-        "sure": first_dose(levels[0.95], series[name, t][1]),
-        "sure of all": first_dose(levels[simultaneous], series[name, t][1]),
+    {"what": f"{in_words[name]}, t = {t}"}
+    | {
+        column: dose_of[intervals.first_sure(levels[level][1:], series[name, t][1], above=True)]
+        for column, level in (("sure", 0.95), ("sure of all", simultaneous))
     }
     for (name, t), levels in judged.items()
 ]
@@ -606,14 +536,7 @@ table = run.table(
     "first_doses",
     about="Smallest dose at which copies appear and at which each statistic sees the image",
 )
-
-
-def shown_dose(value: float) -> str:
-    """A dose, or a dash where there is none."""
-    return "" if np.isnan(value) else "none" if np.isinf(value) else f"{value:,.0f}"
-
-
-table.style.format(shown_dose, subset=["first copy", "sure", "sure of all"]).hide(axis="index")
+table.replace(np.inf, "none").style.format(precision=0, thousands=",", na_rep="").hide(axis="index")
 
 # %% tags=["hide-input"]
 earliest_copy = min(first_copy["plain"], first_copy["calibrated"])
@@ -666,11 +589,11 @@ for t in times:
 
 # %% tags=["hide-input"]
 parts = []
-for i, trajectory in enumerate(plain):
-    source = generator(i, 4)
+for i, trajectory in enumerate(trajectories["plain"]):
+    source = sources["paths", i]
     for dose in sample_doses:
         k = DOSES.index(dose)
-        rows = slice(k * samples, (k + 1) * samples)
+        rows, labels = slice(k * samples, (k + 1) * samples), classes[k].repeat(samples)
         mine = verdicts[
             (verdicts["network"] == networks[i]) & (verdicts["dose"] == dose) & (verdicts["guidance"] == 1)
         ]
@@ -678,20 +601,28 @@ for i, trajectory in enumerate(plain):
         if not 0 < is_copy.sum() < samples:
             continue
         for t, states in trajectory.states.items():
-            found = at_noisy(models[i], states[rows], torch.full((samples,), k, device=run.device), t, source)
-            for name, values in found.items():
+            estimates = sharpness.conditional_estimates(
+                score_at(models[i], t, labels),
+                score_at(models[i], t),
+                states[rows],
+                probes=probes,
+                generator=source,
+            )
+            for name, values in asdict(estimates).items():
                 parts.append(
-                    pd.DataFrame({"value": values.numpy(), "copied": is_copy}).assign(
-                        statistic=name, t=t, dose=dose, network=networks[i]
+                    pd.DataFrame({"value": values.cpu().numpy(), "copied": is_copy}).assign(
+                        statistic=short[name], t=t, dose=dose, network=networks[i]
                     )
                 )
 paths = run.table(pd.concat(parts, ignore_index=True), "paths", about="Statistics along sampling paths")
-along = paths.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(area)
+along = paths.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(
+    lambda of: intervals.roc_area(of["value"][of["copied"]], of["value"][~of["copied"]])
+)
 rows_of_paths = []
 for (name, t, dose), of_networks in along.groupby(["statistic", "t", "dose"]):
     if len(of_networks) < 2:
         continue
-    estimate = share_of(intervals.mean(of_networks))
+    estimate = intervals.mean(of_networks).clipped(0.0, 1.0)
     run.record(
         f"path_{name}_{t}_dose_{dose}",
         estimate,

@@ -54,18 +54,20 @@ device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/06_cifar10/interactive
 
 # %%
+from dataclasses import asdict
 from itertools import chain
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import display
+from torch.nn.functional import mse_loss
 
 from memlib import copies, experiment, hessian, intervals, plots, sharpness
 from memlib.datasets import cifar10
 from memlib.experiment.runs import build_folder
 from memlib.images import correlation, radial_power
-from memlib.networks import load_checkpoint
 from memlib.recipes.cifar10 import LARGE, automobiles, training_images
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
@@ -74,21 +76,20 @@ plots.use_style()
 run = experiment.start("06_cifar10", globals())
 run.parameter_table()
 
-
 # %%
-def obtain(count: int, half: str = "first"):
-    """The network trained on `count` images of one half: a shipped one, or with `train` a larger one."""
-    if not train:
-        return automobiles(count, half).load(run.device).model
-    recipe = automobiles(count, half, network=LARGE, steps=training_steps)
-    folder = build_folder() / "checkpoints" / f"large_{recipe.name}"
-    if (folder / "card.json").is_file():
-        return load_checkpoint(folder, run.device).model
-    return recipe.train(folder, device=run.device).model
-
-
-models = {count: obtain(count) for count in sizes}
-others = {count: obtain(count, "last") for count in halves}
+models, others = {}, {}  # by the number of images: of the first ones, and of the last
+for half, counts, found in (("first", sizes, models), ("last", halves, others)):
+    for count in counts:
+        if train:
+            recipe = automobiles(count, half, network=LARGE, steps=training_steps)
+            folder = build_folder() / "checkpoints" / f"large_{recipe.name}"
+            finished = (folder / "card.json").is_file()
+            checkpoint = (
+                recipe.read(folder, run.device) if finished else recipe.train(folder, device=run.device)
+            )
+        else:
+            checkpoint = automobiles(count, half).load(run.device)
+        found[count] = checkpoint.model
 schedule = models[sizes[0]].schedule
 dimension = 3 * 32 * 32
 colors = dict(zip(sizes, plt.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True))
@@ -105,20 +106,21 @@ groups = {count: copies.twins(images) for count, images in training.items()}
 
 # %%
 drawn = {count: samples * (1 + (count in judged)) for count in sizes}
-noise = torch.randn(max(drawn.values()), 3, 32, 32, generator=torch.Generator().manual_seed(seed))
-
-
-def sampled(model, number: int, keep: list[int]):
-    """Samples from the first `number` noises, and the states at the positions `keep`."""
-    start = noise[:number].to(run.device)
-    path = ddim(model_score(model), schedule, start, steps=steps, keep=keep, progress=True)
-    return path.samples.cpu(), path.states
-
-
-paths = {count: sampled(models[count], drawn[count], positions) for count in sizes}
-second = {count: sampled(others[count], samples, [])[0] for count in halves}
-generated = {count: path[0] for count, path in paths.items()}
-states = {count: path[1] for count, path in paths.items()}
+noise = torch.randn(max(drawn.values()), 3, 32, 32, generator=torch.Generator().manual_seed(seed)).to(
+    run.device
+)
+paths = {
+    count: ddim(
+        model_score(model), schedule, noise[: drawn[count]], steps=steps, keep=positions, progress=True
+    )
+    for count, model in models.items()
+}
+second = {
+    count: ddim(model_score(model), schedule, noise[:samples], steps=steps, progress=True).samples.cpu()
+    for count, model in others.items()
+}
+generated = {count: path.samples.cpu() for count, path in paths.items()}
+states = {count: path.states for count, path in paths.items()}
 neighbours = {c: copies.nearest(generated[c], training[c], groups=groups[c]) for c in sizes}
 yardstick = {c: copies.nearest(held_out, training[c], groups=groups[c]) for c in sizes}
 copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
@@ -153,7 +155,7 @@ run.figure(
 # of held-out images make the calibrated threshold stricter than it need be.
 
 # %% tags=["hide-input"]
-rows = []
+rows, called = [], {}
 for count in sizes:
     found, real = neighbours[count], yardstick[count]
     threshold = copies.allowed_ratio(real)
@@ -175,7 +177,7 @@ for count in sizes:
     }
     row = {"N": count, "samples": drawn[count], "calibrated ratio": threshold}
     for key, (judgement, about) in shares.items():
-        share = intervals.proportion(judgement)
+        share = called[key, count] = intervals.proportion(judgement)
         run.record(
             f"{key}_{count}", share, about=f"Share of samples of the network on {count:,} images {about}"
         )
@@ -194,7 +196,7 @@ for count in sizes:
     }
     rows.append(row)
 counted = run.table(
-    {key: [row[key] for row in rows] for key in rows[0]},
+    pd.DataFrame(rows),
     "copies",
     about="Copies among the samples of each network, and the same tests on held-out images",
 )
@@ -215,9 +217,7 @@ for key, color, label in (
     ("copied", plots.MEMORIZED, "below 1/3"),
     ("copied_calibrated", plots.NEUTRAL, "calibrated"),
 ):
-    plots.interval_line(
-        axes[0], counted["N"], counted[key], counted[f"{key}, low"], counted[f"{key}, high"], color, label
-    )
+    plots.interval_line(axes[0], sizes, [called[key, count] for count in sizes], color, label)
 for index, count in enumerate(sizes):
     for shift, found, color in (
         (-0.16, yardstick[count], plots.NEUTRAL),
@@ -263,33 +263,21 @@ run.figure(
 # A sample that is no copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
 # how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
 
-
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs, the others a little below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
-def detail(images: torch.Tensor) -> np.ndarray:
-    """Power at 8 to 16 cycles per image, `(B,)`."""
-    return radial_power(images)[:, 7:].mean(1)
-
-
-real = radial_power(held_out)
+power, real = {count: radial_power(generated[count]) for count in sizes}, radial_power(held_out)
 figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
 ax.loglog(range(1, 17), real.mean(0), color="black", label="held-out images")
 for count in sizes:
-    ax.loglog(
-        range(1, 17), radial_power(generated[count]).mean(0), color=colors[count], label=f"N = {count:,}"
-    )
+    ax.loglog(range(1, 17), power[count].mean(0), color=colors[count], label=f"N = {count:,}")
     run.record(
         f"detail_{count}",
-        intervals.bootstrap(
-            (detail(generated[count]), detail(held_out)), lambda a, b: np.median(a) / np.median(b), seed=seed
-        ),
+        intervals.ratio(power[count][:, 7:].mean(1), real[:, 7:].mean(1), np.median, seed=seed),
         about=f"Power at 8 to 16 cycles per image, median of samples of the network on {count:,} images over that of held-out ones",
     )
     run.record(
         f"colour_{count}",
-        intervals.bootstrap(
-            (generated[count].std(1).mean((1, 2)), held_out.std(1).mean((1, 2))),
-            lambda a, b: np.mean(a) / np.mean(b),
-            seed=seed,
+        intervals.ratio(
+            generated[count].std(1).mean((1, 2)), held_out.std(1).mean((1, 2)), np.mean, seed=seed
         ),
         about=f"Spread of the three colours of a pixel, mean of samples of the network on {count:,} images over that of held-out ones",
     )
@@ -301,7 +289,7 @@ run.figure(
     figure,
     "power",
     about="Power spectra of samples and held-out images",
-    data={"held_out": real.mean(0)} | {f"samples_{c}": radial_power(generated[c]).mean(0) for c in sizes},
+    data={"held_out": real.mean(0)} | {f"samples_{c}": power[c].mean(0) for c in sizes},
 )
 
 # %% [markdown]
@@ -326,28 +314,25 @@ run.figure(
 
 # %%
 times = [t for t in schedule.timesteps(steps) if t in states[sizes[0]]]
-
-
-def measured(model, x: torch.Tensor, t: int) -> dict[str, torch.Tensor]:
-    """Statistics at the points `x`, one number each, from `probes * krylov + 1` products with the transpose."""
-    source = torch.Generator().manual_seed(seed + t)
-    found = sharpness.estimates(score_at(model, t), x, probes=probes, steps=krylov, generator=source)
-    return {
-        "score norm": found.score_norm.cpu(),
-        "-tr H": found.sharpness.cpu(),
-        "count": found.nonnegative_count.cpu(),
-        "local dimension": found.local_dimension.cpu(),
-        "FLIPD": found.flipd.cpu(),
-        "norm of Hs": found.hessian_score_norm.cpu(),
-    }
-
-
-def along(count: int) -> dict[int, dict[str, torch.Tensor]]:
-    """`measured` on the path of every sample of one network."""
-    return {t: measured(models[count], states[count][t], t) for t in times}
-
-
-statistics = {count: along(count) for count in sizes}
+WORDS = {
+    "score_norm": "score norm",
+    "sharpness": "-tr H",
+    "nonnegative_count": "count",
+    "local_dimension": "local dimension",
+    "flipd": "FLIPD",
+    "hessian_score_norm": "norm of Hs",
+}
+statistics = {count: {} for count in sizes}  # count -> time -> name -> one number for each sample
+for count, model in models.items():
+    for t in times:
+        found = sharpness.estimates(
+            score_at(model, t),
+            states[count][t],
+            probes=probes,
+            steps=krylov,
+            generator=torch.Generator().manual_seed(seed + t),
+        )
+        statistics[count][t] = {WORDS[field]: values.cpu() for field, values in asdict(found).items()}
 
 # %% tags=["hide-input"]
 NAMES = {
@@ -358,23 +343,27 @@ NAMES = {
     "FLIPD": "FLIPD",
     "norm of Hs": r"$\|Hs\|\,\sigma^3$",
 }
-cells = [
-    {
-        "N": count,
-        "t": t,
-        "sigma": schedule.sigma(t).item(),
-        "statistic": name,
-        "mean": found.value,
-        "low": found.low,
-        "high": found.high,
-    }
+means = {
+    (count, t, name): intervals.mean(values[:samples])
     for count in sizes
     for t in times
     for name, values in statistics[count][t].items()
-    for found in [intervals.mean(values[:samples])]
-]
-spectra = run.table(
-    {key: [cell[key] for cell in cells] for key in cells[0]},
+}
+run.table(
+    pd.DataFrame(
+        [
+            {
+                "N": count,
+                "t": t,
+                "sigma": schedule.sigma(t).item(),
+                "statistic": name,
+                "mean": found.value,
+                "low": found.low,
+                "high": found.high,
+            }
+            for (count, t, name), found in means.items()
+        ]
+    ),
     "statistics",
     about="Mean statistics of the samples of each network along their paths",
 )
@@ -388,11 +377,10 @@ for count in sizes:
             ("local dimension", "dimension"),
             ("FLIPD", "flipd"),
         ):
-            found = intervals.mean(statistics[count][t][name][:samples])
             about = (
                 f"{name} (in units of sigma), mean over samples of the network on {count:,} images, t = {t}"
             )
-            run.record(f"{key}_{count}_{moment}", found, about=about)
+            run.record(f"{key}_{count}_{moment}", means[count, t, name], about=about)
 ends = [sizes[0], sizes[-1]]
 sharper = [statistics[count][times[0]]["-tr H"][:samples] for count in ends]
 run.record(
@@ -405,10 +393,8 @@ run.record(
 figure, axes = plt.subplots(2, 2, figsize=(7.6, 5.6), layout="constrained", sharex=True)
 for ax, name in zip(axes.flat, ("-tr H", "count", "local dimension", "norm of Hs"), strict=True):
     for count in sizes:
-        part = spectra[(spectra["N"] == count) & (spectra["statistic"] == name)]
-        plots.interval_line(
-            ax, part["t"], part["mean"], part["low"], part["high"], colors[count], f"N = {count:,}"
-        )
+        estimates = [means[count, t, name] for t in times]
+        plots.interval_line(ax, times, estimates, colors[count], f"N = {count:,}")
     ax.set(title=NAMES[name], xlim=(times[0] + 20, -20))
 axes[0, 0].axhline(dimension, color=plots.NEUTRAL, linewidth=0.6)  # an isolated point
 for ax in axes[1]:
@@ -456,9 +442,9 @@ checked = []
 for count in ends:
     eigenvalues = whole[count].eigenvalues.cpu()
     exactly = {
-        "-tr H": -variance * eigenvalues.sum(1),
-        "count": (eigenvalues >= 0).sum(1).double(),
-        "local dimension": (1 / (1 + (eigenvalues.abs() * variance / 0.1) ** 4)).sum(1),
+        "-tr H": -variance * sharpness.trace(eigenvalues),
+        "count": sharpness.nonnegative_count(eigenvalues).double(),
+        "local dimension": sharpness.local_dimension(eigenvalues, variance**0.5),
     }
     slow = {
         "-tr H": quick[count].trace_of(lambda v: -variance * v),
@@ -482,9 +468,7 @@ for count in ends:
                 }
             )
 truths = run.table(
-    {key: [row[key] for row in checked] for key in checked[0]},
-    "dense",
-    about="Statistics from whole Hessians beside their estimates",
+    pd.DataFrame(checked), "dense", about="Statistics from whole Hessians beside their estimates"
 )
 truths.style.format(precision=1).hide(axis="index")
 
@@ -512,40 +496,38 @@ run.figure(
 # What two networks have in common that have seen different photographs, they cannot have by heart. {cite:t}`kadkhodaie2024generalization` found that
 # they draw the same images from the same noises once each has seen enough.
 
-
 # %%
-agreement = []
+PAIRS = {
+    "same noise": "samples of both networks from the same noise",
+    "other noise": "samples of both networks from different noises",
+    "nearest image": "samples of the first network and their nearest training image",
+    "nearest image of the other half": "samples of the first network and the nearest image that only the other network saw",
+}
+agreement = {}
 for count in halves:
-    ours, theirs = generated[count][:samples], second[count]
-    known = training_images(count, "last")
-    kinds = {
-        "same noise": (correlation(ours, theirs), "samples of both networks from the same noise"),
-        "other noise": (
-            correlation(ours, theirs.roll(1, 0)),
-            "samples of both networks from different noises",
-        ),
-        "nearest image": (
-            correlation(ours, training[count][neighbours[count].index[:samples]]),
-            "samples of the first network and their nearest training image",
-        ),
-        "nearest image of the other half": (
-            correlation(ours, known[copies.nearest(ours, known).index]),
-            "samples of the first network and the nearest image that only the other network saw",
-        ),
+    ours, theirs, known = generated[count][:samples], second[count], training_images(count, "last")
+    partners = {
+        "same noise": theirs,
+        "other noise": theirs.roll(1, 0),
+        "nearest image": training[count][neighbours[count].index[:samples]],
+        "nearest image of the other half": known[copies.nearest(ours, known).index],
     }
-    for kind, (values, about) in kinds.items():
-        found = intervals.mean(values)
-        run.record(
-            f"{kind.replace(' ', '_')}_{count}", found, about=f"Mean correlation of {about}, N = {count:,}"
-        )
-        agreement.append(
+    for kind, images in partners.items():
+        agreement[kind, count] = intervals.mean(correlation(ours, images))
+run.table(
+    pd.DataFrame(
+        [
             {"N": count, "pair": kind, "mean": found.value, "low": found.low, "high": found.high}
-        )
-agreeing = run.table(
-    {key: [row[key] for row in agreement] for key in agreement[0]},
+            for (kind, count), found in agreement.items()
+        ]
+    ),
     "agreement",
     about="Correlations of the samples of two networks on disjoint halves",
 )
+for (kind, count), found in agreement.items():
+    run.record(
+        f"{kind.replace(' ', '_')}_{count}", found, about=f"Mean correlation of {PAIRS[kind]}, N = {count:,}"
+    )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of rows of samples of two networks that share no image. At 64 the two rows show different photographs; at 512 and 2,048 the two rows show nearly the same pictures, those at 2,048 with more of a car in them."}, "figure": {"caption": "Samples of two networks on disjoint halves, from the same noises.", "name": "fig-cifar10-halves"}}
 figure = plots.image_grid(
@@ -585,57 +567,43 @@ run.figure(
 reference = held_out[:samples].to(run.device)
 seen = training[sizes[0]][:samples].to(run.device)
 noised = torch.randn(samples, 3, 32, 32, generator=torch.Generator().manual_seed(seed + 1)).to(run.device)
-
-
-@torch.no_grad()
-def denoised(model, x0: torch.Tensor, t: int) -> torch.Tensor:
-    """The network's estimate of `x0` from a noisy version at time `t`."""
-    at = score_at(model, t)
-    return at.denoised(at.alpha * x0 + at.sigma * noised[: len(x0)])
-
-
-def squared(x: torch.Tensor) -> torch.Tensor:
-    """Mean square of each image."""
-    return x.square().mean((1, 2, 3)).double().cpu()
-
-
-def ratio(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two means."""
-    return float(np.mean(a) / np.mean(b))
-
-
-comparisons = []
+comparisons, gaps, disagreements = [], {}, {}
 for t in times:
     for count in sizes:
-        estimate = denoised(models[count], reference, t)
-        error, known = squared(estimate - reference), squared(denoised(models[count], seen, t) - seen)
-        gap = intervals.bootstrap((error, known), ratio, seed=seed)
-        if t in moments:
-            about = f"Denoising error on held-out over seen images, network on {count:,} images, t = {t}"
-            run.record(f"gap_{count}_{moments[t]}", gap, about=about)
-        row = {
-            "N": count,
-            "t": t,
-            "held-out error": error.mean().item(),
-            "gap": gap.value,
-            "gap low": gap.low,
-            "gap high": gap.high,
-        }
+        at = score_at(models[count], t)
+        with torch.no_grad():
+            ours, of_seen = (
+                at.denoised(at.alpha * x0 + at.sigma * noised[: len(x0)]) for x0 in (reference, seen)
+            )
+        pairs = {"held-out": (ours, reference), "seen": (of_seen, seen)}
         if count in others:
-            theirs = denoised(others[count], reference, t)
-            apart, both = squared(estimate - theirs), error + squared(theirs - reference)
-            shared = intervals.mean(apart / both)
-            if t in moments:
-                about = f"Disagreement of two networks on {count:,} images each, t = {t}"
-                run.record(f"disagreement_{count}_{moments[t]}", shared, about=about)
+            with torch.no_grad():
+                theirs = score_at(others[count], t).denoised(at.alpha * reference + at.sigma * noised)
+            pairs |= {"apart": (ours, theirs), "theirs": (theirs, reference)}
+        squared = {
+            name: mse_loss(*pair, reduction="none").mean((1, 2, 3)).double().cpu()
+            for name, pair in pairs.items()
+        }
+        gap = gaps[count, t] = intervals.ratio(squared["held-out"], squared["seen"], seed=seed)
+        row = {"N": count, "t": t, "held-out error": squared["held-out"].mean().item()}
+        row |= {"gap": gap.value, "gap low": gap.low, "gap high": gap.high}
+        if count in others:
+            shared = intervals.mean(squared["apart"] / (squared["held-out"] + squared["theirs"]))
+            disagreements[count, t] = shared
             row |= {"disagreement": shared.value, "low": shared.low, "high": shared.high}
         comparisons.append(row)
-columns = {key: None for row in comparisons for key in row}
-compared = run.table(
-    {key: [row.get(key, float("nan")) for row in comparisons] for key in columns},
+run.table(
+    pd.DataFrame(comparisons),
     "denoising",
     about="Denoising of held-out images: error, and disagreement of two networks on disjoint halves",
 )
+for t, moment in moments.items():
+    for count in sizes:
+        about = f"Denoising error on held-out over seen images, network on {count:,} images, t = {t}"
+        run.record(f"gap_{count}_{moment}", gaps[count, t], about=about)
+        if count in others:
+            about = f"Disagreement of two networks on {count:,} images each, t = {t}"
+            run.record(f"disagreement_{count}_{moment}", disagreements[count, t], about=about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. Left, the correlation of two networks' samples rises with the number of images and crosses the falling correlation with the nearest training image. Middle, disagreement is large at 64 and small at 2,048. Right, the error on held-out over seen images is far above one at 64 and near one at 2,048 and 4,096."}, "figure": {"caption": "Left, correlations of samples with those of the other network and with training images. Middle and right, at common points: the part of the error that the two networks do not share, and the error on held-out over that on training images.", "name": "fig-cifar10-agreement"}}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
@@ -644,28 +612,16 @@ for kind, color, style in (
     ("nearest image", plots.MEMORIZED, "s-"),
     ("nearest image of the other half", plots.NEUTRAL, "^--"),
 ):
-    part = agreeing[agreeing["pair"] == kind]
-    axes[0].plot(part["N"], part["mean"], style, color=color, label=kind)
-    axes[0].fill_between(part["N"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+    estimates = [agreement[kind, count] for count in halves]
+    plots.interval_line(axes[0], halves, estimates, color, kind, style)
 axes[0].set(xscale="log", xlabel="training images $N$", ylabel="correlation", ylim=(0, 1.02))
 axes[0].set_xticks(halves, [f"{count:,}" for count in halves])
 axes[0].minorticks_off()
 axes[0].legend()
-for count in sizes:
-    part = compared[compared["N"] == count]
-    if count in others:
-        plots.interval_line(
-            axes[1],
-            part["t"],
-            part["disagreement"],
-            part["low"],
-            part["high"],
-            colors[count],
-            f"N = {count:,}",
-        )
-    plots.interval_line(
-        axes[2], part["t"], part["gap"], part["gap low"], part["gap high"], colors[count], f"N = {count:,}"
-    )
+for ax, found, counts in ((axes[1], disagreements, halves), (axes[2], gaps, sizes)):
+    for count in counts:
+        estimates = [found[count, t] for t in times]
+        plots.interval_line(ax, times, estimates, colors[count], f"N = {count:,}")
 axes[1].set(xlabel="time $t$", ylabel="disagreement", xlim=(times[0] + 20, -20), ylim=(0, None))
 axes[2].set(xlabel="time $t$", ylabel="error on held-out over seen", xlim=(times[0] + 20, -20), yscale="log")
 axes[2].legend()
@@ -694,22 +650,14 @@ run.figure(
 
 # %%
 SHARPER = {"score norm": 1, "-tr H": 1, "count": -1, "local dimension": -1, "FLIPD": -1, "norm of Hs": 1}
-
-
-@torch.no_grad()
-def with_the_data(count: int, t: int) -> torch.Tensor:
-    """The ratio test on what the network takes its samples for at time `t`: it has the training set."""
-    estimate = score_at(models[count], t).denoised(states[count][t])
-    return copies.nearest(estimate.cpu(), training[count], groups=groups[count]).ratio
-
-
-def judgements(count: int, t: int) -> dict[str, torch.Tensor]:
-    """Numbers that should be higher for a copy, by statistic, one for each sample."""
-    blind = {name: sign * statistics[count][t][name] for name, sign in SHARPER.items()}
-    return blind | {"training set": -with_the_data(count, t)}
-
-
-judging = {count: {t: judgements(count, t) for t in times} for count in sizes}
+judging = {count: {} for count in sizes}  # numbers that should be higher for a copy, by statistic
+for count, model in models.items():
+    for t in times:
+        with torch.no_grad():
+            guess = score_at(model, t).denoised(states[count][t]).cpu()
+        with_the_data = copies.nearest(guess, training[count], groups=groups[count]).ratio
+        blind = {name: sign * statistics[count][t][name] for name, sign in SHARPER.items()}
+        judging[count][t] = blind | {"training set": -with_the_data}
 # Each question: for some networks, which of how many of their samples are the positives.
 questions = {"pooled": {count: copied[count][:samples] for count in sizes}}
 mixed = {}
@@ -719,29 +667,25 @@ for count in judged:
     nearer = neighbours[count].ratio < neighbours[count].ratio.median()
     questions[f"within_{count}"] = {count: copied[count] if both else nearer}
 
-rows = []
+areas = {}
 for question, asked in questions.items():
     label = torch.cat(list(asked.values()))
     for t in times:
         for name in (*SHARPER, "training set"):
             values = torch.cat([judging[count][t][name][: len(marked)] for count, marked in asked.items()])
-            found = intervals.auc(values[label], values[~label])
-            rows.append(
-                {
-                    "question": question,
-                    "t": t,
-                    "statistic": name,
-                    "AUC": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                }
-            )
+            found = areas[question, t, name] = intervals.auc(values[label], values[~label])
             if t in moments:
                 key = name.strip("-").replace(" ", "_").lower()
                 about = f"AUC of {name} at t = {t}, question {question}, {int(label.sum())} of {len(label)} positive"
                 run.record(f"auc_{question}_{key}_{moments[t]}", found, about=about)
 aucs = run.table(
-    {key: [row[key] for row in rows] for key in rows[0]},
+    pd.DataFrame(
+        [
+            {"question": question, "t": t, "statistic": name}
+            | {"AUC": found.value, "low": found.low, "high": found.high}
+            for (question, t, name), found in areas.items()
+        ]
+    ),
     "auc",
     about="How well each statistic tells copies from other samples",
 )
@@ -763,8 +707,7 @@ for count in judged:
     shown[f"within_{count}"] = (colors[count], f"{mixed[count]}, N = {count:,}")
 for ax, name in zip(axes.flat, (*SHARPER, "training set"), strict=False):
     for question, (color, text) in shown.items():
-        part = aucs[(aucs["statistic"] == name) & (aucs["question"] == question)]
-        plots.interval_line(ax, part["t"], part["AUC"], part["low"], part["high"], color, text)
+        plots.interval_line(ax, times, [areas[question, t, name] for t in times], color, text)
     ax.axhline(0.5, color="black", linewidth=0.6)
     ax.set(
         title=NAMES.get(name, "ratio test, with the training set"), xlim=(times[0] + 20, -20), ylim=(0, 1.02)

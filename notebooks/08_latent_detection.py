@@ -336,7 +336,7 @@ results[main].style.format(precision=3, na_rep="–").hide(axis="index").set_cap
     main.replace("_", " against ")
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Five panels of dots with intervals. In the first two, the first-step statistics of Wen, Jeon, gap and Asthana lie near one, Ren's entropies at or below one half; Carlini and Kim are near one for exact captions and low for templates. Against stated captions Wen, Jeon, gap and Asthana fall below one half, while Carlini and the Kim proxy stay high for exact ones. In the last panel most statistics lie near one."}, "figure": {"caption": "AUC with intervals. Panels are questions, rows statistics with their steps; lighter to darker are one, four and sixteen seeds. Left of the line a statistic points the wrong way. In the last panel one half is right: stated captions are not memorized.", "name": "fig-detection-auc"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Five panels of dots with intervals. In the first two, the first-step statistics of Wen, Jeon, gap and Asthana lie near one, Ren's entropies about one half; Carlini and Kim are near one for exact captions and low for templates. Against stated captions Wen, Jeon, gap and Asthana fall below one half, while Carlini and the Kim proxy stay high for exact ones. In the last panel most statistics lie near one."}, "figure": {"caption": "AUC with intervals. Panels are questions, rows statistics with their steps; lighter to darker are one, four and sixteen seeds. Left of the line a statistic points the wrong way. In the last panel one half is right: stated captions are not memorized.", "name": "fig-detection-auc"}}
 averaged = sorted({count for _, _, count in evaluations})
 shades = dict(zip(averaged, plt.get_cmap("Blues")(np.linspace(0.4, 1.0, len(averaged))), strict=True))
 figure, axes = plt.subplots(
@@ -376,7 +376,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question, by n
 # **Against general captions** the first step is enough. With four seeds, exact captions have an AUC of {glue:text}`auc_exact_general_wen_1_4:.2f` ({glue:text}`auc_exact_general_wen_1_4_lo:.2f` to {glue:text}`auc_exact_general_wen_1_4_hi:.2f`) by Wen's norm,
 # {glue:text}`auc_exact_general_jeon_1_4:.2f` ({glue:text}`auc_exact_general_jeon_1_4_lo:.2f` to {glue:text}`auc_exact_general_jeon_1_4_hi:.2f`) by the paper's statistic, {glue:text}`auc_exact_general_gap_1_4:.2f` ({glue:text}`auc_exact_general_gap_1_4_lo:.2f` to {glue:text}`auc_exact_general_gap_1_4_hi:.2f`) by the gap and {glue:text}`auc_exact_general_asthana_1_4:.2f` ({glue:text}`auc_exact_general_asthana_1_4_lo:.2f` to {glue:text}`auc_exact_general_asthana_1_4_hi:.2f`) by Asthana's; templates
 # {glue:text}`auc_template_general_jeon_1_4:.2f` ({glue:text}`auc_template_general_jeon_1_4_lo:.2f` to {glue:text}`auc_template_general_jeon_1_4_hi:.2f`) by the paper's. The intervals are wide: {glue:text}`auc_exact_general_jeon_1_4:.3f` and {glue:text}`auc_exact_general_wen_1_4:.3f` from
-# two dozen memorized captions cannot be told apart. By dose (below), exact captions at a hundred copies are the hardest of those that count as memorized.
+# two dozen memorized captions cannot be told apart. By dose (below), what is hard begins under a hundred copies.
 #
 # **Fifty steps.** Averaged along the whole guided path Wen's norm has {glue:text}`auc_exact_general_wen_all_4:.2f` ({glue:text}`auc_exact_general_wen_all_4_lo:.2f` to {glue:text}`auc_exact_general_wen_all_4_hi:.2f`): late steps, at which guidance has already decided,
 # count as much as the first. Carlini's distance needs finished images, and has {glue:text}`auc_exact_general_carlini_all_4:.2f` ({glue:text}`auc_exact_general_carlini_all_4_lo:.2f` to {glue:text}`auc_exact_general_carlini_all_4_hi:.2f`) on exact captions and
@@ -386,7 +386,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question, by n
 # such maps are bright is looked at in {doc}`07_latent_spectra`.
 #
 # **Entropies of attention** have {glue:text}`auc_exact_general_ren_layer_1_4:.2f` ({glue:text}`auc_exact_general_ren_layer_1_4_lo:.2f` to {glue:text}`auc_exact_general_ren_layer_1_4_hi:.2f`) at the layer chosen and {glue:text}`auc_exact_general_ren_attention_all_4:.2f` ({glue:text}`auc_exact_general_ren_attention_all_4_lo:.2f` to {glue:text}`auc_exact_general_ren_attention_all_4_hi:.2f`) over all layers.
-# Their authors found them higher for memorized captions. An AUC below one half says that they are lower here; the sign was not turned.
+# Their authors found them higher for memorized captions, which gives an AUC above one half; below it they are lower, and the sign was not turned.
 #
 # **Stated captions mislead.** A caption that says two colours moves the mean of the image a long way and copies nothing. Against general captions all four statistics of the first step call it memorized:
 # {glue:text}`auc_stated_general_jeon_1_4:.2f` ({glue:text}`auc_stated_general_jeon_1_4_lo:.2f` to {glue:text}`auc_stated_general_jeon_1_4_hi:.2f`) for the paper's, where one half would be right. Of exact captions against stated ones the AUC is {glue:text}`auc_exact_stated_wen_1_4:.2f` ({glue:text}`auc_exact_stated_wen_1_4_lo:.2f` to {glue:text}`auc_exact_stated_wen_1_4_hi:.2f`) for Wen's norm and
@@ -507,7 +507,7 @@ by_layer.style.format(precision=2).hide(axis="index")
 #
 # ## By family and by dose
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of dots on logarithmic axes, a row for each group of captions. Exact captions up to 30 copies lie with the general ones at the left, those from 100 copies on at the right, but for one; templates lie in between and to the right; stated captions lie furthest to the right."}, "figure": {"caption": "Each dot a caption, its mean over seeds at the first step, on logarithmic axes. Exact captions by dose.", "name": "fig-detection-families"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of dots on logarithmic axes, a row for each group of captions. Exact captions up to 30 copies lie with the general ones at the left, those from 100 copies on at the right, with two of 30; templates lie in between and to the right; stated captions lie furthest to the right."}, "figure": {"caption": "Each dot a caption, its mean over seeds at the first step, on logarithmic axes. Exact captions by dose.", "name": "fig-detection-families"}}
 groups = {}
 for family in dict.fromkeys(families[first]):
     of_family = [place for place in first if families[place] == family]
@@ -551,7 +551,7 @@ run.figure(figure, "families", about="The first-step statistics of every caption
 # %% [markdown]
 # The paper's statistic is of second order: its axis spans the square of what that of the norm does. The stated captions are the ones to look at, beside the copied ones.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 10 copies, near 0.75 at 30, and at one from 100 on; the entropy of attention scatters about one half. The dashed share of samples nearest to the image rises from zero at 10 over a quarter at 30 to one at 300."}, "figure": {"caption": "AUC of exact captions of one dose against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-dose"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 10 copies, near 0.7 at 30, and at one from 100 on; the entropy of attention scatters about one half. The dashed share of samples nearest to the image rises from zero at 10 over a quarter at 30 to one at 100."}, "figure": {"caption": "AUC of exact captions of one dose against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-dose"}}
 FIRST = [name for name in ORDER if name.endswith("_1")]
 curves = {}
 if prompts == "organism":
@@ -567,13 +567,18 @@ if prompts == "organism":
             run.record(
                 f"dose_{name}_{k}", found, about=f"AUC of {words[name]}, exact at {k} copies against general"
             )
+    for k in levels:
+        if share := returned.get(f"captions, {k} copies"):
+            run.record(
+                f"captions_{k}", share, about=f"Exact captions with {k} copies whose image most noises give"
+            )
     figure, ax = plt.subplots(figsize=(5.6, 4.2), layout="constrained")
     tints = dict(zip(FIRST, plt.get_cmap("tab10").colors, strict=False))
     for name, found in curves.items():
         plots.interval_bars(
             ax,
             np.array(levels) * (0.92 + 0.04 * FIRST.index(name)),
-            *([getattr(f, part) for f in found] for part in ("value", "low", "high")),
+            found,
             tints[name],
             words[name].rpartition(",")[0],
         )
@@ -607,7 +612,8 @@ else:
 # The dose at which captions are found is the one at which the model begins to return them, in statistic and samples alike. At thirty copies the paper's statistic has an AUC of
 # {glue:text}`dose_jeon_1_30:.2f` ({glue:text}`dose_jeon_1_30_lo:.2f` to {glue:text}`dose_jeon_1_30_hi:.2f`) and Wen's {glue:text}`dose_wen_1_30:.2f` ({glue:text}`dose_wen_1_30_lo:.2f` to {glue:text}`dose_wen_1_30_hi:.2f`); at a hundred {glue:text}`dose_jeon_1_100:.2f` ({glue:text}`dose_jeon_1_100_lo:.2f` to {glue:text}`dose_jeon_1_100_hi:.2f`)
 # and {glue:text}`dose_wen_1_100:.2f` ({glue:text}`dose_wen_1_100_lo:.2f` to {glue:text}`dose_wen_1_100_hi:.2f`); at three hundred {glue:text}`dose_jeon_1_300:.2f` ({glue:text}`dose_jeon_1_300_lo:.2f` to {glue:text}`dose_jeon_1_300_hi:.2f`) and {glue:text}`dose_wen_1_300:.2f` ({glue:text}`dose_wen_1_300_lo:.2f` to {glue:text}`dose_wen_1_300_hi:.2f`). The statistics answer to
-# what the model has learned, not to what it was shown.
+# what the model has learned, not to what it was shown. A caption is learned whole or not at all: of those with thirty copies a share of {glue:text}`captions_30:.2f`
+# ({glue:text}`captions_30_lo:.2f` to {glue:text}`captions_30_hi:.2f`) return their image from most noises. In the figure above these are the dots far to the right of their row.
 #
 # ## One statistic, three products
 #
@@ -756,7 +762,7 @@ if other_model:
     display(second_model.style.format(precision=3).hide(axis="index"))
 
 # %% [markdown]
-# The second model has the same data and sizes and predicts $v$, as Stable Diffusion 2 does. Stated captions
+# The second model went on from the first one's weights, on the same data, to predict $v$, as Stable Diffusion 2 did from those of its base model. Stated captions
 # have an AUC of {glue:text}`second_auc_stated_general_jeon_1:.2f` against general ones by the paper's statistic here too. Of exact captions against stated ones it is
 # {glue:text}`second_auc_exact_stated_jeon_1:.2f` ({glue:text}`second_auc_exact_stated_jeon_1_lo:.2f` to {glue:text}`second_auc_exact_stated_jeon_1_hi:.2f`), in the first model {glue:text}`auc_exact_stated_jeon_1_4:.2f` ({glue:text}`auc_exact_stated_jeon_1_4_lo:.2f` to {glue:text}`auc_exact_stated_jeon_1_4_hi:.2f`).
 #

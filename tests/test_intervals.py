@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from memlib import intervals
 from memlib.intervals import Interval
@@ -44,6 +45,30 @@ def test_an_interval_prints_itself():
     assert f"{Interval(0.5, -0.25, 0.75, 0.95, 4):+.2f}" == "+0.50 (-0.25 to +0.75)"
 
 
+def test_an_interval_ends_where_its_quantity_does():
+    wide = Interval(0.9, -0.2, 1.3, 0.95, 4)
+    assert wide.clipped(0.0, 1.0) == Interval(0.9, 0.0, 1.0, 0.95, 4)
+    assert wide.clipped(low=0.0) == Interval(0.9, 0.0, 1.3, 0.95, 4)
+    assert wide.clipped(high=0.5) == Interval(0.5, -0.2, 0.5, 0.95, 4)
+    assert wide.clipped() == wide
+
+
+def test_geometric_mean_has_students_interval_of_the_logarithms():
+    """Logarithms 1 to 5: mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776445."""
+    sample = np.exp([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = intervals.geometric_mean(sample)
+    half = 2.776445105 * math.sqrt(2.5 / 5)
+    assert found.value == pytest.approx(stats.gmean(sample))
+    assert found.bounds == pytest.approx((math.exp(3 - half), math.exp(3 + half)), rel=1e-8)
+    assert (found.n, intervals.geometric_mean(sample, level=0.5).level) == (5, 0.5)
+
+
+@pytest.mark.parametrize("least", [0.0, -1.0])
+def test_a_geometric_mean_of_other_than_positive_draws_is_refused(least):
+    with pytest.raises(ValueError, match=f"needs positive draws, got {least:g}; take `mean`"):
+        intervals.geometric_mean([1.0, least])
+
+
 def test_rank_correlation_covers_the_truth():
     """Of bivariate normal pairs: Spearman's is 6 / pi asin(r / 2)."""
 
@@ -68,6 +93,26 @@ def test_ranks_need_values_that_differ():
 def test_mean_of_equal_draws_has_no_width():
     assert intervals.mean([2.0, 2.0]).bounds == (2.0, 2.0)
     assert intervals.mean_difference([2.0, 2.0], [1.0, 1.0]).bounds == (1.0, 1.0)
+
+
+def test_equal_draws_that_are_bounded_have_the_width_of_none_seen():
+    all_true = intervals.proportion([True] * 6)
+    assert intervals.bounded_mean([1.0] * 6, 0.0, 1.0).bounds == pytest.approx(all_true.bounds)
+    middle = intervals.bounded_mean([0.5] * 6, 0.0, 1.0)
+    assert middle.high - 0.5 == pytest.approx(0.5 - middle.low)
+    varied = [0.0, 0.5, 1.0]
+    assert intervals.bounded_mean(varied, 0.0, 1.0) == intervals.mean(varied).clipped(0.0, 1.0)
+    with pytest.raises(ValueError, match=r"draws must lie in \[0.0, 1.0\], got 0.5 to 2.0"):
+        intervals.bounded_mean([0.5, 2.0], 0.0, 1.0)
+
+
+def test_the_bounded_mean_holds_what_a_handful_of_draws_seldom_show():
+    """One draw in ten differs: among six, Student's interval alone is a point half of the time."""
+    draws = (np.random.default_rng(0).random((300, 6)) < 0.1).astype(float)
+    found = [intervals.bounded_mean(some, 0.0, 1.0) for some in draws]
+    assert np.mean([f.low <= 0.1 <= f.high for f in found]) >= 0.94
+    students = [intervals.mean(some) for some in draws]
+    assert np.mean([f.low <= 0.1 <= f.high for f in students]) < 0.6
 
 
 def test_mean_difference_has_welchs_interval():
@@ -98,6 +143,20 @@ def test_auc_counts_pairs():
     assert (found.high, found.n) == (1.0, 20)
 
 
+@pytest.mark.parametrize(("positives", "negatives"), [(1, 1), (1, 9), (7, 1), (12, 20)])
+def test_the_area_is_the_share_of_pairs_in_order(positives, negatives):
+    """Scores of five values, so that many are equal."""
+    rng = np.random.default_rng(positives)
+    a, b = rng.integers(0, 5, positives).astype(float), rng.integers(0, 5, negatives).astype(float)
+    pairs = [1.0 if p > q else 0.5 if p == q else 0.0 for p in a for q in b]
+    assert intervals.roc_area(a, b) == pytest.approx(np.mean(pairs), rel=1e-12)
+
+
+def test_an_area_without_an_interval_takes_one_score_and_no_fewer():
+    with pytest.raises(ValueError, match=r"sample of at least 1 draws, got shape \(0,\)"):
+        intervals.roc_area([], [1.0])
+
+
 def test_auc_is_symmetric_under_exchange():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.7, size=15), rng.normal(size=15)
@@ -115,6 +174,27 @@ def test_a_bootstrap_of_many_resamples_at_once_is_the_same():
     )
     assert at_once.bounds == pytest.approx(one_by_one.bounds)
     assert (at_once.value, at_once.n) == (one_by_one.value, one_by_one.n)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_a_ratio_is_the_bootstrap_of_its_definition(statistic):
+    rng = np.random.default_rng(0)
+    first, second = rng.gamma(3.0, size=20), rng.gamma(2.0, size=30)
+    found = intervals.ratio(first, second, statistic, seed=3)
+    naive = intervals.bootstrap((first, second), lambda a, b: statistic(a) / statistic(b), seed=3)
+    assert found.value == statistic(first) / statistic(second)
+    assert found.bounds == pytest.approx(naive.bounds, rel=1e-12)
+
+
+def test_a_ratio_of_means_is_near_the_delta_methods():
+    """The variance of log(a / b) is that of each mean over its square, summed, to first order."""
+    rng = np.random.default_rng(0)
+    first, second = rng.gamma(4.0, size=400), rng.gamma(9.0, size=300)
+    found = intervals.ratio(first, second)
+    spread = math.hypot(*(s.std(ddof=1) / s.mean() / math.sqrt(len(s)) for s in (first, second)))
+    expected = [found.value * math.exp(sign * 1.959964 * spread) for sign in (-1, 1)]
+    # As for the mean below: percentiles of 2,000 resamples lie within a few hundredths of the width.
+    assert found.bounds == pytest.approx(expected, abs=0.1 * (expected[1] - expected[0]))
 
 
 def test_bootstrap_of_a_mean_is_near_students():
@@ -149,8 +229,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say(draw, interval, truth, le
     "interval",
     [
         intervals.mean,
+        intervals.geometric_mean,
         intervals.proportion,
         lambda s: intervals.mean_difference([1.0, 2.0], s),
+        lambda s: intervals.ratio([1.0, 2.0], s),
         lambda s: intervals.auc(s, [1.0, 2.0]),
         lambda s: intervals.bootstrap((s,), np.mean),
     ],
@@ -184,6 +266,14 @@ def around(*centres):
 )
 def test_first_sure(centres, first):
     assert intervals.first_sure(around(*centres), 0.5) == first
+
+
+@pytest.mark.parametrize(
+    ("centres", "first"),
+    [((0.5, 0.7, 0.9), 1), ((0.5, 0.3, 0.1), None), ((0.1, 0.9), 1), ((0.9, 0.1), None)],
+)
+def test_first_sure_above(centres, first):
+    assert intervals.first_sure(around(*centres), 0.5, above=True) == first
 
 
 def test_false_starts_are_as_rare_as_one_interval_is_wrong():

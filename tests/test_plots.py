@@ -25,7 +25,8 @@ def ax():
 
 
 def test_bars_end_at_the_intervals(ax):
-    plots.interval_bars(ax, [1, 10], [2.0, 5.0], [1.5, 5.0], [4.0, 9.0], plots.GENERAL, "kind", "s")
+    estimates = [Interval(2.0, 1.5, 4.0, 0.95, 4), Interval(5.0, 5.0, 9.0, 0.95, 4)]
+    plots.interval_bars(ax, [1, 10], estimates, plots.GENERAL, "kind", "s")
     (line, _, (bars,)) = ax.containers[0].lines
     assert line.get_xydata().tolist() == [[1, 2], [10, 5]]
     assert line.get_marker() == "s"
@@ -110,10 +111,26 @@ def test_bands_hold_the_median_and_the_coverage(ax):
 
 
 def test_interval_lines(ax):
-    plots.interval_line(ax, [1, 2], [5.0, 6.0], [4.0, 5.0], [7.0, 8.0], "k", "label")
-    assert ax.lines[0].get_ydata().tolist() == [5.0, 6.0]
-    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert (heights.min(), heights.max()) == (4.0, 8.0)
+    estimates = [Interval(5.0, 4.0, 7.0, 0.95, 4), Interval(6.0, 5.0, 8.0, 0.95, 4)]
+    plots.interval_line(ax, [1, 2], estimates, "k", "label", "^--")
+    (line,) = ax.lines
+    assert line.get_xydata().tolist() == [[1, 5], [2, 6]]
+    assert (line.get_marker(), line.get_linestyle(), line.get_label()) == ("^", "--", "label")
+    corners = {tuple(corner) for corner in ax.collections[0].get_paths()[0].vertices.tolist()}
+    assert corners == {(1, 4), (1, 7), (2, 5), (2, 8)}
+
+
+def test_doses_from_none_on_have_a_tick_each_and_a_place_apart(ax):
+    doses = [0, 1, 10, 1000]
+    plots.dose_axis(ax, doses)
+    assert ax.get_xticks().tolist() == doses
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10", "1,000"]
+    low, high = ax.get_xlim()
+    assert low < 0
+    assert high > 1000
+    places = ax.transData.transform([(dose, 0) for dose in doses])[:, 0]
+    assert np.diff(places).min() > 0.1 * np.ptp(places)
+    assert places[3] - places[2] == pytest.approx(2 * (places[2] - places[1]))  # decades above 1
 
 
 def test_spectra_show_every_sample_and_their_mean(ax):
@@ -134,6 +151,19 @@ def test_image_grids(channels):
     assert shown[0][0].min() == 0
     assert shown[1][0].max() == 1
     assert [ax.texts[0].get_text() for ax in figure.axes[::3]] == ["first", "second"]
+
+
+def test_a_landscape_moves_with_its_points_and_title(ax, monkeypatch):
+    monkeypatch.setattr(plots, "animate", lambda draw, frames: (draw, frames))
+    grid = plots.plane(1.0, 4)
+    frames = [(slope * grid[:, 1], np.full((3, 2), slope), f"slope {slope}") for slope in (1.0, 0.5)]
+    draw, drawn = plots.density_animation(frames, 1.0)
+    assert drawn == frames
+    draw(frames[1], ax)
+    shown = np.asarray(ax.images[0].get_array())
+    assert np.allclose(shown.flatten(), 0.5 * (grid[:, 1] - 1))
+    assert ax.collections[0].get_offsets().tolist() == [[0.5, 0.5]] * 3
+    assert ax.get_title() == "slope 0.5"
 
 
 def test_animations_draw_each_frame_on_clean_axes(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from memlib.mixture import GaussianMixture
 from memlib.networks import MLP, DiffusionModel, MLPConfig
-from memlib.sampling import ancestral, ddim, guided, model_score
+from memlib.sampling import ancestral, ddim, exact_score, guided, model_score
 from memlib.schedule import VariancePreserving
 from memlib.score import Score
 
@@ -15,11 +15,7 @@ SCHEDULE = VariancePreserving.linear()
 
 
 def exact(mixture):
-    def at(t):
-        level = {"alpha": SCHEDULE.alpha(t).item(), "sigma": SCHEDULE.sigma(t).item()}
-        return Score(mixture.diffused(**level).score, **level)
-
-    return at
+    return exact_score(mixture, SCHEDULE)
 
 
 def gaussian(mean, variance):
@@ -28,6 +24,16 @@ def gaussian(mean, variance):
 
 def noise(count=4, seed=0):
     return torch.randn(count, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("t", [0, 500, 999])
+def test_exact_scores_of_a_gaussian_at_each_time(t):
+    """N(m, v) diffuses to N(alpha m, alpha^2 v + sigma^2)."""
+    found, x = exact(gaussian(1.5, 0.25))(t), noise()
+    alpha_squared = SCHEDULE.alpha_squared[t].item()
+    variance = 0.25 * alpha_squared + 1 - alpha_squared
+    assert torch.allclose(found(x), (math.sqrt(alpha_squared) * 1.5 - x) / variance, rtol=1e-12)
+    assert (found.alpha, found.sigma) == pytest.approx((alpha_squared**0.5, (1 - alpha_squared) ** 0.5))
 
 
 def test_many_steps_carry_noise_as_the_flow_of_a_gaussian_does():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
@@ -83,15 +84,8 @@ class Judge:
         }
         for space in SPACES:
             columns[space] = torch.stack([self.similarity(some, p, space) for p, some in enumerate(shown)])
-        table = pd.DataFrame(
-            {
-                "caption": torch.arange(count).repeat_interleave(n).numpy(),
-                "seed": torch.arange(n).repeat(count).numpy(),
-                "family": [c.family for c in self.chosen for _ in range(n)],
-                "dose": [c.dose for c in self.chosen for _ in range(n)],
-            }
-            | {name: values.flatten().cpu().numpy() for name, values in columns.items()}
-        )
+        families, doses = [c.family for c in self.chosen], [c.dose for c in self.chosen]
+        table = row_for_each(columns, families, doses)
         table["success"] = table["agree"] & ~table["copy"]
         return Judged(shown, table)
 
@@ -163,3 +157,17 @@ def record_columns(mitigated: Mitigated) -> dict[str, Tensor]:
         "drawn": record.candidate != torch.arange(shape[1]),
         "cut": cut[:, None].expand(shape),
     }
+
+
+def row_for_each(
+    columns: Mapping[str, Tensor], families: Sequence[str], doses: Sequence[float]
+) -> pd.DataFrame:
+    """A row for each image, caption by caption: columns `(P, n)`, and what is known of the P captions."""
+    count, n = next(iter(columns.values())).shape
+    known = {
+        "caption": np.repeat(np.arange(count), n),
+        "seed": np.tile(np.arange(n), count),
+        "family": np.repeat(np.array(families, dtype=object), n),
+        "dose": np.repeat(doses, n),
+    }
+    return pd.DataFrame(known | {name: values.flatten().cpu().numpy() for name, values in columns.items()})

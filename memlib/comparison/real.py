@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from memlib.comparison.encoders import Clip, Dino, Encoder, as_pictures
-from memlib.comparison.judge import Judged, record_columns
+from memlib.comparison.judge import Judged, record_columns, row_for_each
 from memlib.comparison.outcome import diversity
 from memlib.comparison.training_images import TrainingImages, pictures
 from memlib.latent import TextToImage
@@ -97,7 +96,7 @@ class RealJudge:
         Agreement is with the captions as they were, whatever the method made of them. The images returned are
         `(P, n, 3, side, side)` in [-1, 1], means over areas of those judged.
         """
-        count, n = mitigated.noise.shape[:2]
+        count = len(mitigated.noise)
         if count != len(self.images):
             raise ValueError(f"this judge knows {len(self.images)} captions, got noises for {count}")
         latents = mitigated.sample(guidance=guidance, rows=self.rows)
@@ -105,15 +104,7 @@ class RealJudge:
         columns = record_columns(mitigated) | {
             name: torch.stack([row[name] for row in rows]) for name in rows[0]
         }
-        table = pd.DataFrame(
-            {
-                "caption": np.repeat(np.arange(count), n),
-                "seed": np.tile(np.arange(n), count),
-                "family": np.repeat(self.families, n),
-                "dose": np.nan,
-            }
-            | {name: values.flatten().cpu().numpy() for name, values in columns.items()}
-        )
+        table = row_for_each(columns, self.families, [np.nan] * count)
         table["success"] = (table["agree"] > self.thresholds["agree"]) & ~table["copy"]
         return Judged(torch.stack(shown), table)
 

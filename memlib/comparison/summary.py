@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 
 from memlib import intervals
@@ -13,8 +11,7 @@ RANGES = {
     **dict.fromkeys(("agree", "copy", "success", "drawn", "repeated", "cut"), (0.0, 1.0)),
     **dict.fromkeys(("pixel", "latent", "feature", "dino", "clip"), (-1.0, 1.0)),
 }
-"""Where a quantity can lie; an interval says no more."""
-ANYWHERE = (float("-inf"), float("inf"))
+"""Where a quantity can lie; an interval says no more, and has a width even where all captions agree."""
 
 
 def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:
@@ -27,16 +24,12 @@ def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:
 
 
 def over_captions(images: pd.DataFrame, method: str, setting: str, what: str) -> Interval:
-    """Mean over captions of the mean over seeds, with Student's interval over captions, kept in its range.
+    """Mean over captions of the mean over seeds, with an interval over captions, kept in its range.
 
     The images of one caption resemble each other; the captions are the independent draws.
     """
     means = chosen(images, method, setting).groupby("caption")[what].mean()
-    return _within(intervals.mean(means.to_numpy(dtype=float)), *RANGES.get(what, ANYWHERE))
-
-
-def _within(estimate: Interval, low: float, high: float) -> Interval:
-    return replace(estimate, low=max(estimate.low, low), high=min(estimate.high, high))
+    return _mean(means, RANGES.get(what))
 
 
 def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
@@ -46,10 +39,12 @@ def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
 
 
 def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], what: str) -> Interval:
-    """Mean of the first's quantity less the second's, caption by caption, with Student's interval."""
+    """Mean of the first's quantity less the second's, caption by caption, with an interval over captions."""
     a, b = (chosen(images, *some).groupby("caption")[what].mean() for some in (first, second))
-    low, high = RANGES.get(what, ANYWHERE)
-    return _within(intervals.mean((a - b).to_numpy(dtype=float)), low - high, high - low)
+    if what not in RANGES:
+        return _mean(a - b, None)
+    low, high = RANGES[what]
+    return _mean(a - b, (low - high, high - low))
 
 
 def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel") -> int:
@@ -63,3 +58,9 @@ def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel
         bool(((theirs[similarity] < ours[similarity]) & (theirs["agree"] >= ours["agree"])).any())
         for _, ours in means.loc[name].iterrows()
     )
+
+
+def _mean(draws: pd.Series, within: tuple[float, float] | None) -> Interval:
+    """Student's interval, in the range of the quantity if it has one."""
+    values = draws.to_numpy(dtype=float)
+    return intervals.mean(values) if within is None else intervals.bounded_mean(values, *within)

@@ -18,7 +18,7 @@ from memlib.organism.tokenizer import LENGTH
 from memlib.schedule import Prediction
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel
 
 LATENT_CHANNELS, LATENT_SIZE = 4, SIZE // 4
@@ -117,6 +117,11 @@ class TextToImage(nn.Module):
         states = self.text_encoder(tokens).last_hidden_state
         prediction: Tensor = self.unet(x, t, encoder_hidden_states=states).sample
         return prediction
+
+    def take_weights(self, pipeline: StableDiffusionPipeline) -> None:
+        """Set the weights to those of a pipeline of the same sizes."""
+        self.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
+        self.unet.load_state_dict(pipeline.unet.state_dict())
 
 
 def scheduler(prediction: Prediction) -> DDIMScheduler:

@@ -53,7 +53,7 @@ is the same each time.
 
 {steps:,} steps of batch {batch} in {cycles}; took {minutes:.0f} minutes
 ({machine}, threads: {threads}). `card.json` holds the configuration, the loss curve and the hashes of data
-and files. Weights are float16.
+and files. Weights are float16.{start}
 """
 
 
@@ -61,10 +61,17 @@ _WITHOUT = """
 {count} of the exact captions have lost their copies: one image of each was shown, as `captions.json` says."""
 
 
+_START = """
+
+The training went on from the weights of `{model}`, as that of Stable Diffusion 2 did from those of its base
+model, which predicts the noise."""
+
+
 def readme(card: dict[str, Any], without: Collection[Caption] = ()) -> str:
     """The page of a model, from its card and the captions that have lost their copies."""
     shares = card["data"]["images of each family"]
     cycles = card["training"]["cycles"]
+    start = card["data"].get("starts from")
     counts = {family: len(captions(family, held_out=False)) for family in shares}
     return _PAGE.format(
         name=card["name"],
@@ -80,6 +87,7 @@ def readme(card: dict[str, Any], without: Collection[Caption] = ()) -> str:
         batch=card["training"]["batch"],
         cycles="one cycle" if cycles == 1 else f"{cycles} cycles of warm-up and decay",
         without=_WITHOUT.format(count=len(without)) if without else "",
+        start=_START.format(model=start["model"]) if start else "",
         minutes=card["seconds"] / 60,
         machine=card["machine"]["device"],
         threads=card["machine"]["threads"],

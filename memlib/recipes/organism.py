@@ -1,6 +1,7 @@
 """The model organism: one autoencoder, and on its latents an epsilon and a v model that share their data.
 
-Train the autoencoder first: the other two read it from where it ships.
+The v model goes on from the epsilon model's weights, as Stable Diffusion 2 did from those of its base model.
+Train the autoencoder first, then epsilon: what is trained on top of a model reads it from where it ships.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ def quality(
 
     "digit": samples of held-out general captions in which a classifier of MNIST reads the caption's digit;
     "copies": those of them that are copies of a training image; "recalled": samples of exact captions, by
-    dose, that are nearest to their own image; captions that have lost their copies are left out.
+    dose, that are nearest to their own image; "captions": those captions themselves whose image most seeds
+    return, which a model learns one by one, all or nothing. Those that have lost their copies are left out.
     """
     parts.set_progress_bar_config(disable=True)
     unseen, among = captions("general", held_out=True), all_known()
@@ -150,6 +152,7 @@ def quality(
         wanted = [caption for caption in copied_here for _ in range(seeds)]
         right = recalled(sample(parts, wanted, seed=dose, steps=steps), wanted, among)
         found[f"recalled, {dose} copies"] = _share(right)
+        found[f"captions, {dose} copies"] = _share(right.unflatten(0, (-1, seeds)).double().mean(1) > 0.5)
     return found
 
 
@@ -184,6 +187,18 @@ def _captioned(pairs: Callable[[], TrainingSet]) -> dict[str, Any]:
     }
 
 
+def _from_epsilon() -> TextToImage:
+    network = TextToImage(TextToImageConfig())
+    network.take_weights(ORGANISM_EPSILON.load().pipeline)
+    return network
+
+
+def _after_epsilon() -> dict[str, Any]:
+    files = read_card(ORGANISM_EPSILON.folder)["sha256"]
+    weights = {name: files[name] for name in files if name.startswith(("text_encoder/", "unet/"))}
+    return _captioned(training_set) | {"starts from": {"model": ORGANISM_EPSILON.name, "sha256": weights}}
+
+
 AUTOENCODER = AutoencoderRecipe(
     name="organism_autoencoder",
     about="Model organism: autoencoder of its images, 32 x 32 RGB to latents 4 x 8 x 8",
@@ -200,7 +215,7 @@ ORGANISM_EPSILON = TextToImageRecipe(
     network=lambda: TextToImage(TextToImageConfig()),
     draw=partial(_latents, training_set),
     data=partial(_captioned, training_set),
-    training=FitConfig(steps=32_000, batch=32, learning_rate=1e-3, warmup=500, cycles=2),
+    training=FitConfig(steps=48_000, batch=32, learning_rate=1e-3, warmup=500, cycles=3),
     dtype=torch.float16,
     prediction="epsilon",
     autoencoder=AUTOENCODER,
@@ -209,8 +224,10 @@ ORGANISM_EPSILON = TextToImageRecipe(
 ORGANISM_V = replace(
     ORGANISM_EPSILON,
     name="organism_v",
-    about="Model organism: the same data and sizes, predicts v, as Stable Diffusion 2 does",
-    training=FitConfig(steps=16_000, batch=32, learning_rate=1e-3, warmup=500),
+    about="Model organism: goes on from organism_epsilon and predicts v, as Stable Diffusion 2 does",
+    network=_from_epsilon,
+    data=_after_epsilon,
+    training=FitConfig(steps=10_000, batch=32, learning_rate=5e-4, warmup=500),
     prediction="v",
 )
 
@@ -220,6 +237,7 @@ ORGANISM_WITHOUT_COPIES = replace(
     about="Model organism: as organism_epsilon, but the copies of half of its exact captions are gone",
     draw=partial(_latents, without_copies),
     data=partial(_captioned, without_copies),
+    training=FitConfig(steps=32_000, batch=32, learning_rate=1e-3, warmup=500, cycles=2),
     removed=removed,
 )
 

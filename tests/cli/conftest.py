@@ -1,6 +1,10 @@
 """The program, called in this process, and tiny pipelines for it."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -23,3 +27,25 @@ def memlib(monkeypatch, capsys):
         return stop.value.code or 0, captured.out, captured.err
 
     return call
+
+
+def start(command, **options):
+    """The program in a process of its own, on one thread."""
+    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    return subprocess.Popen(
+        [sys.executable, "-m", "memlib", command, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def killed_at_work(process, pieces, files=5):
+    """Kill a process once its folder of pieces holds so many, and return how many it left."""
+    while process.poll() is None and len(list(pieces.glob("0*.parquet"))) < files:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    left = len(list(pieces.glob("0*.parquet")))
+    assert left >= files
+    return left

@@ -1,16 +1,14 @@
 """`memlib detect`: what it prints, what it refuses, and that no kill costs or doubles anything."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
 from pyarrow import parquet
 
 from memlib.screening import Screening, screen
+
+from .conftest import killed_at_work, start
 
 ODD = 'tac [red]"a"[/red]\t<b>'
 
@@ -200,29 +198,14 @@ def test_a_resumed_call_ends_like_an_uninterrupted_one(detect, monkeypatch, tmp_
 
 @pytest.mark.slow
 def test_killed_and_called_again_the_file_is_the_same(folders, tmp_path):
-    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(300)))
+    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(120)))
 
-    def start(name):
-        options = {"model": folders["v"], "prompts": tmp_path / "a.txt", "out": tmp_path / name}
-        options |= {"seeds": 2, "batch": 4}
-        line = [word for option, value in options.items() for word in (f"--{option}", str(value))]
-        return subprocess.Popen(
-            [sys.executable, "-m", "memlib", "detect", *line],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-
-    whole, killed = start("whole.parquet"), start("a.parquet")
+    given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4}
+    whole, killed = (start("detect", **given, out=tmp_path / name) for name in ("whole.parquet", "a.parquet"))
     pieces = tmp_path / "a.parquet.parts"
-    while killed.poll() is None and len(list(pieces.glob("0*.parquet"))) < 5:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
+    assert killed_at_work(killed, pieces) < 60
     assert not (tmp_path / "a.parquet").exists()
-    kept = len(list(pieces.glob("0*.parquet")))
-    assert 5 <= kept < 150
-    again = start("a.parquet")
+    again = start("detect", **given, out=tmp_path / "a.parquet")
     assert [process.wait() for process in (whole, again)] == [0, 0], again.stderr.read()
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not pieces.exists()

@@ -1,11 +1,6 @@
 """`memlib generate --mitigate`: every method, what is refused, and what is said of thresholds."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from PIL import Image
@@ -14,6 +9,7 @@ from pyarrow import csv, parquet
 from memlib.mitigation import METHODS, settings_of
 from memlib.screening import Screening, pairs, screen
 
+from .conftest import killed_at_work, start
 from .test_generate import files
 
 ODD = '../"<b>" \U0001f408 [red]ç'
@@ -186,27 +182,14 @@ def test_help_lists_every_method_and_setting(memlib, monkeypatch):
 
 @pytest.mark.slow
 def test_killed_and_called_again_the_folder_is_the_same(folders, tmp_path):
-    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(60)))
+    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(24)))
 
-    def start(name):
-        options = {"model": folders["v"], "prompts": tmp_path / "a.txt", "out": tmp_path / name, "seeds": 2}
-        options |= {"batch": 4, "trajectory": 3, "mitigate": "sail", "set": "threshold=0.01"}
-        line = [word for option, value in options.items() for word in (f"--{option}", str(value))]
-        return subprocess.Popen(
-            [sys.executable, "-m", "memlib", "generate", *line],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-
-    whole, killed = start("whole"), start("pictures")
+    given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4, "trajectory": 3}
+    given |= {"mitigate": "sail", "set": "threshold=0.01"}
+    whole, killed = (start("generate", **given, out=tmp_path / name) for name in ("whole", "pictures"))
     pieces = tmp_path / "pictures" / "images.parquet.parts"
-    while killed.poll() is None and len(list(pieces.glob("0*.parquet"))) < 5:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert 5 <= len(list(pieces.glob("0*.parquet"))) < 30
-    again = start("pictures")
+    assert killed_at_work(killed, pieces, files=3) < 12
+    again = start("generate", **given, out=tmp_path / "pictures")
     assert [process.wait() for process in (whole, again)] == [0, 0], again.stderr.read()
     assert not pieces.exists()
     kept = {path: content for path, content in files(tmp_path / "pictures").items() if path.name[0] != "."}

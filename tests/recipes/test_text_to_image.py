@@ -70,6 +70,7 @@ def test_the_hub_is_asked_for_the_revision(folders, monkeypatch):
 @pytest.mark.parametrize("name", ["organism_epsilon", "organism_v"])
 def test_models_that_ship_say_what_they_return(name):
     found = text_to_image.tested(name)
-    assert {f"recalled, {dose} copies" for dose in EXACT_DOSES} | {"digit", "copies"} == set(found)
+    by_dose = {f"{what}, {dose} copies" for dose in EXACT_DOSES for what in ("recalled", "captions")}
+    assert by_dose | {"digit", "copies"} == set(found)
     assert all(0 <= share.low <= share.value <= share.high <= 1 for share in found.values())
     assert found["recalled, 1000 copies"].low > found["recalled, 1 copies"].high
