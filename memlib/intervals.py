@@ -305,7 +305,7 @@ def _draws(sample: ArrayLike, least: int = 2) -> np.ndarray:
     draws = np.asarray(sample, dtype=float)
     if draws.ndim != 1 or len(draws) < least or not np.isfinite(draws).all():
         raise ValueError(
-            f"needed is a one-dimensional finite sample of at least {least} draws, got shape {draws.shape} "
+            f"expected a one-dimensional finite sample of at least {least} draws, got shape {draws.shape} "
             f"with {np.count_nonzero(~np.isfinite(draws))} values that are not finite"
         )
     return draws

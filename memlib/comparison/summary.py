@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
+from pandas.api.types import is_bool_dtype
 
 from memlib import intervals
 from memlib.intervals import Interval
 
-RANGES = {
-    **dict.fromkeys(("agree", "copy", "success", "drawn", "repeated", "cut"), (0.0, 1.0)),
-    **dict.fromkeys(("pixel", "latent", "feature", "dino", "clip"), (-1.0, 1.0)),
-}
-"""Where a quantity can lie; an interval says no more, and has a width even where all captions agree."""
+COSINES = ("agree", "pixel", "latent", "feature", "dino", "clip")
+"""Columns that lie in [-1, 1], where they are no judgements."""
 
 
 def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def over_captions(images: pd.DataFrame, method: str, setting: str, what: str) ->
     The images of one caption resemble each other; the captions are the independent draws.
     """
     means = chosen(images, method, setting).groupby("caption")[what].mean()
-    return _mean(means, RANGES.get(what))
+    return _mean(means, _range(images[what]))
 
 
 def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
@@ -41,9 +41,7 @@ def best_settings(images: pd.DataFrame, by: str = "success") -> dict[str, str]:
 def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], what: str) -> Interval:
     """Mean of the first's quantity less the second's, caption by caption, with an interval over captions."""
     a, b = (chosen(images, *some).groupby("caption")[what].mean() for some in (first, second))
-    if what not in RANGES:
-        return _mean(a - b, None)
-    low, high = RANGES[what]
+    low, high = _range(images[what])
     return _mean(a - b, (low - high, high - low))
 
 
@@ -60,7 +58,14 @@ def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel
     )
 
 
-def _mean(draws: pd.Series, within: tuple[float, float] | None) -> Interval:
+def _range(column: pd.Series) -> tuple[float, float]:
+    """Where a quantity can lie; an interval says no more, and has a width even where all captions agree."""
+    if is_bool_dtype(column):
+        return 0.0, 1.0
+    return (-1.0, 1.0) if column.name in COSINES else (-math.inf, math.inf)
+
+
+def _mean(draws: pd.Series, within: tuple[float, float]) -> Interval:
     """Student's interval, in the range of the quantity if it has one."""
-    values = draws.to_numpy(dtype=float)
-    return intervals.mean(values) if within is None else intervals.bounded_mean(values, *within)
+    values = draws.to_numpy(dtype=float).clip(*within)  # rounding can leave a cosine above 1
+    return intervals.mean(values) if math.isinf(within[1]) else intervals.bounded_mean(values, *within)

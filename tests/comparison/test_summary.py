@@ -15,7 +15,9 @@ def images():
     }
     return pd.concat(
         [
-            pd.DataFrame({"method": m, "setting": s, "caption": [0, 0, 1, 1], "agree": agree, "pixel": pixel})
+            pd.DataFrame(
+                {"method": m, "setting": s, "caption": [0, 0, 1, 1], "agree": agree, "pixel": pixel}
+            ).astype({"agree": bool})
             for (m, s), (agree, pixel) in rows.items()
         ],
         ignore_index=True,
@@ -32,6 +34,13 @@ def test_the_mean_is_over_captions_and_stays_in_range(images):
     # Two captions that agree say that at most a share of others, by Wilson's interval, does not.
     agreed = intervals.proportion([1, 1])
     assert over_captions(images, "b", "1", "agree").bounds == pytest.approx(agreed.bounds)
+
+
+def test_a_cosine_is_no_share(images):
+    """Agreement by CLIP can be negative."""
+    images["agree"] = images["pixel"] - 1
+    assert over_captions(images, "b", "1", "agree").bounds == (-1.0, 1.0)
+    assert over_captions(images, "b", "1", "agree").value == -0.625
 
 
 def test_settings_nobody_ran_are_named(images):
@@ -55,5 +64,5 @@ def test_dominated_means_less_similar_and_no_less_agreement(images):
     assert dominated(images, "a", "b") == 2
     assert dominated(images, "b", "a") == 0
     assert dominated(images, "a", "a") == 0
-    images.loc[images["method"] == "b", "agree"] = [1, 0, 0, 0]
+    images.loc[images["method"] == "b", "agree"] = [True, False, False, False]
     assert dominated(images, "a", "b") == 0
