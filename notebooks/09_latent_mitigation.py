@@ -320,7 +320,7 @@ best_table.style.hide(axis="index")
 #
 # What only changes the noise avoids no copy, or hardly one: SAIL as printed {glue:text}`fewer_sail_printed:.2f` ({glue:text}`fewer_sail_printed_lo:.2f` to {glue:text}`fewer_sail_printed_hi:.2f`) of the images, as released
 # {glue:text}`fewer_sail_released:.2f` ({glue:text}`fewer_sail_released_lo:.2f` to {glue:text}`fewer_sail_released_hi:.2f`), corrected
-# {glue:text}`fewer_sail_corrected:.2f` ({glue:text}`fewer_sail_corrected_lo:.2f` to {glue:text}`fewer_sail_corrected_hi:.2f`). What changes the prompt avoids copies, and pays for it with the digit: agreement falls from
+# {glue:text}`fewer_sail_corrected:.2f` ({glue:text}`fewer_sail_corrected_lo:.2f` to {glue:text}`fewer_sail_corrected_hi:.2f`); where all {glue:text}`exact_captions:.0f` captions agree, their number alone decides how wide the interval is. What changes the prompt avoids copies, and pays for it with the digit: agreement falls from
 # {glue:text}`agree_none:.2f` to {glue:text}`agree_prompt_embedding:.2f` ({glue:text}`agree_prompt_embedding_lo:.2f` to {glue:text}`agree_prompt_embedding_hi:.2f`) under Wen's method and to
 # {glue:text}`agree_random_numbers:.2f` ({glue:text}`agree_random_numbers_lo:.2f` to {glue:text}`agree_random_numbers_hi:.2f`) with random numbers. The tokenizer's limit of 16 has a part in that: added words push the last ones out, in
 # {glue:text}`cut_random_numbers:.2f` of the images with random numbers, all settings together.
