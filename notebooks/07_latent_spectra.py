@@ -374,7 +374,7 @@ of_fixed = {
     "last": conditional_curvature(net, last, prompts[fixed], fixed_states, **sizes),
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises.", "name": "fig-latent-noises"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.5), layout="constrained")
 for ax, end in zip(axes, ends, strict=True):
     values = (of_fixed[end].eigenvalues * sigma[end] ** 2).numpy()
