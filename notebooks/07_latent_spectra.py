@@ -71,7 +71,6 @@ device: str = "auto"  # "auto", "cpu" or "cuda"
 output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/interactive
 
 # %%
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -323,7 +322,7 @@ for end, name in (("last", "count"), ("first", "largest"), ("first", "count")):
         mine = (chosen["family"] == "exact") & (chosen["dose"] == dose)
         estimate = intervals.mean(found[end].loc[mine.to_numpy(), name])
         least = 0.0 if name == "count" else -np.inf  # a count cannot be negative
-        by_dose[end, name, dose] = replace(estimate, low=max(estimate.low, least))
+        by_dose[end, name, dose] = estimate.clipped(low=least)
         run.record(
             f"{name}_dose_{dose}_{end}",
             by_dose[end, name, dose],

@@ -11,7 +11,7 @@ from memlib import intervals
 from memlib.intervals import Interval
 
 COSINES = ("agree", "pixel", "latent", "feature", "dino", "clip")
-"""Columns that lie in [-1, 1], where they are no judgements."""
+"""Columns that lie in [-1, 1], unless they hold what is true or false."""
 
 
 def chosen(images: pd.DataFrame, method: str, setting: str) -> pd.DataFrame:

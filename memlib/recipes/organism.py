@@ -188,7 +188,7 @@ def _captioned(pairs: Callable[[], TrainingSet]) -> dict[str, Any]:
 
 
 def _from_epsilon() -> TextToImage:
-    network = TextToImage(TextToImageConfig())
+    network = _checked(ORGANISM_EPSILON.network(), TextToImage)
     network.take_weights(ORGANISM_EPSILON.load().pipeline)
     return network
 
@@ -227,7 +227,7 @@ ORGANISM_V = replace(
     about="Model organism: goes on from organism_epsilon and predicts v, as Stable Diffusion 2 does",
     network=_from_epsilon,
     data=_after_epsilon,
-    training=FitConfig(steps=10_000, batch=32, learning_rate=5e-4, warmup=500),
+    training=replace(ORGANISM_EPSILON.training, steps=10_000, learning_rate=5e-4, cycles=1),
     prediction="v",
 )
 
@@ -237,7 +237,7 @@ ORGANISM_WITHOUT_COPIES = replace(
     about="Model organism: as organism_epsilon, but the copies of half of its exact captions are gone",
     draw=partial(_latents, without_copies),
     data=partial(_captioned, without_copies),
-    training=FitConfig(steps=32_000, batch=32, learning_rate=1e-3, warmup=500, cycles=2),
+    training=replace(ORGANISM_EPSILON.training, steps=32_000, cycles=2),
     removed=removed,
 )
 
