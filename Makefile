@@ -24,7 +24,7 @@ COMPARE  := $(VENV)/.memlib-compare
 PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --nolock --rerun-incomplete \
             --quiet host progress reason rules $(SNAKEMAKE)
 # What went wrong is the last thing one reads.
-WHY       = { $(BIN)/memlib failures; exit 1; }
+WHY       = { $(BIN)/companion failures; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help setup book notebooks run sweep claims test lint bench serve clean lock
@@ -54,18 +54,18 @@ book: $(BOOK)  ## run what has changed, build the book, say where to open it
 	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
 
 notebooks: $(BOOK)  ## plain .ipynb files in build/notebooks, for Jupyter without jupytext
-	@$(BIN)/memlib convert
+	@$(BIN)/companion convert
 
 run: $(BOOK)  ## one notebook: NOTEBOOK=02_gaussian_mixture PRESET=quick PARAMETERS='-p seed=1'
-	@test -n "$(NOTEBOOK)" || { echo "Name a notebook: make run NOTEBOOK=..., one of"; $(BIN)/memlib notebooks; exit 1; }
-	@$(BIN)/memlib run $(NOTEBOOK) --preset $(PRESET) $(PARAMETERS)
+	@test -n "$(NOTEBOOK)" || { echo "Name a notebook: make run NOTEBOOK=..., one of"; $(BIN)/companion notebooks; exit 1; }
+	@$(BIN)/companion run $(NOTEBOOK) --preset $(PRESET) $(PARAMETERS)
 
 sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
 	@test -n "$(SWEEP)" || { echo "Name a sweep file: make sweep SWEEP=..., for example"; ls workflow/sweeps/*.yml; exit 1; }
 	@$(PIPELINE) --config sweep=$(SWEEP) -- sweep || $(WHY)
 
 claims: book  ## the verdicts of book/claims.yml against the runs; fails where they differ
-	@$(BIN)/memlib claims --preset $(PRESET)
+	@$(BIN)/companion claims --preset $(PRESET)
 
 test: $(DEV) lint book  ## lint, the book, then every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)

@@ -33,10 +33,10 @@ from benchmarks import (
 from benchmarks.rows import Results, Row, machine, origin
 from benchmarks.setting import SHIPPED, TINY, Bench, Sizes
 from benchmarks.text_to_image import described
-from memlib.datasets.files import sha256
-from memlib.experiment import provenance
+from companion.recipes import RECIPES
+from memlib import checks
+from memlib.files import sha256
 from memlib.networks.checkpoint import WEIGHTS
-from memlib.recipes import RECIPES
 
 SUITES: dict[str, tuple[ModuleType, ...]] = {
     "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),
@@ -141,7 +141,7 @@ def main(
     ] = None,
 ) -> None:
     """Time memlib's routines beside what one would use instead."""
-    console, device = Console(), provenance.resolve_device(device)
+    console, device = Console(), checks.device(device)
     console.width = max(console.width, 120)  # a pipe counts as 80 columns
     chosen = [each.value for each in suite] if suite else list(SUITES if only else DEFAULT)
     names = [name.value for name in only] if only else None

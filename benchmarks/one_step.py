@@ -15,7 +15,7 @@ from benchmarks.rows import Row
 from benchmarks.setting import Bench
 from benchmarks.text_to_image import FIRST, Screening, prepared, screening
 from benchmarks.timing import Target, Timed, compare, difference, in_turn, judged, repeated
-from memlib.latent import one_step
+from memlib.text_to_image import one_step
 
 NAME = "one_step"
 OURS, RELEASED, PASS = "difference of s_Delta", "forward, then torch.func.jvp", "a pass of the doubled batch"

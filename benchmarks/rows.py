@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from memlib.experiment import provenance
-from memlib.experiment.files import write_text
+from companion.experiment import provenance
+from memlib.files import write_text
 
 PACKAGES = ("scipy", "curvlinops-for-pytorch", "skerch", "matfree")
 Reads = Literal[

@@ -15,7 +15,7 @@ from benchmarks.setting import Bench
 from benchmarks.text_to_image import FIRST, Screening, prepared, screening
 from benchmarks.timing import Target, Timed, compare, difference, in_turn, judged
 from memlib.hessian import JacobianOperator
-from memlib.latent import one_step
+from memlib.text_to_image import one_step
 
 NAME = "screening"
 TOGETHER, ONE_BY_ONE, APART = "all together, noise shared", "one prompt after the other", "noise not shared"

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memlib.datasets.files import data_root, sha256
-from memlib.latent import Prompts, TextToImage
-from memlib.libraries import libraries
-from memlib.organism.captions import captions
-from memlib.organism.parts import TextToImage as Networks
-from memlib.organism.parts import TextToImageConfig, scheduler
-from memlib.organism.tokenizer import tokenizer
+from companion.organism.captions import captions
+from companion.organism.parts import TextToImage as Networks
+from companion.organism.parts import TextToImageConfig, scheduler
+from companion.organism.tokenizer import tokenizer
+from companion.paths import data_root
+from memlib.files import sha256
 from memlib.schedule import VariancePreserving
+from memlib.text_to_image import Prompts, TextToImage
+from memlib.text_to_image.libraries import libraries
 
 FIRST = 981  # the first of 50 steps
 FULL_SIZE = "Stable Diffusion 1.4, random weights"

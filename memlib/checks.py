@@ -60,3 +60,35 @@ def batched(name: str, x: Tensor, sample_shape: tuple[int, ...] | None = None) -
     if x.numel() == 0:
         raise ValueError(f"{name} is empty, of shape {tuple(x.shape)}; pass at least one sample")
     return x
+
+
+def device(name: str) -> str:
+    """Turn "auto" into "cuda" where there is one, else "cpu"; check that any other device can be used.
+
+    Raises `ValueError` for a device that torch does not know or that this machine lacks.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f'device {name!r} cannot be used here ({reason}); expected "auto", "cpu" or "cuda"'
+        ) from error
+    return name
+
+
+DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float64": torch.float64,
+}
+
+
+def dtype(name: str) -> torch.dtype:
+    """The dtype of this name; `ValueError` for a name that is not in `DTYPES`."""
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {name!r}")
+    return DTYPES[name]

@@ -55,9 +55,10 @@ import pandas as pd
 import torch
 from scipy.stats import binomtest
 
-from memlib import experiment, identities, intervals, plots, sharpness
-from memlib.gaussians import Pair, gaussian, isolated_points, random_direction, random_mixture, random_pair
-from memlib.identities import IDENTITIES
+from companion import experiment, identities, plots
+from companion.gaussians import Pair, gaussian, isolated_points, random_direction, random_mixture, random_pair
+from companion.identities import IDENTITIES
+from memlib import intervals, sharpness
 from memlib.mixture import GaussianMixture
 from memlib.schedule import VariancePreserving
 

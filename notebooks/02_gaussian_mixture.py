@@ -60,9 +60,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from memlib import experiment, intervals, plots, sharpness
+from companion import experiment, plots
+from companion.recipes.mixture import BROAD, POSITIONS, TINY, TWO_MODES, training_set, two_modes
+from memlib import intervals, sharpness
 from memlib.hessian import JacobianOperator, dense
-from memlib.recipes.mixture import BROAD, POSITIONS, TINY, TWO_MODES, training_set, two_modes
 from memlib.sampling import ddim, exact_score, model_score
 
 plots.use_style()

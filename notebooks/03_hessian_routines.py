@@ -46,11 +46,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from memlib import experiment, hessian, plots
-from memlib.datasets import mnist
-from memlib.experiment import benchmarks
+from companion import experiment, plots
+from companion.datasets import mnist
+from companion.experiment import benchmarks
+from companion.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
+from memlib import hessian
 from memlib.hessian.printed import algorithm_1
-from memlib.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
 from memlib.score import score_at
 
 plots.use_style()

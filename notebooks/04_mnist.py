@@ -63,13 +63,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from memlib import experiment, intervals, plots, sharpness
-from memlib.copies import is_copy, nearest
-from memlib.datasets import mnist
-from memlib.hessian import JacobianOperator, lanczos, spectra, trace, trace_power
-from memlib.networks import classify, score_matching_errors
-from memlib.recipes.classifier import DIGIT_CLASSIFIER
-from memlib.recipes.mnist import (
+from companion import experiment, plots
+from companion.datasets import mnist
+from companion.recipes.classifier import DIGIT_CLASSIFIER
+from companion.recipes.mnist import (
     CONFIG,
     COPIED,
     GENERAL,
@@ -80,6 +77,10 @@ from memlib.recipes.mnist import (
     copied_image,
     training_images,
 )
+from memlib import intervals, sharpness
+from memlib.copies import is_copy, nearest
+from memlib.hessian import JacobianOperator, lanczos, spectra, trace, trace_power
+from memlib.networks import classify, score_matching_errors
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 

@@ -66,9 +66,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from memlib import copies, experiment, hessian, intervals, plots, sharpness
-from memlib.datasets import mnist
-from memlib.recipes.dose import CONFIG, DIGIT, DOSES, REAL_IMAGES, dose_response, images_of
+from companion import experiment, plots
+from companion.datasets import mnist
+from companion.recipes.dose import CONFIG, DIGIT, DOSES, REAL_IMAGES, dose_response, images_of
+from memlib import copies, hessian, intervals, sharpness
 from memlib.sampling import ancestral, ddim, model_score
 from memlib.score import score_at
 

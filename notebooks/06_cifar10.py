@@ -64,11 +64,12 @@ import torch
 from IPython.display import display
 from torch.nn.functional import mse_loss
 
-from memlib import copies, experiment, hessian, intervals, plots, sharpness
-from memlib.datasets import cifar10
-from memlib.experiment.runs import build_folder
-from memlib.images import correlation, radial_power
-from memlib.recipes.cifar10 import LARGE, automobiles, training_images
+from companion import experiment, plots
+from companion.datasets import cifar10
+from companion.experiment.runs import build_folder
+from companion.images import correlation, radial_power
+from companion.recipes.cifar10 import LARGE, automobiles, training_images
+from memlib import copies, hessian, intervals, sharpness
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 

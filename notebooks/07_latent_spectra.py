@@ -79,12 +79,13 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from memlib import experiment, hessian, intervals, plots
-from memlib.datasets.labelled import labelled
-from memlib.latent import caption_spectra, columns, conditional_curvature, localisation, maps, paths
-from memlib.organism import captions as organism_captions
-from memlib.organism import image, region_mask, truth
-from memlib.recipes import text_to_image
+from companion import experiment, localisation, plots
+from companion.organism import captions as organism_captions
+from companion.organism import image, region_mask, truth
+from companion.prompts.labelled import labelled
+from companion.recipes import text_to_image
+from memlib import hessian, intervals
+from memlib.text_to_image import caption_spectra, columns, conditional_curvature, maps, paths
 
 plots.use_style()
 run = experiment.start("07_latent_spectra", globals())

@@ -75,14 +75,16 @@ import torch
 from IPython.display import Markdown, display
 from matplotlib import ticker
 
-from memlib import detection, experiment, intervals, plots
-from memlib.datasets.labelled import labelled
-from memlib.detection import prompt_sets, published
-from memlib.experiment import benchmarks
-from memlib.latent import generate
-from memlib.organism.captions import captions as all_captions
-from memlib.organism.images import image
-from memlib.recipes import text_to_image
+from companion import experiment, plots
+from companion import reported as published
+from companion.experiment import benchmarks
+from companion.organism.captions import captions as all_captions
+from companion.organism.images import image
+from companion.prompts import prompt_sets, questions
+from companion.prompts.labelled import labelled
+from companion.recipes import text_to_image
+from memlib import detection, intervals
+from memlib.text_to_image import generate
 
 plots.use_style()
 run = experiment.start("08_latent_detection", globals())
@@ -243,7 +245,7 @@ values["ren_layer_1"] = values[f"entropy_{layer}"]
 sigma = network.schedule.sigma(torch.tensor(network.timesteps(steps)[0])).item()
 values["length_1"] = values["wen_1"] / sigma
 statistics = first_step | entropies | five_steps | all_steps
-scores = detection.Scores(
+scores = questions.Scores(
     known,
     values,
     {name: statistics[name].larger for name in found | first_step | entropies}

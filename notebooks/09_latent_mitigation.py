@@ -78,8 +78,8 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from memlib import detection, experiment, intervals, plots
-from memlib.comparison import (
+from companion import experiment, plots
+from companion.comparison import (
     Judge,
     RealJudge,
     Settings,
@@ -92,13 +92,14 @@ from memlib.comparison import (
     over_captions,
     training_images,
 )
-from memlib.comparison.encoders import Clip, Dino
-from memlib.datasets.labelled import COPIED, labelled
-from memlib.datasets.prompts import published
+from companion.comparison.encoders import Clip, Dino
+from companion.organism import captions
+from companion.organism.training_set import removed
+from companion.prompts.labelled import COPIED, labelled
+from companion.prompts.published import published
+from companion.recipes import text_to_image
+from memlib import detection, intervals
 from memlib.mitigation import NEVER, NoMitigation
-from memlib.organism import captions
-from memlib.organism.training_set import removed
-from memlib.recipes import text_to_image
 
 plots.use_style()
 run = experiment.start("09_latent_mitigation", globals())

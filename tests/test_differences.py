@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from companion.gaussians import random_mixture
 from memlib import sharpness
-from memlib.gaussians import random_mixture
 from memlib.mixture import GaussianMixture
 from memlib.schedule import VariancePreserving, score_from_prediction
 from memlib.score import Score

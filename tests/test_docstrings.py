@@ -1,4 +1,4 @@
-"""Every example in a docstring of memlib runs and prints what it says."""
+"""Every example in a docstring runs and prints what it says."""
 
 import doctest
 import importlib
@@ -6,11 +6,13 @@ import pkgutil
 
 import pytest
 
+import companion
 import memlib
 
 MODULES = sorted(
     module.name
-    for module in pkgutil.walk_packages(memlib.__path__, "memlib.")
+    for package in (memlib, companion)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if not module.name.endswith("__main__")
 )
 

@@ -85,7 +85,7 @@ def detect(
 
     The model need not have been trained here, and nothing need be known of the prompts. For example:
 
-    - `memlib detect --model organism_epsilon --prompts mine.txt --out scores.parquet`
+    - `memlib detect --model data/checkpoints/organism_epsilon --prompts mine.txt --out scores.parquet`
     - `memlib detect --model CompVis/stable-diffusion-v1-4 --prompts mine.csv --reference harmless.txt
       --out scores.parquet --device cuda`
     - `memlib detect --model ./my-pipeline --prompts mine.jsonl --statistics wen,chen,carlini --generate
@@ -95,7 +95,8 @@ def detect(
     prompt, label, family, seed, truncated, and a column for each statistic.
     """
     options.require_extras()
-    from memlib.screening import Screening, captions, detection_task, ranking
+    from memlib.screening import Screening, detection_task, ranking
+    from memlib.screening import prompt_files as captions
     from memlib.screening.statistics import default_product, product_named
 
     names = [name.strip() for name in statistics.split(",") if name.strip()]

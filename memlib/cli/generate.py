@@ -35,9 +35,9 @@ def generate(
 
     For example:
 
-    - `memlib generate --model organism_epsilon --prompts mine.txt --out pictures`
+    - `memlib generate --model data/checkpoints/organism_epsilon --prompts mine.txt --out pictures`
     - `memlib generate --model ./my-pipeline --prompts mine.csv --seeds 16 --device cuda --out pictures`
-    - `memlib generate --model organism_epsilon --prompts mine.txt --mitigate sail --reference harmless.txt
+    - `memlib generate --model ./my-pipeline --prompts mine.txt --mitigate sail --reference harmless.txt
       --out mitigated`
     - `memlib generate --model ./my-pipeline --prompts mine.txt --mitigate random-addition --set count=2
       --set kind=number --out mitigated`
@@ -51,7 +51,8 @@ def generate(
     what was done to each, the sheet shows both side by side.
     """
     options.require_extras()
-    from memlib.screening import Images, Screening, captions, gallery, guided, mitigated, noises
+    from memlib.screening import Images, Screening, gallery, guided, mitigated, noises
+    from memlib.screening import prompt_files as captions
     from memlib.screening.outcomes import outcomes
 
     if not mitigate:

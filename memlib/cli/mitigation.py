@@ -15,9 +15,9 @@ from memlib.cli.program import complain, console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memlib.latent import TextToImage
     from memlib.mitigation import Method
     from memlib.screening.outcomes import Outcomes
+    from memlib.text_to_image import TextToImage
 
 _PANEL = "Mitigation"
 _HELP = "`memlib generate --mitigate help` lists methods and settings"
@@ -88,7 +88,8 @@ def chosen(
 ) -> Method:
     """The method of the options, its threshold from the reference prompts if there are any."""
     from memlib.mitigation import from_text, settings_of
-    from memlib.screening import captions, noises, thresholds
+    from memlib.screening import noises, thresholds
+    from memlib.screening import prompt_files as captions
 
     given = _pairs(settings)
     if reference is None:

@@ -16,20 +16,16 @@ from rich.progress import (
 )
 
 from memlib.cli.program import complain, console
-from memlib.experiment import provenance
 
 if TYPE_CHECKING:
-    from memlib.latent import TextToImage
     from memlib.screening import Outcome, Screening
-
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+    from memlib.text_to_image import TextToImage
 
 Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a model that "
-        "ships: organism_epsilon, organism_v, organism_without_copies.",
+        help="Folder as diffusers saves it, or hub id such as CompVis/stable-diffusion-v1-4.",
         rich_help_panel="What",
     ),
 ]
@@ -57,7 +53,10 @@ Guidance = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Machine")]
 Dtype = Annotated[
-    str, typer.Option("--dtype", help=f"Precision: {', '.join(DTYPES)}.", rich_help_panel="Machine")
+    str,
+    typer.Option(
+        "--dtype", help="Precision: float32, float16, bfloat16 or float64.", rich_help_panel="Machine"
+    ),
 ]
 Batch = Annotated[
     int,
@@ -93,11 +92,12 @@ def load_model(source: str, device: str, dtype: str, revision: str) -> TextToIma
     """The model of the options."""
     import transformers
 
-    from memlib.recipes import text_to_image
+    from memlib import checks
+    from memlib.text_to_image import TextToImage
 
     transformers.utils.logging.disable_progress_bar()  # the bar of the prompts is enough
-    return text_to_image.load(
-        source, device=provenance.resolve_device(device), dtype=dtype, revision=revision or None
+    return TextToImage.load(
+        source, device=checks.device(device), dtype=checks.dtype(dtype), revision=revision or None
     )
 
 

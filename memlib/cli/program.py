@@ -5,18 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from memlib import __version__
-from memlib.experiment.runs import RunError
+
+MOVED = frozenset(
+    {"check-book", "claims", "convert", "failures", "notebooks", "parameters", "presets", "results", "run"}
+    | {"stage", "train"}
+)
+"""Commands of the book, which `companion` has now."""
+
+
+class Commands(TyperGroup):
+    """The commands; one that has moved says where it is."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name."""
+        if cmd_name in MOVED:
+            raise ValueError(f"`memlib {cmd_name}` belongs to the book: type `companion {cmd_name}`")
+        return super().get_command(ctx, cmd_name)
+
 
 app = typer.Typer(
     name="memlib",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -25,28 +42,26 @@ app = typer.Typer(
 console = Console(soft_wrap=True)
 complain = Console(stderr=True, soft_wrap=True, highlight=False)
 
-PresetName = Annotated[
-    str, typer.Option("--preset", help="Preset with the parameters; see `memlib presets`.")
-]
-Build = Annotated[Path | None, typer.Option("--build", help="Build folder; default: build/ of the clone.")]
-
 
 def main() -> None:
     """Entry point: errors a user can act on are printed plainly, with exit code 1."""
-    with _plain_errors():
+    with plain_errors():
         app()
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors(*others: type[Exception]) -> Iterator[None]:
+    """Print errors that a user can act on, `others` among them, without a traceback; exit code 1."""
+    expected: tuple[type[Exception], ...] = (ValueError, ImportError, FloatingPointError, *others)
     try:
         yield
-    except (ValueError, ImportError, FloatingPointError, RunError) as error:
+    except expected as error:
         complain.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(1)
 
 
-def _version(show: bool) -> None:
+def show_version(show: bool) -> None:
+    """Print the version and leave."""
     if show:
         console.print(f"memlib {__version__}")
         raise typer.Exit
@@ -55,11 +70,11 @@ def _version(show: bool) -> None:
 @app.callback()
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Memorization in generative models, measured through the sharpness of their probability landscape.
+    """What has an image model memorized? Measured through the sharpness of its probability landscape.
 
-    Start with `memlib notebooks`, look at one with `memlib parameters 02_gaussian_mixture`, and run it with
-    other values: `memlib run 02_gaussian_mixture -p seed=1`.
+    Rank prompts by how memorized they look with `memlib detect`; make their images, also with a method
+    against copies, with `memlib generate`. The book that comes with the package is run by `companion`.
     """

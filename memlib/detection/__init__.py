@@ -1,7 +1,6 @@
 """Detection of memorized prompts: statistics from papers, one a file, and how well they separate.
 
-`measure` samples and applies any number of statistics; `evaluate` and `compare` judge what they give, on
-prompts such as those of `prompt_sets`.
+`measure` samples and applies any number of statistics; `evaluate` and `compare` judge what they give.
 """
 
 from memlib.detection.asthana import Anisotropy
@@ -14,7 +13,6 @@ from memlib.detection.huang import UpdateNorms
 from memlib.detection.jeon import SharpnessGain
 from memlib.detection.kim import Curvature, CurvatureDifference, LateScoreDifference
 from memlib.detection.products import Agreement, ByProduct, agreement, by_product
-from memlib.detection.questions import PromptSet, Question, Scores
 from memlib.detection.ren import AttentionEntropy, LayerEntropy
 from memlib.detection.statistic import Statistic, measure
 from memlib.detection.wen import ScoreDifferenceNorm
@@ -32,10 +30,7 @@ __all__ = [
     "HessianScoreGap",
     "LateScoreDifference",
     "LayerEntropy",
-    "PromptSet",
-    "Question",
     "ScoreDifferenceNorm",
-    "Scores",
     "SharpnessGain",
     "Statistic",
     "Threshold",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from memlib.latent import Generation
+from memlib.text_to_image import Generation
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memlib.hessian import JacobianOperator, Product
-from memlib.latent import Generation, check_product, remembering
 from memlib.score import Score
+from memlib.text_to_image import Generation, check_product, remembering
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from memlib.hessian import JacobianOperator, Product
-from memlib.latent import Generation, check_product, remembering
+from memlib.text_to_image import Generation, check_product, remembering
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from memlib.detection import statistic
 from memlib.hessian import JacobianOperator, diagonal
-from memlib.latent import Generation
+from memlib.text_to_image import Generation
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from memlib import intervals
 from memlib.hessian import JacobianOperator, Product
 from memlib.intervals import Interval
-from memlib.latent import Prompts, SharedNoiseDifference, TextToImage, check_product
+from memlib.text_to_image import Prompts, SharedNoiseDifference, TextToImage, check_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def by_product(
     """||H_Delta s_Delta|| of every prompt at every noise, and the passes it takes.
 
     The unconditional pass at the noise is shared by all prompts where no gradient is wanted, as in
-    `memlib.latent.one_step`, whose values these are.
+    `memlib.text_to_image.one_step`, whose values these are.
 
     Args:
         model: the text-to-image model.

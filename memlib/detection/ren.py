@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memlib.detection import statistic
-from memlib.latent import Generation
+from memlib.text_to_image import Generation
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from tqdm import tqdm
 
-from memlib.latent import Generation, Prompts, TextToImage, generate
+from memlib.text_to_image import Generation, Prompts, TextToImage, generate
 
 
 class Statistic(Protocol):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memlib.latent import Prompts, TextToImage
+from memlib.text_to_image import Prompts, TextToImage
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ def rescaled_attention(model: TextToImage, prompts: Prompts, change: RescaledAtt
     """Change the cross-attention of the model's U-Net in rows under one of `prompts`.
 
     Rows under other texts, the empty one of guidance above all, are computed as before. What
-    `memlib.latent.cross_attention` records inside is without the change. On leaving, also by an error, every
-    layer has its own processor again.
+    `memlib.text_to_image.cross_attention` records inside is without the change. On leaving, also by an
+    error, every layer has its own processor again.
 
     Raises:
         ValueError: a layer has normalisations that Stable Diffusion's lack.

@@ -23,8 +23,8 @@ class Sail:
 
     - The objective is ||s_Delta|| ||s_Delta(x + h u) - s_Delta(x)|| / h with u = s_Delta / ||s_Delta||, which
       is ||H_Delta s_Delta|| up to O(h). With delta = 1 / ||s_Delta|| the factor 1 / delta^2 is no constant
-      that could be absorbed. So the threshold has the unit of the statistic that detects (`memlib.latent`,
-      `OneStep.curvature`), and general captions say what it should be.
+      that could be absorbed. So the threshold has the unit of the statistic that detects
+      (`memlib.text_to_image`, `OneStep.curvature`), and general captions say what it should be.
     - u is taken anew at every x.
     - x_T goes back to the sphere of radius sqrt(d) after each step: a penalty on ||x|| pulls it inside, where
       the network has seen no noise.

@@ -15,8 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memlib import checks
-from memlib.latent import Prompts, TextToImage
 from memlib.mitigation.record import Mitigated, Record, Task
+from memlib.text_to_image import Prompts, TextToImage
 
 
 class Method(Protocol):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from memlib.latent import TextToImage
+    from memlib.text_to_image import TextToImage
 
 
 class RowDifference:

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from memlib.latent import Prompts, TextToImage
 from memlib.mitigation.attention import RescaledAttention, rescaled_attention
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.objectives import norm
+from memlib.text_to_image import Prompts, TextToImage
 
 SAME = 1e-3  # noises nearer than this share of their length count as one
 

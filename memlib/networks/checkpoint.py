@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from memlib.datasets.files import sha256
+from memlib.files import sha256
 from memlib.networks.classifier import Classifier, ClassifierConfig
 from memlib.networks.mlp import MLP, MLPConfig
 from memlib.networks.model import DiffusionModel
@@ -31,7 +31,7 @@ _SCHEDULES = {
     "cosine": VariancePreserving.cosine,
 }
 _LOSS_POINTS = 200
-_REMEDY = "restore both files with git, or train them anew with memlib.recipes.RECIPES[name].train(folder)"
+_REMEDY = "restore both files with git, or train them anew with companion.recipes.RECIPES[name].train(folder)"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 # What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
 _BINDING = ("network", "schedule", "prediction")

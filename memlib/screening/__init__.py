@@ -4,9 +4,9 @@
 `ranking.load` reads its table back. Needs `pip install 'memlib[screen]'`.
 """
 
-from memlib.screening.captions import CaptionsError
 from memlib.screening.mitigated import MitigatedImages
 from memlib.screening.parts import OutputError
+from memlib.screening.prompt_files import CaptionsError
 from memlib.screening.screen import Outcome, Screening
 from memlib.screening.statistics import STATISTICS
 from memlib.screening.tasks import Found, Images, Sampler, Task, detection_task, guided, noises

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from memlib.latent import TextToImage
+    from memlib.text_to_image import TextToImage
 
 _MOST = {"cpu": 64, "cuda": 256}  # rows beyond which nothing gets faster
 _MAPS = 64  # feature maps at full width and resolution that a pass of a U-Net holds for each row

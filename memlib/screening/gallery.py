@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from memlib.experiment.files import whole
+from memlib.files import whole
 from memlib.screening.images import FILE_NAME, contact_sheet
 from memlib.screening.mitigated import IMAGES
 from memlib.screening.pairs import Pair, Row, sheet_of_pairs

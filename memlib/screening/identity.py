@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from memlib.latent import TextToImage
+from memlib.text_to_image import TextToImage
 
 _SAMPLED = 64  # values of each tensor
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from memlib.experiment.files import whole
+from memlib.files import whole
 
 _MARGIN = 2
 FILE_NAME = re.compile(r"\d{6,}-[0-9a-f]{8}-\d+(_[a-z]+)?\.png")

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from memlib.experiment.files import whole
+from memlib.files import whole
 
 _KEY = b"memlib"
 _GROUP = 1 << 16  # rows of a row group

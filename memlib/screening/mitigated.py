@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from memlib.latent import Prompts, TextToImage
 from memlib.mitigation import Method, Mitigated, apply, quietly
 from memlib.mitigation.settings import values_of
 from memlib.screening.records import COLUMNS, columns
 from memlib.screening.screen import Screening
 from memlib.screening.tasks import Found, guided, noises
+from memlib.text_to_image import Prompts, TextToImage
 
 IMAGES = ("image_before", "image_after")
 

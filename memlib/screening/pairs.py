@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from memlib.experiment.files import whole
+from memlib.files import whole
 from memlib.screening.images import small
 
 _GAP, _BETWEEN = 2, 14  # pixels between two images of a pair, and between pairs

@@ -18,7 +18,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from pyarrow import parquet
 
-from memlib.experiment.files import whole, write_text
+from memlib.files import whole, write_text
 from memlib.screening import joined
 
 _NAME = re.compile(r"(\d{9})-(\d{9})\.parquet")

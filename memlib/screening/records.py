@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from memlib.latent import Prompts
 from memlib.mitigation import Mitigated
+from memlib.text_to_image import Prompts
 
 COLUMNS = pa.schema(
     [

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from memlib import __version__
-from memlib.latent import Prompts, TextToImage
-from memlib.screening import batches, captions, identity, images
+from memlib.screening import batches, identity, images
+from memlib.screening import prompt_files as captions
 from memlib.screening.parts import Parts
 from memlib.screening.tasks import Found, Task
+from memlib.text_to_image import Prompts, TextToImage
 
 _NONE = pa.schema([])
 

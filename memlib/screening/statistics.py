@@ -8,7 +8,7 @@ from typing import cast, get_args
 from memlib import detection
 from memlib.detection import Statistic
 from memlib.hessian import Product
-from memlib.latent import TextToImage, check_product
+from memlib.text_to_image import TextToImage, check_product
 
 STATISTICS: dict[str, str] = {
     "wen": "norm of the score difference, a mean over the first --steps",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from memlib.detection import Statistic
 from memlib.hessian import Product
-from memlib.latent import Prompts, SharedNoiseDifference, TextToImage, generate, one_step
 from memlib.screening.statistics import default_product, statistics
+from memlib.text_to_image import Prompts, SharedNoiseDifference, TextToImage, generate, one_step
 
 Sampler = Callable[[TextToImage, Prompts, Float[Tensor, "n ..."]], Float[Tensor, "P n ..."]]
 """Latents of prompts from noise that they share."""

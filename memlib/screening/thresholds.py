@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from memlib.latent import TextToImage
 from memlib.mitigation import from_text
 from memlib.mitigation.method import apply, quietly
 from memlib.mitigation.settings import settings_of
 from memlib.screening import batches
 from memlib.screening.screen import encoded
+from memlib.text_to_image import TextToImage
 
 SHARE = 0.95
 """Share of the images of such prompts that a threshold leaves as they come."""

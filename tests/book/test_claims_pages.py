@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from memlib.claims import find_faults, judge_all, load_ledger, load_runs
-from memlib.claims.ledger import Ledger, read
-from memlib.claims.pages import shown
-from memlib.claims.papermap import Failures, PaperMap, faults
-from memlib.claims.verdicts import number
-from memlib.experiment.notebooks import all_notebooks
-from memlib.experiment.results import Results
+from companion.claims import find_faults, judge_all, load_ledger, load_runs
+from companion.claims.ledger import Ledger, read
+from companion.claims.pages import shown
+from companion.claims.papermap import Failures, PaperMap, faults
+from companion.claims.verdicts import number
+from companion.experiment.notebooks import all_notebooks
+from companion.experiment.results import Results
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def test_every_chapter_of_the_ledger_is_a_notebook(ledger: Ledger, project: Path
 
 
 def test_commands_name_the_driver_and_a_preset(ledger: Ledger) -> None:
-    command = re.compile(r"memlib run \d\d_\w+ --preset full( -p \w+=\S*)*")
+    command = re.compile(r"companion run \d\d_\w+ --preset full( -p \w+=\S*)*")
     assert [c.id for c in ledger.claims if c.command and not command.fullmatch(c.command)] == []
 
 

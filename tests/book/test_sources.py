@@ -61,12 +61,14 @@ def test_every_notebook_is_in_the_book(project: Path) -> None:
         )
 
 
-def test_every_room_of_memlib_is_on_the_page_of_the_house(project: Path) -> None:
+@pytest.mark.parametrize("package", ["memlib", "companion"])
+def test_every_module_is_on_the_page_of_the_architecture(project: Path, package: str) -> None:
     page = (project / "book/guide/architecture.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"^\| \d \| `(\w+)` \|", page, re.MULTILINE))
-    rooms = {
+    section = page.partition(f"\n## {package}\n")[2].partition("\n## ")[0]
+    shown = set(re.findall(r"^\| \d \| `(\w+)` \|", section, re.MULTILINE))
+    modules = {
         path.stem
-        for path in (project / "memlib").iterdir()
+        for path in (project / package).iterdir()
         if (path.suffix == ".py" or (path / "__init__.py").is_file()) and not path.stem.startswith("_")
     }
-    assert shown == rooms
+    assert shown == modules

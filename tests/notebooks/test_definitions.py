@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from memlib.experiment import notebooks
+from companion.experiment import notebooks
 
 
 @pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)

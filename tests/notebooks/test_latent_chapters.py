@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from ..latent.conftest import folders
+from ..memlib.text_to_image.conftest import folders
 
 __all__ = ["folders"]
 
@@ -49,7 +49,7 @@ def run(name, **parameters):
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch):
-    monkeypatch.setattr("memlib.experiment.recorder.RESOLUTION", 20)  # of figures that nobody looks at
+    monkeypatch.setattr("companion.experiment.recorder.RESOLUTION", 20)  # of figures that nobody looks at
 
 
 @pytest.fixture

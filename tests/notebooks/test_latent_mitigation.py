@@ -10,8 +10,8 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 
-from ..comparison.encoder_folders import write_clip, write_dino
-from ..latent.conftest import folders
+from ..companion.comparison.encoder_folders import write_clip, write_dino
+from ..memlib.text_to_image.conftest import folders
 from .test_latent_chapters import _coarse, captions, results, run, shown
 
 __all__ = ["_coarse", "captions", "folders", "shown"]

@@ -31,7 +31,7 @@ device: str = "cpu"  # where
 output: str = ""  # folder
 
 # %%
-from memlib import experiment
+from companion import experiment
 
 run = experiment.start("{name}", globals())
 run.record("seed_squared", seed**2, about="A number to quote.")
@@ -151,8 +151,8 @@ def test_the_book_shows_what_the_notebooks_found(project):
     [
         ("book/intro.md", {"book"}),
         ("_config.yml", {"book"}),
-        ("memlib/experiment/staging.py", {"book"}),
-        ("memlib/cli/book.py", set()),
+        ("companion/experiment/staging.py", {"book"}),
+        ("companion/cli/book.py", set()),
         ("notebooks/01_one.py", {"01_one", "book"}),
         ("memlib/checks.py", {"01_one", "02_two", "book"}),
         ("data/numbers.txt", {"01_one", "02_two", "book"}),

@@ -1,0 +1,137 @@
+"""The generated parts of the book's pages: the table of claims, the map of the paper, the failures.
+
+They are written into the folder `generated` beside the staged pages, which include them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from companion.claims.ledger import CONDITIONS, load_ledger, read
+from companion.claims.papermap import Failures, Item, PaperMap
+from companion.claims.verdicts import Finding, Measurement, Runs, judge_all, load_runs, number
+from companion.experiment.notebooks import all_notebooks
+from companion.experiment.results import Scalar
+from memlib.files import write_text
+
+WORDS = dict(
+    zip(
+        CONDITIONS,
+        ("above", "below", "within", "covers", "excludes", "greater than", "less than", "equal to"),
+        strict=True,
+    )
+)
+
+
+def write_pages(root: Path, preset: str, build: Path, stage: Path) -> None:
+    """Write the generated parts for the runs of a preset into `stage/book/generated`.
+
+    Raises `ValueError` when a run is missing, or when a data file of `root/book` has a fault or names a
+    number that no run records.
+    """
+    book, folder = root / "book", stage / "book" / "generated"
+    runs = load_runs(build, preset, (path.stem for path in all_notebooks(root / "notebooks")))
+    ledger = load_ledger(book / "claims.yml")
+    write_text(folder / "claims.md", render_claims(judge_all(ledger, runs)))
+    write_text(folder / "map.md", render_map(read(book / "map.yml", PaperMap).items))
+    write_text(folder / "failures.md", render_failures(read(book / "failures.yml", Failures), runs))
+
+
+def render_claims(findings: Sequence[Finding]) -> str:
+    """How many claims have which verdict, and the table of all."""
+    counts = Counter(finding.verdict for finding in findings)
+    summary = ", ".join(f"**{count}** {verdict}" for verdict, count in counts.most_common())
+    rows = [
+        [
+            f"({finding.claim.id})=\n{finding.claim.claim}\n\n*{finding.claim.where}*",
+            _said(finding),
+            _evidence(finding),
+        ]
+        for finding in findings
+    ]
+    header = ["the paper says", "verdict", "measured here"]
+    return f"Of {len(findings)} claims: {summary}.\n\n" + _list_table(header, rows, (38, 14, 48))
+
+
+def render_map(items: Iterable[Item]) -> str:
+    """The table from items of the paper to chapters, functions and tests."""
+    rows = [
+        [
+            f"**{item.paper}**\n\n{item.shows}",
+            _chapter(item.chapter) if item.chapter else "no chapter yet",
+            "\n\n".join(f"`{name.removeprefix('memlib.')}`" for name in item.functions) or "–",
+            "\n\n".join(map(_test_name, item.tests)) or "–",
+        ]
+        for item in items
+    ]
+    return _list_table(["in the paper", "chapter", "function", "test"], rows, (26, 18, 28, 28))
+
+
+def render_failures(failures: Failures, runs: Runs) -> str:
+    """A section for each way in which the signal fails, with its numbers."""
+    sections = []
+    for failure in failures.failures:
+        found = [number(reference, "", runs) for reference in failure.measured]
+        rows = [[scalar.about or key, shown(scalar), _chapter(notebook)] for notebook, key, scalar in found]
+        table = _list_table(["number", "value", "chapter"], rows, (55, 25, 20)) if rows else ""
+        sections.append(f"({failure.id})=\n## {failure.title}\n\n{failure.text.strip()}\n\n{table}")
+    return "\n".join(sections)
+
+
+def shown(scalar: Scalar) -> str:
+    """A number with its interval."""
+    if scalar.interval is None:
+        return f"{scalar.value:.4g}"
+    low, high = scalar.interval
+    return f"{scalar.value:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def _evidence(finding: Finding) -> str:
+    claim = finding.claim
+    published = f"Published: {claim.published}" if claim.published else ""
+    lines = [_sentence(m) for m in finding.measurements] or [
+        claim.why.strip(),
+        f"To test it: `{claim.command}`",
+    ]
+    chapter = _chapter(claim.chapter) if claim.chapter else ""
+    return "\n\n".join(line for line in (*lines, claim.note.strip(), published, chapter) if line)
+
+
+def _test_name(test: str) -> str:
+    """`tests/file.py::test_that_it_is` as the file and a sentence."""
+    file, _, name = test.partition("::")
+    return f"`{Path(file).stem}`: {name.removeprefix('test_').replace('_', ' ')}"
+
+
+def _sentence(measurement: Measurement) -> str:
+    name, operand = measurement.test.condition
+    mark = {"holds": "✓", "fails": "✗", "undecided": "?"}[measurement.outcome]
+    if measurement.other is not None:
+        against = f"`{operand.rpartition('::')[2]}`, {shown(measurement.other)}"
+    elif name == "within":
+        against = f"{operand[0]:g} to {operand[1]:g}"
+    else:
+        against = f"{operand:g}"
+    about = measurement.scalar.about or measurement.key
+    return f"{mark} {about}: {shown(measurement.scalar)}. Asked: {WORDS[name]} {against}."
+
+
+def _said(finding: Finding) -> str:
+    disagreement = "" if finding.agrees else f"\n\nThe ledger says: {finding.claim.verdict}"
+    return f"**{finding.verdict}**{disagreement}"
+
+
+def _chapter(notebook: str) -> str:
+    return f"{{doc}}`../notebooks/{notebook}`"
+
+
+def _list_table(header: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
+    def block(cells: Sequence[str]) -> str:
+        first = [("* - " if not k else "  - ") + cell.replace("\n", "\n    ") for k, cell in enumerate(cells)]
+        return "\n".join(first)
+
+    options = f":header-rows: 1\n:widths: {' '.join(map(str, widths))}\n:class: findings\n"
+    body = "\n".join(map(block, [header, *rows]))
+    return f"````{{list-table}}\n{options}\n{body}\n````\n"

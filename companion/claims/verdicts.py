@@ -1,0 +1,141 @@
+"""What the runs say about each claim, and where that is not what the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from companion.claims.ledger import Claim, Ledger, Test, Verdict
+from companion.experiment import results
+from companion.experiment.results import Results, Scalar
+from companion.experiment.runs import Place
+
+Outcome = Literal["holds", "fails", "undecided"]
+Runs = Mapping[str, Results]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One test of a claim: the number, where it is from, how the condition came out.
+
+    `other` is the number it was compared with, if the condition names one.
+    """
+
+    test: Test
+    notebook: str
+    key: str
+    scalar: Scalar
+    outcome: Outcome
+    other: Scalar | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with its measurements and the verdict that follows from them."""
+
+    claim: Claim
+    measurements: tuple[Measurement, ...]
+    verdict: Verdict
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the ledger says what the runs say."""
+        return self.verdict == self.claim.verdict
+
+
+def load_runs(build: Path, preset: str, notebooks: Iterable[str]) -> dict[str, Results]:
+    """Results of the preset's run of each notebook; `ValueError` if one is missing or not valid."""
+    return {name: results.load(Place(build, name, preset).final) for name in sorted(set(notebooks))}
+
+
+def judge_all(ledger: Ledger, runs: Runs) -> list[Finding]:
+    """A finding for every claim, in the order of the ledger."""
+    return [judge(claim, runs) for claim in ledger.claims]
+
+
+def judge(claim: Claim, runs: Runs) -> Finding:
+    """What the runs say about one claim.
+
+    Raises:
+        ValueError: a run or a key the claim names does not exist, or a condition asks for an interval that
+            the number does not have.
+    """
+    try:
+        measured = tuple(_measure(test, claim.chapter or "", runs) for test in claim.tests)
+    except ValueError as error:
+        raise ValueError(f"claim {claim.id}: {error}") from error
+    return Finding(claim, measured, _verdict([m.outcome for m in measured]))
+
+
+def find_faults(findings: Iterable[Finding]) -> list[str]:
+    """One line for each claim whose verdict in the ledger is not what the runs say."""
+    return [
+        f"{f.claim.id}: the ledger says {f.claim.verdict!r}, the runs say {f.verdict!r} ("
+        + "; ".join(f"{m.notebook}::{m.key} {m.outcome}" for m in f.measurements)
+        + ")"
+        for f in findings
+        if not f.agrees
+    ]
+
+
+def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
+    """Notebook, key and number behind `key` or `notebook::key`."""
+    notebook, _, key = reference.rpartition("::")
+    notebook = notebook or chapter
+    if notebook not in runs:
+        raise ValueError(
+            f"no run of {notebook or 'any chapter'} for {reference}; expected one of {', '.join(runs)}"
+        )
+    scalars = runs[notebook].scalars
+    if key not in scalars:
+        raise ValueError(f"{notebook} records no {key!r}; it records {', '.join(scalars)}")
+    return notebook, key, scalars[key]
+
+
+def _verdict(outcomes: list[Outcome]) -> Verdict:
+    if not outcomes:
+        return "not testable here"
+    if all(outcome == "holds" for outcome in outcomes):
+        return "reproduced"
+    if any(outcome == "holds" for outcome in outcomes):
+        return "reproduced in part"
+    return "not reproduced" if "fails" in outcomes else "undecided"
+
+
+def _measure(test: Test, chapter: str, runs: Runs) -> Measurement:
+    notebook, key, scalar = number(test.key, chapter, runs)
+    name, operand = test.condition
+    other = None
+    if name in {"greater_than", "less_than", "agrees_with"}:
+        other = number(operand, chapter, runs)[2]
+        operand = _ends(other)
+    if name in {"covers", "excludes"} and scalar.interval is None:
+        raise ValueError(f"{test.key} has no interval, which {name!r} asks for; use above, below or within")
+    return Measurement(test, notebook, key, scalar, _CONDITIONS[name](*_ends(scalar), operand), other)
+
+
+def _ends(scalar: Scalar) -> tuple[float, float]:
+    low, high = scalar.interval or (scalar.value, scalar.value)
+    return float(low), float(high)
+
+
+def _decide(holds: bool, fails: bool) -> Outcome:
+    return "holds" if holds else "fails" if fails else "undecided"
+
+
+_CONDITIONS: dict[str, Callable[[float, float, Any], Outcome]] = {
+    "above": lambda low, high, bound: _decide(low > bound, high <= bound),
+    "below": lambda low, high, bound: _decide(high < bound, low >= bound),
+    "within": lambda low, high, ends: _decide(
+        ends[0] <= low and high <= ends[1], high < ends[0] or low > ends[1]
+    ),
+    "covers": lambda low, high, value: _decide(low <= value <= high, not low <= value <= high),
+    "excludes": lambda low, high, value: _decide(not low <= value <= high, low <= value <= high),
+    "greater_than": lambda low, high, other: _decide(low > other[1], high <= other[0]),
+    "agrees_with": lambda low, high, other: _decide(
+        low <= other[1] and high >= other[0], low > other[1] or high < other[0]
+    ),
+    "less_than": lambda low, high, other: _decide(high < other[0], low >= other[1]),
+}

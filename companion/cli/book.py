@@ -1,0 +1,60 @@
+"""Commands that put the book together and hold it against its claims."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from companion import claims
+from companion.claims import pages
+from companion.cli.program import Build, PresetName, app
+from companion.experiment import notebooks, presets, staging
+from companion.experiment.runs import build_folder, failures
+from companion.paths import project_root
+from memlib.cli.program import complain, console
+
+
+@app.command()
+def stage(preset: PresetName = "quick", build: Build = None) -> None:
+    """Put pages, executed notebooks and assets together in `build/stage`, from where the book is built."""
+    presets.load(preset)
+    root, folder = project_root(), build or build_folder()
+    generate = partial(pages.write_pages, root, preset, folder)
+    console.print(str(staging.stage(root, preset, folder, generate)))
+
+
+@app.command()
+def check_book(build: Build = None) -> None:
+    """Check that the built book has every page, and outputs on the page of every notebook."""
+    folder = build or build_folder()
+    staging.check_book(folder / "book" / "_build" / "html", folder / "stage")
+
+
+@app.command("claims")
+def check_claims(preset: PresetName = "", build: Build = None) -> None:
+    """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs."""
+    root = project_root()
+    ledger = claims.load_ledger(root / "book" / "claims.yml")
+    chapters = [path.stem for path in notebooks.all_notebooks(root / "notebooks")]
+    runs = claims.load_runs(build or build_folder(), preset or ledger.preset, chapters)
+    findings = claims.judge_all(ledger, runs)
+    table = Table("claim", "where", "verdict by the runs")
+    for finding in findings:
+        table.add_row(finding.claim.id, finding.claim.where, finding.verdict)
+    console.print(table)
+    faults = claims.find_faults(findings)
+    for fault in faults:
+        complain.print(escape(fault))
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command("failures")
+def show_failures(build: Build = None) -> None:
+    """Say which runs failed and where their partial output is; exit code 1 if there are any."""
+    messages = failures(build or build_folder())
+    for message in messages:
+        complain.print(escape(message))
+    raise typer.Exit(1 if messages else 0)

@@ -1,0 +1,134 @@
+"""Commands that run notebooks and show what they are and gave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from companion.cli.program import Build, PresetName, app
+from companion.experiment import driver, notebooks, parameters, presets, results
+from companion.experiment.runs import Place, build_folder
+from memlib.cli.program import console
+
+Notebook = Annotated[
+    str,
+    typer.Argument(
+        metavar="NOTEBOOK", help="Name such as 02_gaussian_mixture, or a path to a text notebook."
+    ),
+]
+
+
+@app.command()
+def run(
+    notebook: Notebook,
+    preset: PresetName = "quick",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Override one parameter."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of the run and its folder; default: the preset, or the overrides given.")
+    ] = "",
+    sweep: Annotated[Path | None, typer.Option(help="Sweep file that defines the run called --name.")] = None,
+    timeout: Annotated[int | None, typer.Option(help="Seconds one cell may take.", min=1)] = None,
+    build: Build = None,
+) -> None:
+    """Execute a notebook and keep its results in `build/runs/NOTEBOOK/NAME`.
+
+    For example:
+
+    - `companion run 02_gaussian_mixture`
+    - `companion run 04_mnist --preset full`
+    - `companion run 04_mnist -p samples=20 -p device=cuda --name twenty`
+    """
+    path = notebooks.find(notebook)
+    chosen = presets.load(preset)
+    given = parameters.from_text(parameters.read(path), _pairs(parameter or []))
+    overrides = {**chosen.overrides(path.stem), **_of_sweep(sweep, name), **given}
+    run_name = name or ",".join(f"{key}={value}" for key, value in given.items()) or preset
+    parameters.check(parameters.read(path), overrides)
+    console.print(f"{path.stem} ({run_name}): running")
+    found = driver.execute(
+        path, overrides, run=run_name, preset=preset, build=build, timeout=timeout or chosen.timeout
+    )
+    place = Place(build or build_folder(), path.stem, run_name)
+    console.print(f"{path.stem} ({run_name}): {found.duration_s:.0f} s, results in {place.final}")
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    wrong = [text for text, (name, sign, _) in zip(texts, pairs, strict=True) if not (name and sign)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: expected NAME=VALUE, for example -p seed=1")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _of_sweep(sweep: Path | None, name: str) -> dict[str, Any]:
+    if sweep is None:
+        return {}
+    runs = dict(presets.load_sweep(sweep).named())
+    if name not in runs:
+        raise ValueError(
+            f"{sweep} has no run {name!r} (there are: {', '.join(runs)}); choose one with --name"
+        )
+    return runs[name]
+
+
+@app.command("notebooks")
+def list_notebooks() -> None:
+    """List the notebooks."""
+    for path in notebooks.all_notebooks():
+        console.print(path.stem)
+
+
+@app.command()
+def convert(
+    to: Annotated[Path | None, typer.Option(help="Folder; default: build/notebooks.")] = None,
+) -> None:
+    """Write every notebook as a plain `.ipynb` without outputs, for Jupyter without jupytext."""
+    folder = to or build_folder() / "notebooks"
+    for path in notebooks.all_notebooks():
+        notebooks.write(notebooks.read(path), folder / f"{path.stem}.ipynb")
+        console.print(str(folder / f"{path.stem}.ipynb"))
+
+
+@app.command("parameters")
+def show_parameters(notebook: Notebook) -> None:
+    """Show the parameters of a notebook, without running it."""
+    table = Table("parameter", "type", "default", "meaning")
+    for item in parameters.read(notebooks.find(notebook)):
+        table.add_row(item.name, item.type, "(required)" if item.required else repr(item.default), item.help)
+    console.print(table)
+
+
+@app.command("presets")
+def list_presets() -> None:
+    """List the presets and what each changes."""
+    table = Table("preset", "for", "overrides")
+    for name in presets.names():
+        preset = presets.load(name)
+        changes = [f"{notebook}: {values}" for notebook, values in preset.notebooks.items() if values]
+        table.add_row(name, preset.about, escape("\n".join(changes)))
+    console.print(table)
+
+
+@app.command("results")
+def show_results(
+    notebook: Notebook,
+    name: Annotated[str, typer.Option(help="Name of the run.")] = "quick",
+    build: Build = None,
+) -> None:
+    """Show the numbers that a run recorded."""
+    found = results.load(Place(build or build_folder(), Path(notebook).stem, name).final)
+    table = Table("number", "value", "interval", "n", "about", title=f"{found.notebook}, run {found.run}")
+    for key, scalar in found.scalars.items():
+        bounds = scalar.interval and f"[{scalar.interval[0]:.4g}, {scalar.interval[1]:.4g}] at {scalar.level}"
+        table.add_row(
+            key, f"{scalar.value:.6g}", escape(bounds or ""), str(scalar.n or ""), escape(scalar.about)
+        )
+    console.print(table)
+    console.print(f"commit {found.commit}, {found.hardware}, {found.duration_s:.0f} s")

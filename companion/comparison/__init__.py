@@ -1,0 +1,25 @@
+"""Mitigations compared where the copied images are known: copies, agreement with the prompt, the price."""
+
+from companion.comparison.judge import SPACES, Judge, Judged
+from companion.comparison.real import RealJudge
+from companion.comparison.settings import Settings, objectives
+from companion.comparison.summary import best_settings, dominated, lead, over_captions
+from companion.comparison.training_images import TrainingImages, training_images
+from companion.comparison.trials import Trials, joined
+
+__all__ = [
+    "SPACES",
+    "Judge",
+    "Judged",
+    "RealJudge",
+    "Settings",
+    "TrainingImages",
+    "Trials",
+    "best_settings",
+    "dominated",
+    "joined",
+    "lead",
+    "objectives",
+    "over_captions",
+    "training_images",
+]

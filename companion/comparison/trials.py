@@ -1,0 +1,74 @@
+"""Runs methods one after the other on the same captions and noises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from companion.comparison.judge import Judge, Judged
+from companion.comparison.real import RealJudge
+from memlib.mitigation import Method, apply, quietly
+from memlib.text_to_image import Prompts, TextToImage
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Captions and noises that every method gets alike.
+
+    Attributes:
+        model: the text-to-image model.
+        judge: of its images.
+        prompts: the judge's captions, encoded.
+        noise: n noises that they share.
+        steps: of sampling.
+        guidance: scale of classifier-free guidance.
+        seed: of what a method draws, the same for all.
+    """
+
+    model: TextToImage
+    judge: Judge | RealJudge
+    prompts: Prompts
+    noise: Float[Tensor, "n ..."]
+    steps: int = 50
+    guidance: float = 7.5
+    seed: int = 0
+
+    def one(self, method: Method, model: TextToImage | None = None) -> Judged:
+        """Apply a method, sample, judge; `model` in place of that of these trials, of the same captions.
+
+        A threshold out of reach and a caption that lost its end are in the table and raise no warning. The
+        column "seconds" is the time that the method took for an image, without sampling it.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        prompts = self.prompts if model is None else model.encode(self.prompts.captions)
+        began = time.perf_counter()
+        with quietly():
+            mitigated = apply(
+                model or self.model, method, prompts, self.noise, steps=self.steps, generator=generator
+            )
+        seconds = time.perf_counter() - began
+        judged = self.judge(mitigated, guidance=self.guidance)
+        judged.table["seconds"] = seconds / len(judged.table)
+        return judged
+
+    def all(self, methods: Mapping[str, Mapping[str, Method]]) -> dict[tuple[str, str], Judged]:
+        """Every setting of every method, with a progress bar."""
+        each = [(name, setting) for name, settings in methods.items() for setting in settings]
+        return {
+            (name, setting): self.one(methods[name][setting]) for name, setting in tqdm(each, desc="methods")
+        }
+
+
+def joined(trials: Mapping[tuple[str, str], Judged]) -> pd.DataFrame:
+    """One table of all trials, with the columns "method" and "setting" first."""
+    return pd.concat(
+        [judged.table.assign(method=name, setting=setting) for (name, setting), judged in trials.items()],
+        ignore_index=True,
+    )[["method", "setting", *next(iter(trials.values())).table.columns]]

@@ -1,0 +1,115 @@
+"""What a run shows of itself in a notebook and on its page of the book."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from companion.experiment.results import FILE, Results
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A GIF; readers who prefer reduced motion see its last frame."""
+
+    path: Path
+    link: str | None
+    alternative: str
+
+    def __repr__(self) -> str:
+        """What it shows, without its path: executed notebooks go to readers."""
+        return f"{self.path.name}: {self.alternative}"
+
+    def _repr_html_(self) -> str:
+        still = self._source(self.path.with_suffix(".png"), "image/png")
+        moving = self._source(self.path, "image/gif")
+        return (
+            '<picture class="animation">'
+            f'<source srcset="{still}" media="(prefers-reduced-motion: reduce)">'
+            f'<img src="{moving}" alt="{escape(self.alternative)}" style="max-width: 100%; height: auto">'
+            "</picture>"
+        )
+
+    def _source(self, path: Path, kind: str) -> str:
+        """A relative link on a page of the book, the bytes themselves elsewhere."""
+        if self.link is not None:
+            return escape(f"{self.link.rsplit('/', 1)[0]}/{path.name}")
+        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """The parameters of a run with their values and meanings.
+
+    Attributes:
+        rows: name, type, value and meaning of each; the type, which the value shows, is left to terminals.
+    """
+
+    rows: list[tuple[str, str, str, str]]
+
+    def __repr__(self) -> str:
+        """One parameter a line, for terminals."""
+        return "\n".join(f"{name}: {kind} = {value}  # {meaning}" for name, kind, value, meaning in self.rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{title}</th>' for title in ("parameter", "value", "meaning"))
+        body = "".join(
+            f'<tr><th scope="row"><code>{escape(name)}</code></th><td>{escape(value)}</td>'
+            f"<td>{escape(meaning)}</td></tr>"
+            for name, _, value, meaning in self.rows
+        )
+        return f'<table class="table parameters"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of a page come from, and what can be downloaded."""
+
+    results: Results
+    folder: Path
+    link: str | None
+
+    def __repr__(self) -> str:
+        """One fact a line, for terminals."""
+        lines = [f"{name}: {value}" for name, value in self._facts()]
+        return "\n".join([*lines, f"written to {self.folder}"] if self.link is None else lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+            for name, value in self._facts()
+        )
+        caption = "<caption>Provenance of this page</caption>"
+        table = f'<table class="table provenance">{caption}<tbody>{rows}</tbody></table>'
+        return table + self._downloads()
+
+    def _facts(self) -> list[tuple[str, str]]:
+        results = self.results
+        state = {True: ", with uncommitted changes", False: "", None: ""}[results.dirty]
+        return [
+            ("preset", results.preset or "none (run by hand)"),
+            ("parameters", ", ".join(f"{name} = {value!r}" for name, value in results.parameters.items())),
+            ("commit", results.commit + state),
+            ("hardware", results.hardware),
+            ("versions", ", ".join(f"{name} {version}" for name, version in results.versions.items())),
+            ("started", f"{results.started:%Y-%m-%d %H:%M} UTC"),
+            ("duration", f"{results.duration_s:.1f} s"),
+        ]
+
+    def _downloads(self) -> str:
+        if self.link is None:
+            return f"<p>Results and figures are in <code>{escape(str(self.folder))}</code>.</p>"
+        groups = [
+            ("Notebook and numbers", ["notebook.ipynb", FILE]),
+            ("Figures", [file for item in self.results.figures.values() for file in item.files]),
+            ("Data", [file for item in self.results.tables.values() for file in item.files]),
+        ]
+        items = "".join(
+            f"<li>{title}: {', '.join(map(self._anchor, files))}</li>" for title, files in groups if files
+        )
+        return f'<p class="downloads-title">Downloads</p><ul class="downloads">{items}</ul>'
+
+    def _anchor(self, file: str) -> str:
+        return f'<a href="{escape(f"{self.link}{file}")}" download>{escape(file.rsplit("/", 1)[-1])}</a>'

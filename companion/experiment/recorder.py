@@ -1,0 +1,235 @@
+"""The object through which a notebook writes down what it found.
+
+Works alike under the driver, in Jupyter, under papermill by hand and in a plain Python script.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from companion.experiment import notebooks, parameters, provenance, values
+from companion.experiment.context import Context
+from companion.experiment.display import Animation, ParameterTable, Provenance
+from companion.experiment.results import FILE, Artifact, Results, Scalar, write
+from companion.paths import project_root
+from memlib.files import checked_name, whole
+from memlib.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.animation import Animation as MatplotlibAnimation
+    from matplotlib.figure import Figure
+
+RESOLUTION = 150
+"""Dots per inch of saved figures."""
+
+
+def start(notebook: str, namespace: Mapping[str, object]) -> Run:
+    """Begin a recorded run: check the parameters, resolve device and output folder, start the clock.
+
+    Args:
+        notebook: Its name without suffix, such as "02_gaussian_mixture".
+        namespace: `globals()` of the notebook; its annotated variables are the parameters.
+
+    Raises:
+        ValueError: A parameter has another type than its annotation says, or the device cannot be used.
+    """
+    declared = parameters.from_namespace(namespace)
+    if not declared:
+        raise ValueError(
+            f"{notebook}: no annotated parameters found; call start(name, globals()) after a cell with lines "
+            "such as `seed: int = 0`"
+        )
+    given = parameters.check(declared, {})
+    context = Context.current()
+    output = Path(str(given.pop("output", "") or (context.output if context else _interactive(notebook))))
+    return Run(checked_name("notebook", notebook), given, output.expanduser().resolve(), context)
+
+
+def _interactive(notebook: str) -> Path:
+    return project_root() / "build" / "runs" / notebook / "interactive"
+
+
+class Run:
+    """A run under way. `parameters`, `device` and `output` are what the notebook was given, resolved."""
+
+    def __init__(
+        self, notebook: str, given: Mapping[str, Any], output: Path, context: Context | None = None
+    ) -> None:
+        from memlib import checks  # brings torch, which reading results does without
+
+        self.notebook = notebook
+        self.parameters = dict(given)
+        self.device = checks.device(self.parameters.get("device", "auto"))
+        self.output = output
+        self._context = context
+        self._scalars: dict[str, Scalar] = {}
+        self._figures: dict[str, Artifact] = {}
+        self._tables: dict[str, Artifact] = {}
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        (output / FILE).unlink(missing_ok=True)  # a run that stops half-way leaves no results
+        output.mkdir(parents=True, exist_ok=True)
+
+    def parameter_table(self) -> ParameterTable:
+        """The parameters as this run has them, for the notebook to show; meanings come from its source."""
+        source = {path.stem: path for path in notebooks.all_notebooks()}.get(self.notebook)
+        known = {item.name: (item.type, item.help) for item in parameters.read(source)} if source else {}
+        rows = []
+        for name, value in self.parameters.items():
+            kind, meaning = known.get(name, (type(value).__name__, ""))
+            rows.append((name, kind, repr(value), meaning))
+        return ParameterTable(rows)
+
+    def record(
+        self,
+        key: str,
+        value: float | Interval,
+        *,
+        interval: tuple[float, float] | None = None,
+        level: float | None = None,
+        n: int | None = None,
+        about: str = "",
+    ) -> None:
+        """Put one number into `results.json`, glued under `key` (bounds: `key_lo`, `key_hi`).
+
+        Args:
+            key: Name of the number, unique in the notebook.
+            value: A finite number; a tensor or array of one element will do. An `Interval` brings its bounds,
+                level and n along.
+            interval: Lower and upper bound of its uncertainty.
+            level: Coverage of the interval, such as 0.95; required with it.
+            n: How many samples it rests on.
+            about: One sentence for a reader who sees only this number.
+
+        Raises:
+            ValueError: A value is NaN or infinite, the bounds are swapped, or `level` is missing.
+        """
+        checked_name("record", key)
+        if isinstance(value, Interval):
+            interval, level, n = value.bounds, value.level, value.n
+            value = value.value
+        bounds = None if interval is None else [float(values.number(key, bound)) for bound in interval]
+        number = values.number(key, value)
+        self._scalars[key] = Scalar(value=number, interval=bounds, level=level, n=n, about=about)
+        _glue(key, number)
+        for suffix, bound in zip(("lo", "hi"), bounds or (), strict=False):
+            _glue(f"{key}_{suffix}", bound)
+
+    def table(self, data: Mapping[str, Any] | pd.DataFrame, name: str, *, about: str = "") -> pd.DataFrame:
+        """Save columns of equal length as `tables/name.csv`; return the DataFrame for the cell to show."""
+        import pandas as pd  # only runs with tables pay for it
+
+        frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+        with whole(self._path("tables", name, "csv")) as temporary:
+            frame.to_csv(temporary, index=not isinstance(frame.index, pd.RangeIndex))
+        self._list(self._tables, name, [f"tables/{name}.csv"], about)
+        return frame
+
+    def arrays(self, name: str, *, about: str = "", **arrays: Any) -> None:
+        """Save arrays or tensors of any shape as `tables/name.npz`: data of a figure that is no table."""
+        if not arrays:
+            raise ValueError(
+                f"arrays({name!r}) got no array; pass them by name, arrays({name!r}, x=..., y=...)"
+            )
+        plain = {key: values.array(key, array) for key, array in arrays.items()}
+        with whole(self._path("tables", name, "npz")) as temporary:
+            np.savez_compressed(temporary, allow_pickle=False, **plain)
+        self._list(self._tables, name, [f"tables/{name}.npz"], about)
+
+    def figure(
+        self,
+        figure: Figure,
+        name: str,
+        *,
+        about: str = "",
+        data: Mapping[str, Any] | pd.DataFrame | None = None,
+    ) -> None:
+        """Save a figure as PNG and SVG, and its data: as CSV if all columns have one length, else as npz."""
+        import matplotlib as mpl  # only runs with figures pay for it
+
+        files = []
+        # A fixed salt and no date: the same figure gives the same bytes.
+        with mpl.rc_context({"svg.hashsalt": "memlib"}):
+            for kind, metadata in (("png", {}), ("svg", {"Date": None})):
+                with whole(self._path("figures", name, kind)) as temporary:
+                    figure.savefig(temporary, dpi=RESOLUTION, bbox_inches="tight", metadata=metadata)
+                files.append(f"figures/{name}.{kind}")
+        self._list(self._figures, name, files, about)
+        if data is not None:
+            self._figure_data(data, name, about)
+
+    def _figure_data(self, data: Mapping[str, Any] | pd.DataFrame, name: str, about: str) -> None:
+        shapes = {np.shape(data[key]) for key in data}
+        if len(shapes) == 1 and len(next(iter(shapes))) == 1:
+            self.table(data, name, about=about)
+        else:
+            self.arrays(name, about=about, **{str(key): data[key] for key in data})
+
+    def animation(
+        self, frames: MatplotlibAnimation, name: str, *, about: str = "", fps: int = 8
+    ) -> Animation:
+        """Save an animation as GIF, its last frame as PNG; the returned object shows it.
+
+        Readers whose system asks for reduced motion see the last frame.
+        """
+        from PIL import Image  # only runs with animations pay for it
+
+        path = self._path("figures", name, "gif")
+        with whole(path) as temporary:
+            frames.save(temporary, writer="pillow", fps=fps)
+        with Image.open(path) as image, whole(path.with_suffix(".png")) as still:
+            image.seek(getattr(image, "n_frames", 1) - 1)
+            image.convert("RGB").save(still)
+        self._list(self._figures, name, [f"figures/{name}.gif", f"figures/{name}.png"], about)
+        return Animation(path, self._link(f"figures/{name}.gif"), about or name)
+
+    def finish(self) -> Provenance:
+        """Validate and write `results.json`; the returned object shows provenance and downloads."""
+        results = Results(
+            notebook=self.notebook,
+            run=self._context.run if self._context else self.output.name,
+            preset=self._context.preset if self._context else "",
+            parameters=self.parameters,
+            scalars=self._scalars,
+            figures=self._figures,
+            tables=self._tables,
+            seed=self.parameters.get("seed"),
+            device=self.device,
+            hardware=provenance.hardware(self.device),
+            versions=provenance.versions(),
+            commit=provenance.commit(),
+            dirty=provenance.dirty(),
+            started=self._started,
+            duration_s=round(time.perf_counter() - self._clock, 3),
+        )
+        write(results, self.output)
+        return Provenance(results, self.output, self._link(""))
+
+    def _path(self, folder: str, name: str, suffix: str) -> Path:
+        return self.output / folder / f"{checked_name(folder, name)}.{suffix}"
+
+    def _link(self, file: str) -> str | None:
+        """Address of a file seen from its page in the book; None outside the driver, where there is none."""
+        return f"../_static/runs/{self.notebook}/{file}" if self._context else None
+
+    @staticmethod
+    def _list(where: dict[str, Artifact], name: str, files: list[str], about: str) -> None:
+        where[name] = Artifact(files=files, about=about)
+
+
+def _glue(key: str, value: object) -> None:
+    """Make a value quotable from the book's pages, in a kernel, where the book's tools are installed."""
+    try:
+        from IPython.core.getipython import get_ipython  # absent in a plain script
+        from myst_nb import glue  # part of the book's tools
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        glue(key, value, display=False)

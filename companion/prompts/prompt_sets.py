@@ -1,0 +1,137 @@
+"""Sets of prompts whose truth is known, by family, and the questions that are put with them.
+
+Of the model organism it is known what was copied and how often; of the published prompts it is known what
+their authors call memorized.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from companion.organism.captions import Caption, captions
+from companion.prompts import published as published_prompts
+from companion.prompts.labelled import COPIED, UNCOPIED, LabelledCaption
+from companion.prompts.questions import PromptSet, Question
+
+FEW, HELD_OUT, HELD_BACK = "{}, few copies", "{}, held out", "{}, held back"
+MEMORIZED, OTHERS = "memorized", "others"
+_EVERY = 10  # one of so many published prompts is held back
+
+
+def organism(dose: int = 100) -> PromptSet:
+    """All captions of the model organism.
+
+    Its families are "exact", "template", "general", "stated", those of the last two that were held out, and
+    "exact, few copies".
+
+    Args:
+        dose: number of copies from which on a caption of one image counts as memorized.
+
+    Raises:
+        ValueError: nothing was copied so often.
+    """
+
+    def family(caption: Caption) -> str:
+        if caption.held_out:
+            return HELD_OUT.format(caption.family)
+        few = caption.family == "exact" and caption.dose < dose
+        return FEW.format(caption.family) if few else caption.family
+
+    known = captions()
+    families = tuple(map(family, known))
+    if "exact" not in families:
+        raise ValueError(
+            f"no image was copied {dose} times; the largest dose is {max(c.dose for c in known)}"
+        )
+    unseen = (HELD_OUT.format("general"),)
+    by_template, by_exact = (("template",), unseen), (("exact",), unseen)
+    return PromptSet(
+        tuple(caption.text for caption in known),
+        families,
+        tuple(caption.dose for caption in known),
+        (
+            Question("exact_general", ("exact",), ("general",), by_template),
+            Question("template_general", ("template",), ("general",), by_exact),
+            Question("exact_stated", ("exact",), ("stated",), by_template),
+            Question("template_stated", ("template",), ("stated",), by_exact),
+            Question("stated_general", ("stated",), ("general",), by_template),
+        ),
+        *unseen,
+    )
+
+
+def published(version: published_prompts.Version, folder: Path | None = None) -> PromptSet:
+    """The prompts of the paper's table 1, one in ten held back for fits and calibrations.
+
+    Args:
+        version: "sd1" or "sd2".
+        folder: of the files; None fetches them. See `companion.prompts.published.published`.
+    """
+    if version not in get_args(published_prompts.Version):
+        raise ValueError(f"prompts must be 'organism', 'sd1' or 'sd2', got {version!r}")
+    given = published_prompts.published(version, folder)
+    kinds = [MEMORIZED if prompt.memorized else OTHERS for prompt in given]
+    families = tuple(
+        HELD_BACK.format(kind) if place % _EVERY == 0 else prompt.family
+        for place, (prompt, kind) in enumerate(zip(given, kinds, strict=True))
+    )
+    memorized, others = (
+        tuple(dict.fromkeys(prompt.family for prompt in given if prompt.memorized is which))
+        for which in (True, False)
+    )
+    back = (HELD_BACK.format(MEMORIZED),), (HELD_BACK.format(OTHERS),)
+    return PromptSet(
+        tuple(prompt.text for prompt in given),
+        families,
+        (0,) * len(given),
+        (
+            Question("memorized_others", memorized, others, back),
+            *(Question(f"memorized_{o.lower().replace('-', '')}", memorized, (o,), back) for o in others),
+        ),
+        *back[1],
+    )
+
+
+def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
+    """Captions of one's own, one in ten of each family held back for fits and calibrations.
+
+    "exact" and "template" ones count as memorized from `dose` copies on, or where it is not known how many
+    there are; with fewer copies they are in no question. "general" and "stated" ones do not.
+
+    Args:
+        given: captions, as `companion.prompts.labelled` reads them.
+        dose: number of copies from which on a caption counts as memorized.
+
+    Raises:
+        ValueError: no caption left that counts as memorized, or none that does not.
+    """
+    seen: Counter[str] = Counter()
+    families: list[str] = []
+    for caption in given:
+        copied = caption.family in COPIED
+        if copied and caption.dose is not None and caption.dose < dose:
+            families.append(FEW.format(caption.family))
+            continue
+        held_back = seen[caption.family] % _EVERY == 0
+        seen[caption.family] += 1
+        families.append(HELD_BACK.format(MEMORIZED if copied else OTHERS) if held_back else caption.family)
+    memorized, others = ([family for family in which if family in families] for which in (COPIED, UNCOPIED))
+    if not memorized or not others:
+        raise ValueError(
+            f"captions of {COPIED} with {dose} copies or more and of {UNCOPIED} are expected, two or more of "
+            f"a kind beside the one held back; there are {dict(Counter(families))}"
+        )
+    back = (HELD_BACK.format(MEMORIZED),), (HELD_BACK.format(OTHERS),)
+    pairs = [(one, other) for other in others for one in memorized]
+    if others == [*UNCOPIED]:
+        pairs.append(("stated", "general"))
+    return PromptSet(
+        tuple(caption.text for caption in given),
+        tuple(families),
+        tuple(caption.dose or 0 for caption in given),
+        tuple(Question(f"{one}_{other}", (one,), (other,), back) for one, other in pairs),
+        *back[1],
+    )

@@ -1,9 +1,0 @@
-"""Recorded runs: parameter checks, results files, provenance, presets, and a driver that executes notebooks.
-
-A notebook needs `start` alone; the rest is for the pipeline and for reading what runs left behind.
-"""
-
-from memlib.experiment.recorder import Run, start
-from memlib.experiment.results import Results, load
-
-__all__ = ["Results", "Run", "load", "start"]

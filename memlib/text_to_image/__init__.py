@@ -1,0 +1,37 @@
+"""Text-to-image latent diffusion through diffusers: a small model trained here or Stable Diffusion, one path.
+
+Load a pipeline folder or hub id with `TextToImage.load`, encode captions, then ask for scores, their
+differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to load, nothing to import.
+"""
+
+from memlib.text_to_image.attention import CrossAttention, cross_attention
+from memlib.text_to_image.curvature import Curvature, columns
+from memlib.text_to_image.difference import JointDifference, SharedNoiseDifference, remembering
+from memlib.text_to_image.first_step import OneStep, check_product, one_step
+from memlib.text_to_image.generation import Generation, generate, paths
+from memlib.text_to_image.model import TextToImage
+from memlib.text_to_image.prompts import Prompts
+from memlib.text_to_image.source import ModelError
+from memlib.text_to_image.spectra import CaptionSpectra, caption_spectra, conditional_curvature
+
+__all__ = [
+    "CaptionSpectra",
+    "CrossAttention",
+    "Curvature",
+    "Generation",
+    "JointDifference",
+    "ModelError",
+    "OneStep",
+    "Prompts",
+    "SharedNoiseDifference",
+    "TextToImage",
+    "caption_spectra",
+    "check_product",
+    "columns",
+    "conditional_curvature",
+    "cross_attention",
+    "generate",
+    "one_step",
+    "paths",
+    "remembering",
+]

@@ -1,0 +1,129 @@
+"""The command line: thin, and plain about errors."""
+
+import pytest
+
+from companion.cli import notebooks as commands
+from companion.experiment import recorder
+from companion.experiment.runs import MESSAGE, Place
+
+NOTEBOOK = """\
+# %% tags=["parameters"]
+seed: int = 0  # seed of every draw
+sigma: float = 0.5  # noise
+name: str = ""
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    path = tmp_path / "01_toy.py"
+    path.write_text(NOTEBOOK)
+    return path
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """What the driver is asked to do, without the seconds it takes."""
+    calls = []
+
+    class Done:
+        duration_s = 1.0
+
+    def execute(notebook, overrides, **options):
+        calls.append((notebook.stem, overrides, options))
+        return Done
+
+    monkeypatch.setattr(commands.driver, "execute", execute)
+    return calls
+
+
+def test_help_teaches_with_examples(companion):
+    code, out, _ = companion("run", "--help")
+    assert code == 0
+    assert "companion run 04_mnist --preset full" in out
+    assert companion("--version")[1].startswith("memlib ")
+
+
+def test_values_have_the_types_of_the_notebook(companion, notebook, executed, tmp_path):
+    code, out, _ = companion("run", notebook, "-p", "seed=3", "-p", "name=7=x", "--build", tmp_path)
+    assert code == 0
+    ((name, overrides, options),) = executed
+    assert (name, overrides) == ("01_toy", {"seed": 3, "name": "7=x"})
+    assert (options["run"], options["preset"]) == ("seed=3,name=7=x", "quick")
+    assert str(tmp_path / "runs" / "01_toy" / "seed=3,name=7=x") in out
+
+
+def test_a_run_is_called_by_its_preset_or_its_name(companion, notebook, executed):
+    companion("run", notebook, "--preset", "full", "--timeout", "5")
+    companion("run", notebook, "-p", "seed=1", "--name", "other")
+    assert [options["run"] for _, _, options in executed] == ["full", "other"]
+    assert executed[0][2]["timeout"] == 5
+
+
+def test_a_run_of_a_sweep(companion, notebook, executed, tmp_path):
+    sweep = tmp_path / "sweep.yml"
+    sweep.write_text("notebook: 01_toy\nruns:\n  - {name: heavy, seed: 9}\n")
+    assert companion("run", notebook, "--sweep", sweep, "--name", "heavy")[0] == 0
+    assert executed[0][1] == {"seed": 9}
+    code, _, err = companion("run", notebook, "--sweep", sweep, "--name", "light")
+    assert (code, len(executed)) == (1, 1)
+    assert "has no run 'light' (there are: heavy)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "sead=1"], "unknown parameter 'sead', did you mean seed?"),
+        (["-p", "seed=one"], "seed must be int, got 'one'"),
+        (["-p", "seed"], "seed: expected NAME=VALUE"),
+        (["--preset", "quik"], "unknown preset 'quik', did you mean quick?"),
+        (["-p", "seed=1", "--name", "../up"], "cannot be a file name"),
+    ],
+)
+def test_bad_input_is_one_plain_message_and_exit_code_1(companion, notebook, tmp_path, arguments, message):
+    code, _, err = companion("run", notebook, *arguments, "--build", tmp_path / "build")
+    assert code == 1
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "build").exists()
+
+
+def test_an_unknown_notebook(companion):
+    code, _, err = companion("run", "99_nothing")
+    assert code == 1
+    assert "unknown notebook '99_nothing' (there are: " in err
+
+
+def test_parameters_are_shown_with_type_default_and_meaning(companion, notebook):
+    _, out, _ = companion("parameters", notebook)
+    for text in ("seed", "int", "seed of every draw", "sigma", "float", "0.5"):
+        assert text in out
+
+
+def test_presets_are_listed(companion):
+    _, out, _ = companion("presets")
+    assert "quick" in out
+    assert "full" in out
+
+
+def test_results_are_shown(companion, tmp_path):
+    place = Place(tmp_path, "01_toy", "quick")
+    space = {"seed": 1, "output": str(place.final), "__annotations__": {"seed": int, "output": str}}
+    run = recorder.start("01_toy", space)
+    run.record("auc", 0.98765, interval=(0.9, 0.99), level=0.95)
+    run.finish()
+    code, out, _ = companion("results", "01_toy", "--build", tmp_path)
+    assert code == 0
+    assert "0.98765" in out
+    assert "[0.9, 0.99] at 0.95" in out
+    assert companion("results", "01_toy", "--name", "full", "--build", tmp_path)[0] == 1
+
+
+def test_failures_are_told_with_exit_code_1(companion, tmp_path):
+    assert companion("failures", "--build", tmp_path) == (0, "", "")
+    failed = Place(tmp_path, "01_toy", "quick").failed
+    failed.mkdir(parents=True)
+    (failed / MESSAGE).write_text("01_toy failed [over] there")
+    code, _, err = companion("failures", "--build", tmp_path)
+    assert (code, err.strip()) == (1, "01_toy failed [over] there")

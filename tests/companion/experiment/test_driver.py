@@ -1,0 +1,184 @@
+"""A run is published if it succeeded, and only then; a failed one says where its output is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from companion.experiment import driver, results
+from companion.experiment.runs import LOG, NOTEBOOK, Place, RunError, failures
+
+pytestmark = pytest.mark.slow  # each test starts a kernel
+
+GOOD = """\
+# %%
+from companion import experiment
+run = experiment.start("01_toy", globals())
+run.record("doubled", 2 * seed)
+# %%
+run.table({"x": [1.0]}, "numbers")
+# %%
+run.finish()
+"""
+
+FAILS = """\
+# %%
+print("got this far")
+# %%
+raise RuntimeError("this went wrong")
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path / "build", "01_toy", "quick")
+
+
+def execute(notebook, place, overrides=None, **options):
+    return driver.execute(
+        notebook, overrides or {}, run=place.run, preset="quick", build=place.build, **options
+    )
+
+
+def leave_good_run(place):
+    """What an earlier success left, without the seconds it takes."""
+    place.final.mkdir(parents=True)
+    (place.final / results.FILE).write_text("earlier")
+
+
+def test_a_success_is_published_and_clears_an_earlier_failure(write_notebook, place):
+    with pytest.raises(RunError):
+        execute(write_notebook(FAILS), place)
+    found = execute(write_notebook(GOOD), place, {"seed": 4})
+    assert found == results.load(place.final)
+    assert (found.notebook, found.run, found.preset) == ("01_toy", "quick", "quick")
+    assert found.parameters == {"seed": 4, "device": "cpu"}
+    assert found.scalars["doubled"].value == 8
+    assert failures(place.build) == []
+    assert not place.failed.exists()
+    assert sorted(path.name for path in place.final.parent.glob("*")) in (["quick"], [".quick.lock", "quick"])
+
+    notebook = nbformat.read(place.final / NOTEBOOK, as_version=4)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    glued = {
+        output.metadata["scrapbook"]["name"]
+        for output in outputs
+        if "scrapbook" in output.get("metadata", {})
+    }
+    assert "doubled" in glued
+    assert str(place.build) not in (place.final / NOTEBOOK).read_text()
+
+
+def test_a_failure_keeps_what_there_is_and_sets_the_earlier_run_aside(write_notebook, place):
+    leave_good_run(place)
+    with pytest.raises(RunError) as caught:
+        execute(write_notebook(FAILS), place)
+    message = str(caught.value)
+    assert "01_toy (run quick) failed" in message
+    assert "RuntimeError: this went wrong" in message
+    for path in (place.failed / NOTEBOOK, place.failed / LOG, place.earlier):
+        assert str(path) in message
+    assert "got this far" in (place.failed / NOTEBOOK).read_text()
+    assert "this went wrong" in (place.failed / LOG).read_text()
+    assert not place.final.exists()
+    assert not place.partial.exists()
+    assert (place.earlier / results.FILE).read_text() == "earlier"
+    assert failures(place.build) == [message]
+
+
+def test_results_written_before_a_failure_are_no_results(write_notebook, place):
+    with pytest.raises(RunError, match="too late"):
+        execute(write_notebook(GOOD + "# %%\nassert False, 'too late'\n"), place)
+    assert not list(place.build.rglob(results.FILE))
+
+
+def test_a_cell_that_takes_too_long(write_notebook, place):
+    notebook = write_notebook("# %%\nprint('before')\n# %%\nimport time\ntime.sleep(60)\n")
+    with pytest.raises(RunError, match="CellTimeoutError"):
+        execute(notebook, place, timeout=2)
+    assert "before" in (place.failed / NOTEBOOK).read_text()
+    assert not place.final.exists()
+
+
+def test_a_kernel_that_dies(write_notebook, place):
+    with pytest.raises(RunError, match="DeadKernelError"):
+        execute(write_notebook("# %%\nimport os\nos._exit(1)\n"), place)
+    assert not place.final.exists()
+    assert failures(place.build)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("# %%\n1 + 1\n", "is not there; expected the results"),
+        (GOOD.replace("01_toy", "02_other"), "the results are of 02_other"),
+        ("# %%\nseed = 99\n" + GOOD, r"expected 01_toy with \{'seed': 0"),
+    ],
+)
+def test_a_notebook_without_results_of_its_own_has_failed(write_notebook, place, body, message):
+    with pytest.raises(RunError, match=message):
+        execute(write_notebook(body), place)
+    assert not place.final.exists()
+
+
+def test_bad_parameters_stop_before_anything_changes(write_notebook, place):
+    leave_good_run(place)
+    for overrides in ({"sead": 1}, {"seed": "1"}, {"output": "elsewhere"}):
+        with pytest.raises(ValueError, match=r"seed|output"):
+            execute(write_notebook(FAILS), place, overrides)
+    assert (place.final / results.FILE).read_text() == "earlier"
+    assert not place.failed.exists()
+
+
+def test_the_environment_is_as_before(write_notebook, place, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    before = dict(os.environ)
+    with pytest.raises(RunError):
+        execute(write_notebook(FAILS), place)
+    assert dict(os.environ) == before
+
+
+DRIVE = "import sys; from pathlib import Path; from companion.experiment import driver;" + (
+    "driver.execute(Path(sys.argv[1]), {}, run='quick', build=Path(sys.argv[2]))"
+)
+
+
+def wait_for(path, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.1)
+
+
+def test_a_kill_in_the_middle_leaves_no_results_and_the_next_run_works(write_notebook, place, tmp_path):
+    leave_good_run(place)
+    sign = tmp_path / "under-way"
+    slow = write_notebook(f"# %%\nopen({str(sign)!r}, 'w').close()\nimport time\ntime.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "-c", DRIVE, str(slow), str(place.build)]) as process:
+        wait_for(sign)
+        with pytest.raises(ValueError, match="under way in another process"):
+            execute(slow, place)
+        os.kill(process.pid, signal.SIGKILL)
+    assert not place.final.exists()  # what was good before is not shown as if it were new
+    assert (place.earlier / results.FILE).exists()
+    execute(write_notebook(GOOD), place)
+    assert results.load(place.final).scalars["doubled"].value == 0
+    assert not place.partial.exists()
+    assert not place.earlier.exists()
+
+
+def test_kernels_side_by_side_do_not_meet(write_notebook, place):
+    first, second = write_notebook(FAILS, name="01_toy"), write_notebook(FAILS, name="02_toy")
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", DRIVE, str(path), str(place.build)], stderr=subprocess.PIPE, text=True
+        )
+        for path in (first, second)
+    ]
+    for process in started:
+        assert "this went wrong" in process.communicate()[1]  # and not a signature of the other's messages
+    assert sorted(path.name for path in first.parent.iterdir()) == ["01_toy.py", "02_toy.py"]

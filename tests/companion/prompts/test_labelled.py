@@ -1,0 +1,52 @@
+"""Tables of captions, and what is said of broken ones."""
+
+import pytest
+
+from companion.datasets.files import DataError
+from companion.prompts.labelled import LabelledCaption, labelled
+
+
+def write(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "captions.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_captions_in_order_with_any_characters(tmp_path):
+    path = write(tmp_path, '\ufefftext,family,dose\n"a cat, seen twice",exact,12\nein Kätzchen 猫,general,\n')
+    assert labelled(path) == [
+        LabelledCaption("a cat, seen twice", "exact", 12),
+        LabelledCaption("ein Kätzchen 猫", "general", None),
+    ]
+
+
+def test_a_table_without_doses(tmp_path):
+    found = labelled(write(tmp_path, "family,text,more\ntemplate,a cat,1\n"))
+    assert found == [LabelledCaption("a cat", "template", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no caption"),
+        ("text,family\n", "holds no caption"),
+        ("caption,family\na,exact\n", r"no column text, it has \['caption', 'family'\]"),
+        ("prompt\na\n", "no column family and no column text"),
+        ("text,family\na,exact\n ,exact\n", "row 2 of .* has the text ''"),
+        ("text,family\na\n", "row 1 of .* the family ''"),
+        ("text,family\na,COCO\n", "the family 'COCO'; expected .* exact, template, general, stated"),
+        ("text,family,dose\na,exact,often\n", "row 1 of .* has the dose 'often', expected a whole number"),
+        ("text,family,dose\na,exact,-1\n", "the dose '-1'"),
+        ('text,family\n"a,b\n', "cannot be read as a UTF-8 table"),
+    ],
+)
+def test_broken_tables(tmp_path, text, said):
+    with pytest.raises(DataError, match=said):
+        labelled(write(tmp_path, text))
+
+
+def test_another_encoding_and_no_file(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as a UTF-8 table"):
+        labelled(write(tmp_path, "text,family\nKätzchen,b\n", "latin-1"))
+    with pytest.raises(DataError, match="there is no file of captions"):
+        labelled(tmp_path / "missing.csv")

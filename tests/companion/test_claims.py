@@ -1,0 +1,309 @@
+"""Claims as data: the schema, the conditions, the verdicts, and what is said when they differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from companion import cli
+from companion.claims import Claim, Ledger, Test, find_faults, judge, judge_all, load_ledger, load_runs
+from companion.claims import pages as claim_pages
+from companion.claims.ledger import CONDITIONS
+from companion.claims.papermap import Failure, Failures, Item, faults
+from companion.experiment.results import Results, Scalar
+
+
+def results(**scalars: Scalar) -> Results:
+    return Results(
+        notebook="01_one", run="quick", preset="quick", parameters={}, scalars=scalars, figures={}, tables={},
+        seed=0, device="cpu", hardware="a machine", versions={}, commit="none", dirty=False,
+        started=datetime.now(UTC), duration_s=1.0,
+    )  # fmt: skip
+
+
+def scalar(low: float, high: float) -> Scalar:
+    return Scalar(value=(low + high) / 2, interval=[low, high], level=0.95, n=10, about="a number")
+
+
+RUNS = {
+    "01_one": results(x=scalar(1.0, 2.0), y=scalar(3.0, 4.0), z=scalar(1.5, 3.5), exact=Scalar(value=5)),
+    "02_two": results(x=scalar(-2.0, -1.0)),
+}
+
+
+def claim(*tests: dict[str, Any], verdict: str = "reproduced", **fields: Any) -> Claim:
+    base = {"id": "a", "where": "Lemma 1", "claim": "So it is.", "verdict": verdict, "tests": tests}
+    if tests:
+        base["chapter"] = "01_one"
+    return Claim.model_validate(base | fields)
+
+
+def outcome(**test: Any) -> str:
+    return judge(claim(test), RUNS).measurements[0].outcome
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ({"above": 0.5}, "holds"),
+        ({"above": 1.5}, "undecided"),
+        ({"above": 2.0}, "fails"),
+        ({"below": 2.5}, "holds"),
+        ({"below": 1.5}, "undecided"),
+        ({"below": 1.0}, "fails"),
+        ({"within": [1.0, 2.0]}, "holds"),
+        ({"within": [1.5, 3.0]}, "undecided"),
+        ({"within": [2.5, 3.0]}, "fails"),
+        ({"covers": 1.0}, "holds"),
+        ({"covers": 2.1}, "fails"),
+        ({"excludes": 2.1}, "holds"),
+        ({"excludes": 1.9}, "fails"),
+        ({"less_than": "y"}, "holds"),
+        ({"less_than": "z"}, "undecided"),
+        ({"greater_than": "y"}, "fails"),
+        ({"greater_than": "02_two::x"}, "holds"),
+        ({"agrees_with": "z"}, "holds"),
+        ({"agrees_with": "y"}, "fails"),
+    ],
+)
+def test_a_condition_must_hold_for_the_whole_interval(test: dict[str, Any], expected: str) -> None:
+    assert outcome(key="x", **test) == expected
+
+
+def test_a_number_without_interval_is_compared_as_it_is() -> None:
+    assert outcome(key="exact", above=4.9) == "holds"
+    assert outcome(key="exact", below=5.0) == "fails"
+    with pytest.raises(ValueError, match="exact has no interval"):
+        outcome(key="exact", covers=5.0)
+
+
+def test_a_key_of_another_chapter_is_found_there() -> None:
+    measured = judge(claim({"key": "02_two::x", "below": 0}), RUNS).measurements[0]
+    assert (measured.notebook, measured.key, measured.outcome) == ("02_two", "x", "holds")
+
+
+HOLDS, FAILS, OPEN = {"key": "x", "above": 0}, {"key": "x", "above": 9}, {"key": "x", "above": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("tests", "verdict"),
+    [
+        ([HOLDS, HOLDS], "reproduced"),
+        ([HOLDS, FAILS], "reproduced in part"),
+        ([HOLDS, OPEN], "reproduced in part"),
+        ([FAILS, OPEN], "not reproduced"),
+        ([OPEN], "undecided"),
+    ],
+)
+def test_the_verdict_follows_from_the_outcomes(tests: list[dict[str, Any]], verdict: str) -> None:
+    finding = judge(claim(*tests, verdict=verdict), RUNS)
+    assert finding.verdict == verdict
+    assert finding.agrees
+    assert find_faults([finding]) == []
+
+
+NUMBERS, NAMES = st.floats(-1e6, 1e6), st.sampled_from(["above", "below", "covers", "excludes"])
+
+
+@given(low=NUMBERS, width=st.floats(0, 1e6), name=NAMES, operand=NUMBERS)
+def test_a_condition_that_holds_refutes_its_opposite(
+    low: float, width: float, name: str, operand: float
+) -> None:
+    runs = {"01_one": results(x=scalar(low, low + width))}
+    opposite = {"above": "below", "below": "above", "covers": "excludes", "excludes": "covers"}[name]
+    both = [
+        judge(claim({"key": "x", which: operand}), runs).measurements[0].outcome for which in (name, opposite)
+    ]
+    assert both[0] != "holds" or both[1] == "fails"
+
+
+def test_a_wrong_verdict_is_a_fault_that_says_why() -> None:
+    (fault,) = find_faults(judge_all(ledger_of(claim(HOLDS, FAILS, verdict="reproduced")), RUNS))
+    assert fault.startswith("a: the ledger says 'reproduced', the runs say 'reproduced in part'")
+    assert fault.endswith("(01_one::x holds; 01_one::x fails)")
+
+
+def ledger_of(*claims: Claim) -> Ledger:
+    return Ledger(preset="quick", claims=claims)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ({"key": "gone", "above": 0}, "claim a: 01_one records no 'gone'; it records x, y"),
+        (
+            {"key": "03_three::x", "above": 0},
+            "claim a: no run of 03_three for 03_three::x; expected one of 01_one",
+        ),
+        ({"key": "x", "less_than": "gone"}, "claim a: 01_one records no 'gone'"),
+    ],
+)
+def test_a_number_that_is_not_there_is_named(test: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        judge(claim(test), RUNS)
+
+
+@pytest.mark.parametrize("conditions", [{}, {"above": 0, "below": 1}])
+def test_a_test_has_one_condition(conditions: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="exactly one condition of above, below"):
+        Test.model_validate({"key": "x", **conditions})
+
+
+def test_conditions_are_the_fields_of_a_test() -> None:
+    assert set(CONDITIONS) == set(Test.model_fields) - {"key"}
+    assert set(claim_pages.WORDS) == set(CONDITIONS)
+
+
+def test_an_untestable_claim_says_why_and_how() -> None:
+    why = {"verdict": "not testable here", "why": "Needs weights.", "command": "companion run x"}
+    assert judge(claim(**why), RUNS).agrees
+    for spoilt in (why | {"why": ""}, why | {"command": ""}, why | {"tests": [HOLDS], "chapter": "01_one"}):
+        with pytest.raises(ValueError, match="not testable here"):
+            claim(**spoilt)
+    for spoilt in ({"tests": []}, {"tests": [HOLDS], "chapter": "01_one", "why": "?"}):
+        with pytest.raises(ValueError, match="a has a verdict"):
+            claim(**spoilt)
+
+
+def write(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_faulty_file_is_named_with_every_fault(tmp_path: Path) -> None:
+    entry = {"id": "a b", "where": "", "claim": "c", "verdict": "maybe", "colour": "red"}
+    path = write(tmp_path / "claims.yml", {"preset": "quick", "claims": [entry]})
+    with pytest.raises(ValueError, match=r"claims\.yml does not fit its schema") as caught:
+        load_ledger(path)
+    assert all(f"claims.0.{field}" in str(caught.value) for field in ("id", "where", "verdict", "colour"))
+    path.write_text("claims: [", encoding="utf-8")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_ledger(path)
+    with pytest.raises(ValueError, match=r"gone\.yml is not there"):
+        load_ledger(tmp_path / "gone.yml")
+
+
+def test_no_python_is_made_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yml"
+    path.write_text("preset: !!python/object/apply:os.getcwd []\nclaims: []\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_ledger(path)
+
+
+def test_ids_are_unique(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="these are not: a"):
+        ledger_of(claim(HOLDS), claim(FAILS, verdict="not reproduced"))
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"01_one/quick/results\.json is not there"):
+        load_runs(tmp_path, "quick", ["01_one"])
+
+
+def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
+    page = claim_pages.render_claims(judge_all(ledger_of(claim(HOLDS, FAILS, published="7")), RUNS))
+    assert "**1** reproduced in part" in page
+    assert "✓ a number: 1.5 [1, 2]. Asked: above 0." in page
+    assert "✗ a number: 1.5 [1, 2]. Asked: above 9." in page
+    assert "Published: 7" in page
+    comparison = claim_pages.render_claims([judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS)])
+    assert "Asked: less than `x`, -1.5 [-2, -1]." in comparison
+    assert "The ledger says: reproduced" in page
+    assert "{doc}`../notebooks/01_one`" in page
+
+
+def test_failures_show_their_numbers_or_say_which_is_missing() -> None:
+    failure = Failure(id="f", title="It fails", text="So.", measured=("02_two::x",))
+    page = claim_pages.render_failures(Failures(failures=(failure,)), RUNS)
+    assert "## It fails" in page
+    assert "-1.5 [-2, -1]" in page
+    wrong = failure.model_copy(update={"measured": ("02_two::gone",)})
+    with pytest.raises(ValueError, match="02_two records no 'gone'"):
+        claim_pages.render_failures(Failures(failures=(wrong,)), RUNS)
+
+
+def test_the_map_names_what_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
+    good = Item(
+        paper="L",
+        shows="s",
+        functions=("memlib.schedule.VariancePreserving.linear",),
+        tests=("tests/test_a.py::test_one",),
+    )
+    assert faults(good, tmp_path) == []
+    bad = Item(
+        paper="L",
+        shows="s",
+        chapter="09_gone",
+        functions=("memlib.gone", "os.getcwd"),
+        tests=("tests/test_a.py::test_two",),
+    )
+    assert faults(bad, tmp_path) == [
+        "L: no notebook 09_gone",
+        "L: no memlib.gone in memlib",
+        "L: no os.getcwd in memlib",
+        "L: no test tests/test_a.py::test_two",
+    ]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one notebook with a run, and a ledger of one claim about it."""
+    root = tmp_path / "clone"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "notebooks/01_one.py").touch()
+    run = root / "build/runs/01_one/quick"
+    run.mkdir(parents=True)
+    (run / "results.json").write_text(RUNS["01_one"].model_dump_json(), encoding="utf-8")
+    entry = claim(HOLDS).model_dump(mode="json", exclude_defaults=True)
+    write(root / "book/claims.yml", {"preset": "quick", "claims": [entry]})
+    write(root / "book/map.yml", {"items": [{"paper": "Lemma 1", "shows": "a thing", "chapter": "01_one"}]})
+    failure = {"id": "f", "title": "It fails", "text": "So.", "measured": ["01_one::x"]}
+    write(root / "book/failures.yml", {"failures": [failure]})
+    monkeypatch.setattr(cli.book, "project_root", lambda: root)
+    return root
+
+
+def spoil_verdict(clone: Path) -> None:
+    path = clone / "book/claims.yml"
+    path.write_text(
+        path.read_text().replace("verdict: reproduced", "verdict: not reproduced"), encoding="utf-8"
+    )
+
+
+def test_the_command_fails_where_a_verdict_is_not_what_the_run_says(clone: Path) -> None:
+    arguments = ["claims", "--build", str(clone / "build")]
+    passed = CliRunner().invoke(cli.app, arguments)
+    assert passed.exit_code == 0, passed.output
+    spoil_verdict(clone)
+    failed = CliRunner().invoke(cli.app, arguments)
+    assert failed.exit_code == 1
+    assert "a: the ledger says 'not reproduced', the runs say 'reproduced'" in failed.output
+
+
+def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
+    clone: Path, tmp_path: Path
+) -> None:
+    spoil_verdict(clone)
+    claim_pages.write_pages(clone, "quick", clone / "build", tmp_path / "stage")
+    made = {path.name: path.read_text() for path in (tmp_path / "stage/book/generated").iterdir()}
+    assert set(made) == {"claims.md", "map.md", "failures.md"}
+    assert "The ledger says: not reproduced" in made["claims.md"]
+    assert "1.5 [1, 2]" in made["claims.md"]
+    assert "1.5 [1, 2]" in made["failures.md"]
+    assert "**Lemma 1**" in made["map.md"]
+
+
+def test_no_page_is_made_from_runs_of_another_preset(clone: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"01_one/full/results\.json is not there"):
+        claim_pages.write_pages(clone, "full", clone / "build", tmp_path / "stage")
+    assert not (tmp_path / "stage").exists()

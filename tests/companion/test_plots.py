@@ -1,0 +1,181 @@
+"""Figures show the numbers they are given."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from companion import plots
+from memlib.intervals import Interval
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax():
+    return plt.figure().subplots()
+
+
+def test_bars_end_at_the_intervals(ax):
+    estimates = [Interval(2.0, 1.5, 4.0, 0.95, 4), Interval(5.0, 5.0, 9.0, 0.95, 4)]
+    plots.interval_bars(ax, [1, 10], estimates, plots.GENERAL, "kind", "s")
+    (line, _, (bars,)) = ax.containers[0].lines
+    assert line.get_xydata().tolist() == [[1, 2], [10, 5]]
+    assert line.get_marker() == "s"
+    assert [segment.tolist() for segment in bars.get_segments()] == [[[1, 1.5], [1, 4]], [[10, 5], [10, 9]]]
+    assert ax.get_legend_handles_labels()[1] == ["kind"]
+
+
+def test_crossed_bars_end_at_both_intervals(ax):
+    x = [Interval(0.5, 0.25, 0.75, 0.95, 4), Interval(1.0, 0.5, 1.0, 0.95, 4)]
+    y = [Interval(0.0, -1.0, 1.0, 0.95, 4), Interval(2.0, 1.5, 3.0, 0.95, 4)]
+    plots.crossed_intervals(ax, x, y, plots.GENERAL, "method", marker="s")
+    line, _, (across, upright) = ax.containers[0].lines
+    assert line.get_xydata().tolist() == [[0.5, 0], [1, 2]]
+    assert [segment.tolist() for segment in across.get_segments()] == [
+        [[0.25, 0], [0.75, 0]],
+        [[0.5, 2], [1, 2]],
+    ]
+    assert [segment.tolist() for segment in upright.get_segments()] == [
+        [[0.5, -1], [0.5, 1]],
+        [[1, 1.5], [1, 3]],
+    ]
+    assert ax.get_legend_handles_labels()[1] == ["method"]
+
+
+def test_style_sets_what_it_lists():
+    plots.use_style()
+    assert all(mpl.rcParams[key] == value for key, value in plots.STYLE.items())
+
+
+@pytest.mark.parametrize("color", [plots.MEMORIZED, plots.GENERAL, plots.NEUTRAL])
+def test_colours_are_readable_on_white(color):
+    """WCAG AA asks for a contrast of 4.5 for small text."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5
+
+
+def test_planes_run_along_x_first():
+    grid = plots.plane(2.0, 3)
+    assert grid[:4].tolist() == [[-2, -2], [0, -2], [2, -2], [-2, 0]]
+    assert grid[-1].tolist() == [2, 2]
+
+
+def test_density_is_cut_below_its_top_and_upright(ax):
+    grid = plots.plane(1.0, 5)
+    plots.density(ax, 100 * grid[:, 1], 1.0, depth=14.0)
+    image = ax.images[0]
+    shown = np.asarray(image.get_array())
+    assert shown.max() == 0
+    assert shown.min() == -14
+    assert (shown[-1] == 0).all()  # y = 1 is the last row, drawn at the top
+    assert image.origin == "lower"
+    assert list(image.get_extent()) == [-1, 1, -1, 1]
+
+
+def test_arrows_keep_directions_and_compress_lengths(ax):
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0], [-300.0, 0.0]])
+    plots.arrows(ax, np.zeros((3, 2)), vectors)
+    shown = np.stack([ax.collections[0].U, ax.collections[0].V], axis=1)
+    assert np.allclose(shown[0], np.array([0.6, 0.8]) * np.log1p(5))
+    assert (shown[1] == 0).all()
+    assert np.allclose(shown[2], [-np.log1p(300), 0])
+
+
+def test_panels_have_titles_above_and_names_at_the_left():
+    grid = plots.plane(1.0, 4)
+    panel = (grid[:, 0], grid)
+    figure = plots.density_panels({"exact": [panel] * 3, "learned": [panel] * 3}, ["a", "b", "c"], grid, 1.0)
+    axes = np.array(figure.axes).reshape(2, 3)
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes[0]] == ["a", "b", "c"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["exact", "learned"]
+    with pytest.raises(ValueError, match="argument"):
+        plots.density_panels({"exact": [panel]}, ["a", "b"], grid, 1.0)
+
+
+def test_bands_hold_the_median_and_the_coverage(ax):
+    values = np.arange(101.0)[:, None] * np.ones(3)
+    plots.band(ax, np.arange(3), values, "k", "label", coverage=0.8)
+    assert ax.lines[0].get_ydata().tolist() == [50.0] * 3
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((10.0, 90.0))
+
+
+def test_interval_lines(ax):
+    estimates = [Interval(5.0, 4.0, 7.0, 0.95, 4), Interval(6.0, 5.0, 8.0, 0.95, 4)]
+    plots.interval_line(ax, [1, 2], estimates, "k", "label", "^--")
+    (line,) = ax.lines
+    assert line.get_xydata().tolist() == [[1, 5], [2, 6]]
+    assert (line.get_marker(), line.get_linestyle(), line.get_label()) == ("^", "--", "label")
+    corners = {tuple(corner) for corner in ax.collections[0].get_paths()[0].vertices.tolist()}
+    assert corners == {(1, 4), (1, 7), (2, 5), (2, 8)}
+
+
+def test_doses_from_none_on_have_a_tick_each_and_a_place_apart(ax):
+    doses = [0, 1, 10, 1000]
+    plots.dose_axis(ax, doses)
+    assert ax.get_xticks().tolist() == doses
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10", "1,000"]
+    low, high = ax.get_xlim()
+    assert low < 0
+    assert high > 1000
+    places = ax.transData.transform([(dose, 0) for dose in doses])[:, 0]
+    assert np.diff(places).min() > 0.1 * np.ptp(places)
+    assert places[3] - places[2] == pytest.approx(2 * (places[2] - places[1]))  # decades above 1
+
+
+def test_spectra_show_every_sample_and_their_mean(ax):
+    values = np.array([[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]])
+    plots.spectra(ax, values, "k", "label")
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[1, 2, 3], [3, 4, 5], [2, 3, 4]]
+    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert [line.get_label() for line in ax.lines][-1] == "label"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_grids(channels):
+    images = np.linspace(-2, 2, 2 * channels * 16).reshape(2, channels, 4, 4)
+    figure = plots.image_grid({"first": images, "second": images[:1]}, columns=3)
+    shown = [[im.get_array() for im in ax.images] for ax in figure.axes]
+    assert [len(s) for s in shown] == [1, 1, 0, 1, 0, 0]
+    assert shown[0][0].shape == ((4, 4) if channels == 1 else (4, 4, 3))
+    assert shown[0][0].min() == 0
+    assert shown[1][0].max() == 1
+    assert [ax.texts[0].get_text() for ax in figure.axes[::3]] == ["first", "second"]
+
+
+def test_a_landscape_moves_with_its_points_and_title(ax, monkeypatch):
+    monkeypatch.setattr(plots, "animate", lambda draw, frames: (draw, frames))
+    grid = plots.plane(1.0, 4)
+    frames = [(slope * grid[:, 1], np.full((3, 2), slope), f"slope {slope}") for slope in (1.0, 0.5)]
+    draw, drawn = plots.density_animation(frames, 1.0)
+    assert drawn == frames
+    draw(frames[1], ax)
+    shown = np.asarray(ax.images[0].get_array())
+    assert np.allclose(shown.flatten(), 0.5 * (grid[:, 1] - 1))
+    assert ax.collections[0].get_offsets().tolist() == [[0.5, 0.5]] * 3
+    assert ax.get_title() == "slope 0.5"
+
+
+def test_animations_draw_each_frame_on_clean_axes(tmp_path):
+    drawn = []
+
+    def draw(frame, ax):
+        drawn.append((frame, len(ax.lines)))
+        ax.plot([0, frame], [0, 1])
+
+    open_before = plt.get_fignums()
+    animation = plots.animate(draw, [1, 2, 3])
+    assert plt.get_fignums() == open_before
+    animation.save(tmp_path / "moving.gif", writer="pillow")
+    assert {frame for frame, _ in drawn} == {1, 2, 3}
+    assert {lines for _, lines in drawn} == {0}

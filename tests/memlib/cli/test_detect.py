@@ -1,0 +1,211 @@
+"""`memlib detect`: what it prints, what it refuses, and that no kill costs or doubles anything."""
+
+import json
+import sys
+
+import pytest
+from pyarrow import parquet
+
+from memlib.screening import Screening, screen
+
+from .conftest import killed_at_work, start
+
+ODD = 'tac [red]"a"[/red]\t<b>'
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    """A labelled file of ten prompts."""
+    path = tmp_path / "prompts.jsonl"
+    rows = [{"prompt": f"{'cat ' * n}a", "label": n > 4, "family": "cats"} for n in range(9)]
+    path.write_text("\n".join(json.dumps(row) for row in [*rows, {"prompt": ODD}]))
+    return path
+
+
+@pytest.fixture
+def detect(memlib, folders, prompts, tmp_path):
+    """A function that screens the prompts with the epsilon pipeline; arguments are added."""
+
+    def call(*more, model=folders["epsilon"], file=prompts, out=tmp_path / "scores.parquet"):
+        return memlib("detect", "--model", model, "--prompts", file, "--out", out, "--seeds", "2", *more)
+
+    return call
+
+
+def test_help_teaches_with_examples(memlib):
+    code, out, _ = memlib("detect", "--help")
+    assert code == 0
+    plain = " ".join(out.replace("│", " ").split())
+    for text in (
+        "--model data/checkpoints/organism_epsilon --prompts mine.txt --out scores.parquet",
+        "--reference",
+        "--statistics",
+    ):
+        assert text in plain
+
+
+def test_labelled_prompts_are_ranked_with_thresholds(detect, tmp_path):
+    code, out, err = detect("--top", "4")
+    assert code == 0, err
+    assert "10 prompts x 2 seeds" in out
+    assert "... and 6 more in the file" in out
+    assert "Called memorized at a false positive rate of at most 1.00%" in out
+    assert "known prompts and" in out
+    assert "of those labelled memorized" in out
+    assert "prompts exceed the 12 tokens" in err.replace("\n", " ")
+    found = parquet.read_table(tmp_path / "scores.parquet")
+    assert found.column_names[-2:] == ["jeon", "wen"]
+    assert found["prompt"].to_pylist()[-1] == ODD
+
+
+def test_prompts_alone_are_only_ranked(detect, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(f"{ODD}\ncat")
+    code, out, _ = detect("--statistics", "wen", file=path)
+    assert code == 0
+    assert "No threshold: a score says which prompts are more suspicious" in out
+    assert "[red]" in out
+    assert "jeon" not in out
+
+
+def test_a_reference_calibrates(detect, tmp_path):
+    for name, count in (("a.txt", 2), ("known.txt", 5)):
+        (tmp_path / name).write_text("\n".join(f"{name[0] * n} cat" for n in range(1, count + 1)))
+    code, out, _ = detect("--reference", tmp_path / "known.txt", "--target", "0.2", file=tmp_path / "a.txt")
+    assert code == 0
+    assert "20.00% of the 5 known prompts" in out
+    assert "kkkk" not in out  # references are not ranked
+
+
+def test_the_same_call_again_is_told_from_another(detect):
+    detect()
+    code, out, _ = detect()
+    assert (code, "10 of them from an earlier call" in out) == (0, True)
+    code, _, err = detect("--statistics", "wen")
+    assert code == 1
+    assert "different in statistics" in err
+    assert detect("--statistics", "wen", "--restart")[0] == 0
+
+
+def test_images_beside_the_scores(detect, tmp_path):
+    assert detect("--generate", "--trajectory", "3")[0] == 0
+    names = parquet.read_table(tmp_path / "scores.parquet")["image"].to_pylist()
+    assert sorted(path.name for path in (tmp_path / "scores_images").iterdir()) == sorted(names)
+
+
+def change_json(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "vae" / "config.json").unlink(), "vae/config.json is missing"),
+        (lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "holds no weights"),
+        (
+            lambda f: change_json(f / "model_index.json", _class_name="DDPMPipeline"),
+            "holds a DDPMPipeline, expected a StableDiffusionPipeline",
+        ),
+        (
+            lambda f: change_json(f / "scheduler" / "scheduler_config.json", prediction_type="flow"),
+            "predicts 'flow', expected one of",
+        ),
+        (
+            lambda f: change_json(
+                f / "scheduler" / "scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"
+            ),
+            "has no alphas_cumprod",
+        ),
+    ],
+)
+def test_a_broken_model_is_one_plain_message(detect, broken, tmp_path, damage, message):
+    damage(broken)
+    code, _, err = detect(model=broken)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("scores*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--statistics", "wenn"], "no statistic is called 'wenn'"),
+        (["--dtype", "float8"], "dtype must be one of float32, float16"),
+        (["--product", "both"], "product must be one of"),
+        (["--device", "abacus"], "device 'abacus' cannot be used here"),
+        (["--trajectory", "2000"], "steps must lie in [1, 1000]"),
+        (["--statistics", "wen", "--steps", "60"], "visit must lie in [1, 50]"),
+    ],
+)
+def test_bad_options_are_one_plain_message(detect, arguments, message):
+    code, _, err = detect(*arguments)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_bad_files_are_one_plain_message(detect, tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"\xe7a")
+    assert "is not UTF-8" in detect(file=tmp_path / "latin.txt")[2]
+    assert "there is no file of prompts" in detect(file=tmp_path / "none.txt")[2]
+    code, _, err = detect(out=tmp_path / "latin.txt" / "a.parquet")
+    assert code == 1
+    assert "cannot be written" in err
+
+
+def test_missing_packages_are_named_before_anything_long(detect, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = detect()
+    assert code == 1
+    assert "pip install 'memlib[screen]'" in err
+
+
+def test_an_interruption_says_what_is_kept(detect, monkeypatch, tmp_path):
+    assert detect("--batch", "2", out=tmp_path / "whole.parquet")[0] == 0
+    real = Screening._rows
+
+    def interrupted(self, start, stop):
+        if start == 3:
+            raise KeyboardInterrupt
+        return real(self, start, stop)
+
+    monkeypatch.setattr(screen.Screening, "_rows", interrupted)
+    code, _, err = detect("--batch", "2")
+    assert code == 130
+    assert "stopped: 3 of 10 prompts are finished and kept" in err
+    monkeypatch.undo()
+
+
+def test_a_resumed_call_ends_like_an_uninterrupted_one(detect, monkeypatch, tmp_path):
+    real, whole = Screening._rows, tmp_path / "whole.parquet"
+    detect("--batch", "2", out=whole)
+    calls = []
+
+    def interrupted(self, start, stop):
+        calls.append(start)
+        if len(calls) in (3, 6):
+            raise KeyboardInterrupt
+        return real(self, start, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(screen.Screening, "_rows", interrupted)
+        assert [detect("--batch", "2")[0] for _ in range(3)] == [130, 130, 0]
+    assert calls == [0, 1, 2, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    assert (tmp_path / "scores.parquet").read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_and_called_again_the_file_is_the_same(folders, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(120)))
+
+    given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4}
+    whole, killed = (start("detect", **given, out=tmp_path / name) for name in ("whole.parquet", "a.parquet"))
+    pieces = tmp_path / "a.parquet.parts"
+    assert killed_at_work(killed, pieces) < 60
+    assert not (tmp_path / "a.parquet").exists()
+    again = start("detect", **given, out=tmp_path / "a.parquet")
+    assert [process.wait() for process in (whole, again)] == [0, 0], again.stderr.read()
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert not pieces.exists()

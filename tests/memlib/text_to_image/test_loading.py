@@ -1,0 +1,274 @@
+"""What a model folder must hold, and what each lack is called."""
+
+import json
+import sys
+
+import pytest
+import torch
+from huggingface_hub import errors as hub_errors
+from safetensors.torch import load_file, save_file
+
+from memlib.text_to_image import ModelError, TextToImage, source
+
+
+def edit(path, **changes):
+    """Change entries of a JSON file; None removes one."""
+    found = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+
+
+def test_both_kinds_load_frozen_and_in_the_dtype_asked_for(single, kind):
+    assert single.prediction == kind
+    assert single.dtype == torch.float32
+    assert single.sample_shape == (4, 4, 4)
+    for part in (single.vae, single.unet, single.text_encoder):
+        assert not part.training
+        assert not any(weight.requires_grad for weight in part.parameters())
+        assert {weight.dtype for weight in part.parameters()} == {torch.float32}
+
+
+def test_half_precision(folders):
+    model = TextToImage.load(folders["v"], dtype=torch.bfloat16)
+    x = torch.zeros(1, 4, 4, 4, dtype=torch.bfloat16)
+    assert model.score(500, model.encode(["a cat"]))(x).dtype == torch.bfloat16
+
+
+def test_the_schedule_is_the_schedulers(exact):
+    assert torch.equal(exact.schedule.alpha_squared, exact.scheduler.alphas_cumprod.double())
+    assert exact.schedule.steps == 1000
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
+def test_a_missing_network(broken, part):
+    for path in (broken / part).iterdir():
+        path.unlink()
+    (broken / part).rmdir()
+    with pytest.raises(ModelError, match=rf"{part}/config.json is missing"):
+        TextToImage.load(broken)
+
+
+def test_a_missing_scheduler(broken):
+    (broken / "scheduler" / "scheduler_config.json").unlink()
+    with pytest.raises(ModelError, match=r"scheduler_config.json is missing"):
+        TextToImage.load(broken)
+
+
+def test_a_missing_tokenizer(broken):
+    (broken / "tokenizer" / "vocab.json").unlink()
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        TextToImage.load(broken)
+
+
+def test_missing_weights(broken):
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        TextToImage.load(broken)
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
+def test_pickles_are_not_opened(broken, part):
+    (weights,) = (broken / part).glob("*.safetensors")
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(ModelError, match=r"only pickles, \w+\.bin; .* can run code"):
+        TextToImage.load(broken)
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
+def test_weights_that_lack_a_tensor_are_refused_not_drawn_at_random(broken, part):
+    (path,) = (broken / part).glob("*.safetensors")
+    weights = load_file(path)
+    del weights[sorted(weights)[-1]]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"the weights in .*{part} lack"):
+        TextToImage.load(broken)
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
+def test_a_cut_weights_file(broken, part):
+    (path,) = (broken / part).glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=rf"{part} cannot be loaded"):
+        TextToImage.load(broken)
+
+
+def test_another_pipeline(broken):
+    edit(broken / "model_index.json", _class_name="StableDiffusionUpscalePipeline")
+    with pytest.raises(ModelError, match=r"holds a StableDiffusionUpscalePipeline, expected a StableDiff"):
+        TextToImage.load(broken)
+
+
+def test_another_part_or_code_of_the_folders_own(broken):
+    edit(broken / "model_index.json", unet=["my_unet", "MyUNet"])
+    (broken / "my_unet.py").write_text("raise SystemExit('the folder ran code')")
+    with pytest.raises(ModelError, match=r"unet of .* is \['my_unet', 'MyUNet'\]"):
+        TextToImage.load(broken)
+
+
+def test_a_unet_with_more_channels_than_latents(broken):
+    edit(broken / "vae" / "config.json", latent_channels=4)
+    edit(broken / "unet" / "config.json", in_channels=9)
+    path = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["conv_in.weight"] = torch.zeros(8, 9, 3, 3)
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"9 channels to 4, the autoencoder has 4.*inpainting"):
+        TextToImage.load(broken)
+
+
+def test_an_unknown_prediction(broken):
+    edit(broken / "scheduler" / "scheduler_config.json", prediction_type="velocity")
+    with pytest.raises(ModelError, match=r"predicts 'velocity', expected one of"):
+        TextToImage.load(broken)
+
+
+def test_a_scheduler_without_alphas(broken):
+    (broken / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler"})
+    )
+    with pytest.raises(ModelError, match=r"FlowMatchEulerDiscreteScheduler .* has no alphas_cumprod"):
+        TextToImage.load(broken)
+
+
+def test_a_scheduler_of_nobodys(broken):
+    edit(broken / "scheduler" / "scheduler_config.json", _class_name="AutoencoderKL")
+    with pytest.raises(ModelError, match="scheduler AutoencoderKL, which is none"):
+        TextToImage.load(broken)
+
+
+def test_zero_terminal_signal(broken):
+    path = broken / "scheduler" / "scheduler_config.json"
+    edit(path, _class_name="DDIMScheduler", rescale_betas_zero_snr=True)
+    with pytest.raises(ModelError, match="zero terminal signal"):
+        TextToImage.load(broken)
+
+
+def test_a_file_that_is_no_json(broken):
+    (broken / "model_index.json").write_text("{")
+    with pytest.raises(ModelError, match=r"model_index.json cannot be read"):
+        TextToImage.load(broken)
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(ModelError, match=r"model_index.json is missing; .* save_pretrained"):
+        TextToImage.load(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["no/such/folder", "./missing", "../up", "/missing"])
+def test_a_folder_that_is_not_there(source):
+    with pytest.raises(ModelError, match="there is no folder"):
+        TextToImage.load(source)
+
+
+def test_a_hub_model_is_fetched_without_pickles_at_the_revision_asked_for(folders, monkeypatch):
+    asked = {}
+
+    def snapshot(name, *, revision, allow_patterns, ignore_patterns):
+        asked.update(name=name, revision=revision, allow=allow_patterns, ignore=ignore_patterns)
+        return str(folders["epsilon"])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    model = TextToImage.load("CompVis/stable-diffusion-v1-4", revision="133a221")
+    assert model.source == "CompVis/stable-diffusion-v1-4"
+    assert (asked["name"], asked["revision"]) == ("CompVis/stable-diffusion-v1-4", "133a221")
+    from huggingface_hub.utils import filter_repo_objects
+
+    published = [
+        "README.md",
+        "feature_extractor/preprocessor_config.json",
+        "model_index.json",
+        "safety_checker/model.safetensors",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/model.fp16.safetensors",
+        "text_encoder/model.safetensors",
+        "text_encoder/pytorch_model.bin",
+        "tokenizer/merges.txt",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.non_ema.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+    fetched = filter_repo_objects(published, allow_patterns=asked["allow"], ignore_patterns=asked["ignore"])
+    assert list(fetched) == [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+
+
+def refusal(name):
+    """An error of the hub's client, without the answer of a server that it would be made from."""
+    kind = getattr(hub_errors, name)
+    return kind.__new__(kind, "from the hub")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (refusal("GatedRepoError"), "gated; accept its licence .* hf auth login"),
+        (refusal("RepositoryNotFoundError"), "no such model, or a private one; check the name"),
+        (refusal("RevisionNotFoundError"), "no revision 133a221; name a commit"),
+        (refusal("LocalEntryNotFoundError"), "not reached, and no copy was kept .* check the connection"),
+        (hub_errors.OfflineModeIsEnabled("offline"), r"not reached, .* \(offline\); check the connection"),
+        (ConnectionError("no route"), r"not reached, .* \(no route\)"),
+        (OSError("disk full"), "disk full"),
+        (hub_errors.HFValidationError("a bad name"), "a bad name"),
+    ],
+)
+def test_a_hub_that_does_not_give_the_model(error, said, monkeypatch):
+    def snapshot(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    with pytest.raises(ModelError, match=f"no local folder owner/model, .*: .*{said}"):
+        TextToImage.load("owner/model", revision="133a221")
+
+
+def test_a_hub_model_of_pickles_alone(broken, monkeypatch):
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: str(broken))
+    with pytest.raises(ModelError, match="unet holds no weights; weights are read from safetensors alone"):
+        TextToImage.load("owner/model")
+
+
+def test_old_names_in_the_autoencoder_as_in_the_published_files(broken, folders):
+    """Stable Diffusion 1 and 2 name the autoencoder's attention as an early diffusers did."""
+    path = broken / "vae" / "diffusion_pytorch_model.safetensors"
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    weights = load_file(path)
+    old = dict(weights)
+    for new, name in names.items():
+        old = {key.replace(f"attentions.0.{new}.", f"attentions.0.{name}."): old[key] for key in old}
+    assert old.keys() != weights.keys()
+    save_file(old, path, metadata={"format": "pt"})
+    latents = torch.ones(1, 4, 4, 4)
+    images = [TextToImage.load(folder).decode(latents) for folder in (broken, folders["epsilon"])]
+    assert torch.equal(*images)
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(ImportError, match=r"pip install 'memlib\[latent\]'"):
+        TextToImage.load(folders["v"])
+
+
+def test_the_names_of_the_parts_are_those_that_are_fetched():
+    assert {pattern.split("/")[0] for pattern in source.WANTED} == {
+        "model_index.json",
+        "scheduler",
+        "text_encoder",
+        "tokenizer",
+        "unet",
+        "vae",
+    }
