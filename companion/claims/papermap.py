@@ -41,11 +41,11 @@ class Failures(Entry):
 
 
 def faults(item: Item, root: Path) -> list[str]:
-    """What an item names that does not exist: its notebook, a function of memlib, a test in its file."""
+    """What an item names that does not exist: its notebook, a function, a test in its file."""
     found = []
     if item.chapter and not (root / "notebooks" / f"{item.chapter}.py").is_file():
         found.append(f"{item.paper}: no notebook {item.chapter}")
-    found += [f"{item.paper}: no {name} in memlib" for name in item.functions if not _imports(name)]
+    found += [f"{item.paper}: no {name} in memlib or companion" for name in item.functions if not _imports(name)]
     found += [f"{item.paper}: no test {name}" for name in item.tests if not _is_test(name, root)]
     return found
 
@@ -55,7 +55,7 @@ def _imports(name: str) -> bool:
         pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError):
         return False
-    return name.startswith("memlib.")
+    return name.startswith(("memlib.", "companion."))
 
 
 def _is_test(name: str, root: Path) -> bool:

@@ -236,7 +236,7 @@ def test_the_map_names_what_does_not_exist(tmp_path: Path) -> None:
     good = Item(
         paper="L",
         shows="s",
-        functions=("memlib.schedule.VariancePreserving.linear",),
+        functions=("memlib.schedule.VariancePreserving.linear", "companion.identities.score_energy"),
         tests=("tests/test_a.py::test_one",),
     )
     assert faults(good, tmp_path) == []
@@ -244,13 +244,14 @@ def test_the_map_names_what_does_not_exist(tmp_path: Path) -> None:
         paper="L",
         shows="s",
         chapter="09_gone",
-        functions=("memlib.gone", "os.getcwd"),
+        functions=("memlib.gone", "companion.gone", "os.getcwd"),
         tests=("tests/test_a.py::test_two",),
     )
     assert faults(bad, tmp_path) == [
         "L: no notebook 09_gone",
-        "L: no memlib.gone in memlib",
-        "L: no os.getcwd in memlib",
+        "L: no memlib.gone in memlib or companion",
+        "L: no companion.gone in memlib or companion",
+        "L: no os.getcwd in memlib or companion",
         "L: no test tests/test_a.py::test_two",
     ]
 
