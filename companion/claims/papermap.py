@@ -45,7 +45,8 @@ def faults(item: Item, root: Path) -> list[str]:
     found = []
     if item.chapter and not (root / "notebooks" / f"{item.chapter}.py").is_file():
         found.append(f"{item.paper}: no notebook {item.chapter}")
-    found += [f"{item.paper}: no {name} in memlib or companion" for name in item.functions if not _imports(name)]
+    gone = [name for name in item.functions if not _imports(name)]
+    found += [f"{item.paper}: no {name} in memlib or companion" for name in gone]
     found += [f"{item.paper}: no test {name}" for name in item.tests if not _is_test(name, root)]
     return found
 
