@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -161,11 +161,75 @@ def crossed_intervals(
     )
 
 
-def spectra(ax: Axes, eigenvalues: np.ndarray, color: str, label: str) -> None:
-    """Sorted spectra `(samples, d)`: every sample as a thin line, their mean as a thick one."""
+def interval_lines(
+    ax: Axes, x: Sequence[float], series: Mapping[str, Sequence[Interval]], colors: Mapping[str, Any]
+) -> None:
+    """An `interval_line` for each label of `series`, in its color."""
+    for label, estimates in series.items():
+        interval_line(ax, x, estimates, colors[label], label)
+
+
+def level(axes: Axes | Iterable[Axes], y: float = 0.0) -> None:
+    """A thin grey line at height y across one or several axes."""
+    for ax in [axes] if isinstance(axes, mpl.axes.Axes) else axes:
+        ax.axhline(y, color=NEUTRAL, linewidth=0.6)
+
+
+def time_axis(ax: Axes, times: Sequence[float]) -> None:
+    """Time indices along x, so that sampling runs from left, the largest time, to right."""
+    first, last = max(times), min(times)
+    margin = 0.02 * (first - last)
+    ax.set(xlabel="time $t$", xlim=(first + margin, last - margin))
+
+
+def log_axis(ax: Axes, values: Sequence[float]) -> None:
+    """A logarithmic x axis with ticks at `values` and nowhere else, written out."""
+    ax.set_xscale("log")
+    ax.set_xticks(values, [f"{value:,}" for value in values])
+    ax.minorticks_off()
+
+
+def spectra(ax: Axes, eigenvalues: np.ndarray, color: Any, label: str, largest: int | None = None) -> None:
+    """Sorted spectra `(samples, d)`, ascending: every sample as a thin line, their mean as a thick one.
+
+    Args:
+        ax: where to draw.
+        eigenvalues: of all samples.
+        color: of the lines.
+        label: of the mean.
+        largest: draw only so many eigenvalues at the upper end; None draws all.
+    """
     index = np.arange(1, eigenvalues.shape[1] + 1)
-    ax.plot(index, eigenvalues.T, color=color, linewidth=0.5, alpha=0.5)
-    ax.plot(index, eigenvalues.mean(0), color=color, label=label)
+    shown = slice(-largest if largest else None, None)
+    ax.plot(index[shown], eigenvalues.T[shown], color=color, linewidth=0.5, alpha=0.5)
+    ax.plot(index[shown], eigenvalues.mean(0)[shown], color=color, label=label)
+    ax.set(xlabel="index of the eigenvalue")
+
+
+def spectra_panels(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    colors: Mapping[str, Any],
+    ylabel: str = r"$\lambda\,\sigma_t^2$",
+) -> Figure:
+    """Panels of `spectra` side by side, with a line at 0 where eigenvalues reach it.
+
+    Args:
+        panels: title of a panel -> label -> eigenvalues `(samples, d)`.
+        colors: by label.
+        ylabel: of the first panel.
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4.5 * len(panels), 3.4), squeeze=False, layout="constrained"
+    )
+    for ax, (title, groups) in zip(axes[0], panels.items(), strict=True):
+        for label, eigenvalues in groups.items():
+            spectra(ax, eigenvalues, colors[label], label)
+        if max(eigenvalues.max() for eigenvalues in groups.values()) >= 0:
+            level(ax)
+        ax.set_title(title)
+    axes[0, 0].set_ylabel(ylabel)
+    axes[0, 0].legend(loc="upper left")
+    return figure
 
 
 def image_grid(rows: Mapping[str, np.ndarray], columns: int = 8) -> Figure:

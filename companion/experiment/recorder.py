@@ -150,8 +150,18 @@ class Run:
         *,
         about: str = "",
         data: Mapping[str, Any] | pd.DataFrame | None = None,
+        opening: bool = False,
     ) -> None:
-        """Save a figure as PNG and SVG, and its data: as CSV if all columns have one length, else as npz."""
+        """Save a figure as PNG and SVG, and its data: as CSV if all columns have one length, else as npz.
+
+        Args:
+            figure: What to save.
+            name: Name of its files, unique in the notebook.
+            about: What it shows.
+            data: Columns or arrays that it is drawn from.
+            opening: Whether the chapter's page opens with it. A run by the driver then glues it under
+                `figure_NAME`, for a directive `glue:figure` at the top, and does not show it in its cell.
+        """
         import matplotlib as mpl  # only runs with figures pay for it
 
         files = []
@@ -164,6 +174,11 @@ class Run:
         self._list(self._figures, name, files, about)
         if data is not None:
             self._figure_data(data, name, about)
+        if opening and self._context:
+            from matplotlib import pyplot as plt
+
+            _glue(f"figure_{name}", figure)
+            plt.close(figure)
 
     def _figure_data(self, data: Mapping[str, Any] | pd.DataFrame, name: str, about: str) -> None:
         shapes = {np.shape(data[key]) for key in data}

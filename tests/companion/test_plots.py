@@ -179,3 +179,48 @@ def test_animations_draw_each_frame_on_clean_axes(tmp_path):
     animation.save(tmp_path / "moving.gif", writer="pillow")
     assert {frame for frame, _ in drawn} == {1, 2, 3}
     assert {lines for _, lines in drawn} == {0}
+
+
+def test_a_line_for_each_series_in_its_color(ax):
+    series = {"a": [Interval(1.0, 0.5, 1.5, 0.95, 4)] * 2, "b": [Interval(2.0, 1.5, 2.5, 0.95, 4)] * 2}
+    plots.interval_lines(ax, [0, 1], series, {"a": "red", "b": "blue"})
+    assert [(line.get_label(), line.get_color()) for line in ax.lines] == [("a", "red"), ("b", "blue")]
+    assert [line.get_ydata()[0] for line in ax.lines] == [1.0, 2.0]
+
+
+def test_levels_cross_every_axes():
+    axes = plt.figure().subplots(1, 2)
+    plots.level(axes, 0.5)
+    plots.level(axes[0])
+    assert [[line.get_ydata()[0] for line in ax.lines] for ax in axes] == [[0.5, 0.0], [0.5]]
+
+
+def test_sampling_runs_from_left_to_right(ax):
+    plots.time_axis(ax, [0, 500, 1000])
+    assert ax.get_xlim() == (1020, -20)
+
+
+def test_a_logarithmic_axis_has_the_ticks_it_is_given(ax):
+    plots.log_axis(ax, [64, 2048])
+    assert ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["64", "2,048"]
+    assert len(ax.xaxis.get_minorticklocs()) == 0
+
+
+def test_the_upper_end_of_a_spectrum_keeps_its_place(ax):
+    plots.spectra(ax, np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 5.0]]), "red", "name", largest=2)
+    *_, middle = ax.lines
+    assert middle.get_xydata().tolist() == [[2, 3], [3, 4]]
+    assert len(ax.lines) == 3
+
+
+def test_panels_of_spectra_mark_zero_where_it_is_reached():
+    low, high = np.array([[-3.0, -2.0]]), np.array([[-1.0, 1.0]])
+    figure = plots.spectra_panels(
+        {"far": {"a": low}, "near": {"a": low, "b": high}}, {"a": "red", "b": "blue"}
+    )
+    far, near = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["far", "near"]
+    assert [len(ax.lines) for ax in figure.axes] == [2, 5]
+    assert list(near.lines[-1].get_ydata()) == [0, 0]
+    assert [text.get_text() for text in far.get_legend().get_texts()] == ["a"]

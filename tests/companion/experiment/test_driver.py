@@ -73,6 +73,32 @@ def test_a_success_is_published_and_clears_an_earlier_failure(write_notebook, pl
     assert str(place.build) not in (place.final / NOTEBOOK).read_text()
 
 
+OPENING = """\
+# %%
+import matplotlib.pyplot as plt
+from companion import experiment
+run = experiment.start("01_toy", globals())
+# %%
+figure, ax = plt.subplots(figsize=(1, 1))
+run.figure(figure, "opening", opening=True)
+# %%
+figure, ax = plt.subplots(figsize=(1, 1))
+run.figure(figure, "other")
+# %%
+run.finish()
+"""
+
+
+def test_the_figure_that_opens_a_page_is_glued_and_not_shown_in_its_cell(write_notebook, place):
+    assert sorted(execute(write_notebook(OPENING), place).figures) == ["opening", "other"]
+    cells = nbformat.read(place.final / NOTEBOOK, as_version=4).cells
+    opening, other = (cell.outputs for cell in cells if "run.figure" in cell.source)
+    (glued,) = opening
+    assert glued.metadata["scrapbook"]["name"] == "figure_opening"
+    assert "application/papermill.record/image/png" in glued.data
+    assert [list(output.data) for output in other] == [["image/png", "text/plain"]]
+
+
 def test_a_failure_keeps_what_there_is_and_sets_the_earlier_run_aside(write_notebook, place):
     leave_good_run(place)
     with pytest.raises(RunError) as caught:
