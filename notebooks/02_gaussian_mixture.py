@@ -13,7 +13,17 @@
 # %% [markdown]
 # # A mixture in the plane
 #
-# Two dimensions, two modes, and every quantity known exactly: the smallest world in which the paper's idea can be seen.
+# Two dimensions, two modes, and every quantity known exactly. Does the Hessian show which sampling paths will end as copies, and from when on?
+#
+# **It does.** The smallest eigenvalue of the learned Hessian tells the paths that will end as copies from all others from $t =$ {glue:text}`separation_time_learned:.0f` of 1,000
+# on (area under the ROC curve surely above 0.9). At the last step it is {interval}`last_step_memorized_learned:.3f` in units of $1/\sigma_t^2$ on these paths and
+# {interval}`last_step_general_learned:.4f` on the others. Under the exact score it tells them apart from the first step on.
+#
+# ```{glue:figure} figure_paths
+# :alt: Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling.
+# :name: fig-paths
+# The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.
+# ```
 #
 # :::{admonition} This chapter
 # :class: note
@@ -24,6 +34,39 @@
 #   kinds separate, with intervals.
 # - **Takes** about half a minute on two cores; a GPU does not help. Retraining (`train=True`) takes about eight minutes.
 # :::
+
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
+seed: int = 0  # seed of the noise from which sampling starts
+starts: int = 2000  # noises that are carried to samples
+paths: int = 60  # sampling paths per mode whose eigenvalues are followed
+steps: int = 500  # DDIM steps, as in the paper
+train: bool = False  # True trains the network anew instead of reading the shipped checkpoint
+device: str = "auto"  # "auto", "cpu" or "cuda"
+output: str = ""  # folder for results; empty: build/runs/02_gaussian_mixture/interactive
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
+from itertools import product
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from companion import experiment, plots, tables
+from companion.recipes.mixture import BROAD, COPY_RADIUS, POSITIONS, TINY, TWO_MODES, training_set, two_modes
+from memlib import intervals, sharpness
+from memlib.hessian import JacobianOperator, dense
+from memlib.sampling import ddim, exact_score, model_score
+
+plots.use_style()
+run = experiment.start("02_gaussian_mixture", globals())
+mixture = two_modes()
+checkpoint = TWO_MODES.train(run.output / "checkpoint") if train else TWO_MODES.load()
+model, schedule = checkpoint.model, checkpoint.model.schedule
+learned, exact = model_score(model), exact_score(mixture, schedule)
+run.parameter_table()
+
+# %% [markdown]
+# ## The exact landscape and the learned one
 #
 # One mode holds 5 % of the mass on a spot of standard deviation 0.001: to a network it looks like one training point repeated,
 # which is what memorization is. The other mode is broad. Under $x_t = \alpha_t x_0 + \sigma_t \epsilon$ a mixture of Gaussians
@@ -37,51 +80,9 @@
 #
 # so that the scaled eigenvalue $\lambda \sigma_t^2$ is $-1$ there at every $t$, while a broad mode of variance $\tau^2$ has
 # $\lambda \sigma_t^2 = -\sigma_t^2 / (\alpha_t^2 \tau^2 + \sigma_t^2)$, which goes to 0 as the noise does.
-
-# %% [markdown]
-# ## Parameters
-
-# %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of the noise from which sampling starts
-starts: int = 2000  # noises that are carried to samples
-paths: int = 60  # sampling paths per mode whose eigenvalues are followed
-steps: int = 500  # DDIM steps, as in the paper
-copy_radius: float = 0.05  # a sample nearer than this to the tiny mode is a copy
-frames: int = 24  # frames of the animation
-train: bool = False  # True trains the network anew instead of reading the shipped checkpoint
-training_steps: int = 15000  # used when train is True
-device: str = "auto"  # "auto", "cpu" or "cuda"
-output: str = ""  # folder for results; empty: build/runs/02_gaussian_mixture/interactive
-
-# %%
-from itertools import product
-
-import matplotlib.pyplot as plt
-import numpy as np
-import torch
-
-from companion import experiment, plots
-from companion.recipes.mixture import BROAD, POSITIONS, TINY, TWO_MODES, training_set, two_modes
-from memlib import intervals, sharpness
-from memlib.hessian import JacobianOperator, dense
-from memlib.sampling import ddim, exact_score, model_score
-
-plots.use_style()
-run = experiment.start("02_gaussian_mixture", globals())
-run.parameter_table()
-
-# %% [markdown]
-# ## The exact landscape and the learned one
 #
 # The network is a perceptron trained on 3,000 draws with the paper's first- and second-order score matching
 # ($L_{DSM} + 0.5\, L^{(2)}_{DSM}$, its appendix A.1). It never sees the density; we do.
-
-# %%
-mixture = two_modes()
-recipe = TWO_MODES.with_training(steps=training_steps)
-checkpoint = recipe.train(run.output / "checkpoint") if train else TWO_MODES.load()
-model, schedule = checkpoint.model, checkpoint.model.schedule
-learned, exact = model_score(model), exact_score(mixture, schedule)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
 extent, shown_times = 2.2, [800, 400, 150, 20]
@@ -120,33 +121,40 @@ run.figure(
 
 # %% tags=["hide-input"]
 generator = torch.Generator().manual_seed(seed)
-quality = {"t": [], "score error": [], "Hessian error": [], "asymmetry": []}
+quality = []
 for t in [999, 800, 600, 400, 200, 100, 50, 20, 5]:
     diffused = mixture.diffused(schedule.alpha(t), schedule.sigma(t))
     x = diffused.sample(1000, generator)
-    spectrum = dense(JacobianOperator(learned(t), x.float()))
+    spectrum, true_score, true_hessian = (
+        dense(JacobianOperator(learned(t), x.float())),
+        diffused.score(x),
+        diffused.hessian(x),
+    )
     with torch.no_grad():
-        difference = learned(t)(x.float()).double() - diffused.score(x)
-    true_hessian = diffused.hessian(x)
-    quality["t"].append(t)
-    quality["score error"].append((difference.norm() / diffused.score(x).norm()).item())
-    quality["Hessian error"].append(((spectrum.matrices - true_hessian).norm() / true_hessian.norm()).item())
-    quality["asymmetry"].append(spectrum.asymmetry.mean().item())
-table = run.table(
-    quality,
+        difference = learned(t)(x.float()).double() - true_score
+    quality.append(
+        {
+            "t": t,
+            "score error": (difference.norm() / true_score.norm()).item(),
+            "Hessian error": ((spectrum.matrices - true_hessian).norm() / true_hessian.norm()).item(),
+            "asymmetry": spectrum.asymmetry.mean().item(),
+        }
+    )
+run.table(
+    tables.frame(quality),
     "quality",
     about="Relative errors of the learned score and Hessian over 1,000 points of p_t, and ||J - J^T|| / ||J||",
 )
-table.style.format("{:.3f}", subset=["score error", "Hessian error", "asymmetry"]).hide(axis="index")
+tables.shown(quality, formats=".3f")
 
 # %% [markdown]
 # ## Eigenvalues along the sampling path
 #
 # Noises are carried to samples by 500 DDIM steps with the learned score, and again with the exact one. A path is memorized if
-# it ends on the spot, nearer to it than `copy_radius`; all others are general. We follow the eigenvalues of the Hessian along paths of both kinds: of the learned score along its
-# own paths, of the exact one along its own.
+# it ends within 0.05 of the spot; all others are general. We follow the eigenvalues of the Hessian along paths of both kinds: those of the learned score along its
+# own paths, those of the exact one along its own ({numref}`fig-paths`).
 
-# %%
+# %% tags=["hide-input"]
 noise = torch.randn(starts, 2, generator=generator)
 kept = sorted({round(k) for k in np.linspace(0, steps - 1, 60)})
 times = np.array([schedule.timesteps(steps)[k] for k in kept])
@@ -156,19 +164,12 @@ trajectories = {
 }
 spot = torch.tensor(POSITIONS[TINY]).double()
 modes = {
-    name: torch.where((trajectory.samples.double() - spot).norm(dim=1) < copy_radius, TINY, BROAD)
+    name: torch.where((trajectory.samples.double() - spot).norm(dim=1) < COPY_RADIUS, TINY, BROAD)
     for name, trajectory in trajectories.items()
 }
 for name, mode in modes.items():
-    assert 2 <= (mode == TINY).sum() <= starts - 2, (
-        f"{name}: too few copies or too few others; raise starts or train longer"
-    )
-    estimate = intervals.proportion((mode == TINY).numpy())
-    run.record(
-        f"tiny_share_{name}",
-        estimate,
-        about=f"Share of {name} samples that end in the tiny mode; the data has 0.05",
-    )
+    if not 2 <= (mode == TINY).sum() <= starts - 2:
+        raise ValueError(f"{name}: too few copies or too few others; raise starts or train longer")
 followed = {}  # scaled eigenvalues, (paths, times, 2)
 for name, mode in product(trajectories, (TINY, BROAD)):
     chosen, values = (modes[name] == mode).nonzero().flatten()[:paths], []
@@ -181,13 +182,14 @@ for name, mode in product(trajectories, (TINY, BROAD)):
         values.append(sharpness.scaled(found, sigma))
     followed[name, mode] = torch.stack(values, dim=1).numpy()
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling."}, "figure": {"caption": "The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.", "name": "fig-paths"}}
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
 for ax, name in zip(axes, trajectories, strict=True):
     for mode, color, label in ((TINY, plots.MEMORIZED, "memorized"), (BROAD, plots.GENERAL, "general")):
         plots.band(ax, times, followed[name, mode][:, :, 0], color, label)
-    ax.axhline(0, color=plots.NEUTRAL, linewidth=0.6)
-    ax.set(title=f"{name} score", xlabel="time $t$", xlim=(times[0], times[-1]))
+    plots.time_axis(ax, times)
+    ax.set(title=f"{name} score")
+plots.level(axes)
 axes[0].set_ylabel(r"smallest $\lambda\,\sigma_t^2$")
 axes[0].legend(loc="lower left")
 run.figure(
@@ -196,6 +198,7 @@ run.figure(
     about="Smallest eigenvalue times sigma^2 along sampling paths, by mode",
     data={"t": times}
     | {f"{name}_{'tiny' if mode == TINY else 'broad'}": v for (name, mode), v in followed.items()},
+    opening=True,
 )
 
 # %% [markdown]
@@ -213,46 +216,65 @@ foretelling = {
     ]
     for name in trajectories
 }
+colors = {"learned": plots.MEMORIZED, "exact": plots.NEUTRAL}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-for name, color in (("learned", plots.MEMORIZED), ("exact", plots.NEUTRAL)):
-    plots.interval_line(ax, times, foretelling[name], color, f"{name} score")
-ax.axhline(0.5, color=plots.NEUTRAL, linewidth=0.6)
-ax.set(xlabel="time $t$", ylabel="AUC", xlim=(times[0], times[-1]), ylim=(-0.03, 1.03))
-ax.legend(loc="lower right")
+plots.interval_lines(ax, times, foretelling, colors)
+plots.level(ax, 0.5)
+plots.time_axis(ax, times)
+ax.set(ylabel="AUC", ylim=(-0.03, 1.03))
+ax.legend(loc="lower right", title="score")
 run.figure(
     figure,
     "foretelling",
     about="AUC of the smallest eigenvalue for the final mode, against time",
-    data={"t": times}
-    | {
-        f"{name}_{part}": [getattr(e, part) for e in found]
-        for name, found in foretelling.items()
-        for part in ("value", "low", "high")
-    },
+    data=tables.frame({"t": times} | foretelling),
 )
 
 # %% tags=["hide-input"]
+rows = []
 for name, found in foretelling.items():
     # The first time from which on the interval stays above 0.9, so that a lucky dip does not count.
-    settled = [t for k, t in enumerate(times) if all(e.low > 0.9 for e in found[k:])]
-    run.record(
-        f"separation_time_{name}",
-        settled[0] if settled else 0,
-        about=f"Largest t from which on the {name} smallest eigenvalue tells the modes apart (AUC surely above 0.9); 0 if none",
+    separated = intervals.first_sure(found, 0.9, above=True)
+    rows.append(
+        {
+            "score": name,
+            "share": intervals.proportion((modes[name] == TINY).numpy()),
+            "first": found[0],
+            "separation": 0 if separated is None else times[separated].item(),
+            "memorized": intervals.mean(followed[name, TINY][:, -1, 0]),
+            "general": intervals.mean(followed[name, BROAD][:, -1, 0]),
+        }
     )
-    first = found[0]
-    run.record(
-        f"first_step_auc_{name}",
-        first,
-        about=f"AUC of the smallest {name} eigenvalue at the first step, t = {times[0]}",
-    )
-    for mode, word in ((TINY, "memorized"), (BROAD, "general")):
-        last = intervals.mean(followed[name, mode][:, -1, 0])
-        run.record(
-            f"last_step_{word}_{name}",
-            last,
-            about=f"Mean smallest eigenvalue times sigma^2 of {word} paths at t = {times[-1]}, {name} score",
-        )
+last_step = f"Mean smallest eigenvalue times sigma^2 of {{}} paths at t = {times[-1]}, {{{{score}}}} score"
+tables.tabulate(
+    run,
+    "separation",
+    rows,
+    about="Samples in the tiny mode, and how well the smallest eigenvalue tells that a path will end there",
+    record={
+        "share": (
+            "tiny_share_{score}",
+            "Share of {score} samples that end in the tiny mode; the data has 0.05",
+        ),
+        "first": (
+            "first_step_auc_{score}",
+            f"AUC of the smallest {{score}} eigenvalue at the first step, t = {times[0]}",
+        ),
+        "separation": (
+            "separation_time_{score}",
+            "Largest t from which on the {score} smallest eigenvalue tells the modes apart (AUC surely above 0.9); 0 if none",
+        ),
+        "memorized": ("last_step_memorized_{score}", last_step.format("memorized")),
+        "general": ("last_step_general_{score}", last_step.format("general")),
+    },
+)
+headings = {"score": "score", "share": "samples on the spot", "first": "AUC at the first step"}
+headings |= {
+    "separation": "separated from t =",
+    "memorized": "last step, memorized",
+    "general": "last step, general",
+}
+tables.shown(rows, headings, ".3f")
 
 # %% [markdown]
 # ## Against the paper
@@ -264,10 +286,9 @@ for name, found in foretelling.items():
 # - **The middle** is where the learned score tells: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
 #   foretells the mode with an AUC surely above 0.9.
 # - **The beginning** is a surprise. Under the exact score the eigenvalue foretells the mode from the first step on (AUC
-#   {glue:text}`first_step_auc_exact:.3f`, 95 % interval from {glue:text}`first_step_auc_exact_lo:.3f`): a deterministic sampler has
+#   {interval}`first_step_auc_exact:.3f`): a deterministic sampler has
 #   fixed the end with the noise, and the landscape leans that way already. The information is there, of a size that the
-#   network's error hides (AUC {glue:text}`first_step_auc_learned:.2f`, {glue:text}`first_step_auc_learned_lo:.2f` to
-#   {glue:text}`first_step_auc_learned_hi:.2f`). "From the middle of denoising" is a statement about learned scores.
+#   network's error hides (AUC {interval}`first_step_auc_learned:.2f`). "From the middle of denoising" is a statement about learned scores.
 # - **What differs.** Positions and covariances of the modes, the network and its training are ours; the paper gives none of
 #   them.
 
@@ -276,7 +297,7 @@ for name, found in foretelling.items():
 
 # %% tags=["hide-input"]
 training_points, moving = training_set()[:400].numpy(), []
-for t in schedule.timesteps(frames):
+for t in schedule.timesteps(24):
     alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
     diffused = mixture.diffused(alpha, sigma)
     at_spot = torch.linalg.eigvalsh(diffused.hessian(alpha * spot[None])).min()
@@ -291,14 +312,14 @@ run.animation(
 # %% [markdown]
 # ## What the run shows
 #
-# The assertions below are this chapter's claims; the page is not built if one of them fails.
+# The page is not built if one of the assertions below fails.
 
-# %%
+# %% tags=["hide-input"]
 learned_tiny, learned_broad = followed["learned", TINY][:, -1, 0], followed["learned", BROAD][:, -1, 0]
 assert learned_tiny.max() < learned_broad.min(), "memorized paths must end sharper than every general one"
 assert abs(followed["exact", TINY][:, -1, 0] + 1).max() < 0.02, (
     "an isolated point has scaled eigenvalues of -1"
 )
-assert quality["score error"][0] < 0.1, "the learned score must be right at large noise"
+assert quality[0]["score error"] < 0.1, "the learned score must be right at large noise"
 provenance = run.finish()
 provenance

@@ -21,6 +21,8 @@ from memlib.networks.training import TrainingConfig
 TINY, BROAD = 0, 1
 WEIGHTS, POSITIONS, DEVIATIONS = (0.05, 0.95), ((-1.0, 0.0), (1.0, 0.0)), (0.001, 0.4)
 SAMPLES, SAMPLE_SEED = 3000, 2412
+COPY_RADIUS = 0.05
+"""A sample nearer than this to the tiny mode is a copy."""
 
 
 def two_modes() -> GaussianMixture:
