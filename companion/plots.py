@@ -234,22 +234,22 @@ def spectra_panels(
 
 def image_grid(rows: Mapping[str, np.ndarray], columns: int = 8) -> Figure:
     """Rows of images `(N, 1, H, W)` grey or `(N, 3, H, W)` in [-1, 1], the first `columns` of each."""
-    figure, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(0.95 * columns + 1.2, 0.95 * len(rows) + 0.1),
-        squeeze=False,
-        layout="constrained",
-    )
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for ax in line:
-            ax.axis("off")
-        for ax, image in zip(line, images, strict=False):
+    figure, ax = plt.subplots(figsize=(0.95 * columns + 1.2, 0.95 * len(rows) + 0.1), layout="constrained")
+    # All images on one axes: one axes for each takes ten times as long to draw.
+    for row, images in enumerate(rows.values()):
+        for column, image in enumerate(images[:columns]):
             pixels = np.clip((image + 1) / 2, 0, 1)
             ax.imshow(
-                pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1
+                pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0),
+                cmap="gray",
+                vmin=0,
+                vmax=1,
+                extent=(column, column + 0.93, row + 0.93, row),
             )
-        line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", fontsize=9)
+    ax.set(xlim=(0, columns - 0.07), ylim=(len(rows) - 0.07, 0), xticks=[])
+    ax.set_yticks(np.arange(len(rows)) + 0.46, list(rows), fontsize=9)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
     return figure
 
 

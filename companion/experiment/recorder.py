@@ -166,6 +166,8 @@ class Run:
 
         files = []
         # A fixed salt and no date: the same figure gives the same bytes.
+        figure.draw_without_rendering()  # lays it out once, not anew for each file and for the page
+        figure.set_layout_engine("none")
         with mpl.rc_context({"svg.hashsalt": "memlib"}):
             for kind, metadata in (("png", {}), ("svg", {"Date": None})):
                 with whole(self._path("figures", name, kind)) as temporary:
