@@ -35,14 +35,14 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every draw
-dimensions: list[int] = [2, 10, 100]  # dimensions of the random Gaussians and mixtures
-pairs: int = 5  # random pairs of Gaussians per dimension and kind
-draws: int = 4000  # points per check
-level: float = 0.99  # coverage of the interval of each check
-steps: int = 1000  # noise levels of the linear schedule
-pixels: int = 784  # dimension of the Gaussian that stands in for images
-device: str = "cpu"  # small matrices in float64: a GPU would not help
+seed: int = 0  # [0, 2**32) seed of every draw
+dimensions: list[int] = [2, 10, 100]  # 2+ ascending of [1, 1000] of the random Gaussians and mixtures
+pairs: int = 5  # [1, 1000] random pairs of Gaussians per dimension and kind
+draws: int = 4000  # [80, 10**6] points per check
+level: float = 0.99  # (0, 1) coverage of the interval of each check
+steps: int = 1000  # [100, 10**5] noise levels of the linear schedule
+pixels: int = 784  # [2, 10**5] dimension of the Gaussian that stands in for images
+device: str = "cpu"  # {cpu} small matrices in float64: a GPU would not help
 output: str = ""  # folder for results; empty: build/runs/01_identities/interactive
 
 # %%

@@ -36,12 +36,12 @@
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
-seed: int = 0  # seed of the noise from which sampling starts
-starts: int = 2000  # noises that are carried to samples
-paths: int = 60  # sampling paths per mode whose eigenvalues are followed
-steps: int = 500  # DDIM steps, as in the paper
+seed: int = 0  # [0, 2**32) seed of the noise from which sampling starts
+starts: int = 2000  # [100, 10**6] noises that are carried to samples
+paths: int = 60  # [2, starts] sampling paths per mode whose eigenvalues are followed
+steps: int = 500  # [20, 1000] DDIM steps, as in the paper
 train: bool = False  # True trains the network anew instead of reading the shipped checkpoint
-device: str = "auto"  # "auto", "cpu" or "cuda"
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/02_gaussian_mixture/interactive
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}

@@ -31,14 +31,14 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of noises, start vectors and probes
-time: int = 20  # time index at which the Hessians are taken, of 1,000
-repeats: int = 40  # repetitions of each random estimator
-budgets: list[int] = [12, 24, 36, 60, 96, 144, 240]  # products given to the trace estimators
-krylov_steps: list[int] = [20, 40, 60, 80, 120, 160, 200]  # steps of the ghost experiment
-asymmetry_times: list[int] = [1, 20, 100, 300, 600, 999]  # times at which asymmetry is estimated
-probes: int = 16  # random directions of the asymmetry estimates
-device: str = "auto"  # "auto", "cpu" or "cuda"
+seed: int = 0  # [0, 2**32) seed of noises, start vectors and probes
+time: int = 20  # [0, 1000) time index at which the Hessians are taken, of 1,000
+repeats: int = 40  # [2, 10**4] repetitions of each random estimator
+budgets: list[int] = [12, 24, 36, 60, 96, 144, 240]  # ascending of [12, 784] products of the trace estimators
+krylov_steps: list[int] = [20, 40, 60, 80, 120, 160, 200]  # ascending of [2, 784] of the ghost experiment
+asymmetry_times: list[int] = [1, 20, 100, 300, 600, 999]  # ascending of [0, 1000) of asymmetry
+probes: int = 16  # [2, 784] random directions of the asymmetry estimates
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/03_hessian_routines/interactive
 
 # %%

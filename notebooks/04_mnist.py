@@ -38,24 +38,22 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of the noises
-samples: int = 4  # samples per class whose spectra are taken; both classes start from the same noises
-drawn: int = 4  # samples drawn under "3", of which those farthest from the training set are kept; the paper draws twice as many
-guidance: float = 5.0  # scale of classifier-free guidance while sampling
-steps: int = 500  # DDIM steps
-positions: list[int] = [0, 490, -1]  # sampling steps whose whole spectra are taken; -1 is the last
-path: list[int] = [0, 100, 250, 350, 400, 450, 490, -1]  # sampling steps for norms and traces
-probes: int = 16  # random directions behind each trace
-gallery: int = 24  # further samples per class, for the classifier and the copies
-gallery_steps: int = 40  # DDIM steps of those
-held_out: int = 8  # images of each class on which the two losses are compared
-compared: list[int] = [299, 99, 1]  # times at which they are compared
-counted: int = 3  # of those images, whose whole spectra are taken at the last of these times
-train: bool = (
-    False  # True trains the network of the main sections anew instead of reading the shipped checkpoint
-)
-training_steps: int = 9000  # used when train is True
-device: str = "auto"  # "auto", "cpu" or "cuda"
+seed: int = 0  # [0, 2**32) seed of the noises
+samples: int = 4  # [2, drawn] samples per class whose spectra are taken, from the same noises
+drawn: int = 4  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
+guidance: float = 5.0  # [0, 100] scale of classifier-free guidance while sampling
+steps: int = 500  # [10, 1000] DDIM steps
+positions: list[int] = [0, 490, -1]  # 2+ of [-steps, steps) sampling steps of whole spectra; -1 is the last
+path: list[int] = [0, 100, 250, 350, 400, 450, 490, -1]  # 2+ of [-steps, steps) steps of norms and traces
+probes: int = 16  # [2, 784] random directions behind each trace
+gallery: int = 24  # [2, 5000] further samples per class, for the classifier and the copies
+gallery_steps: int = 40  # [2, 1000] DDIM steps of those
+held_out: int = 8  # [2, 800] images of each class on which the two losses are compared
+compared: list[int] = [299, 99, 1]  # [0, 1000) times at which the losses are compared
+counted: int = 3  # [2, held_out] of those images, whose whole spectra are taken at the last of these times
+train: bool = False  # True trains the network of the main sections anew instead of reading the shipped one
+training_steps: int = 9000  # [1, 10**6] used when train is True
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/04_mnist/interactive
 
 # %%

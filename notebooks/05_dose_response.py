@@ -39,23 +39,23 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every random draw
-networks: list[int] = [0, 1, 2, 3]  # seeds of the trained networks
-samples: int = 32  # samples per class without guidance
-guided_samples: int = 12  # samples per class with guidance
-guidance: float = 5.0  # scale of classifier-free guidance, the paper's
-steps: int = 20  # sampling steps
-times: list[int] = [20, 100, 300, 600]  # time indices at which the images are looked at
-repeats: int = 6  # noises added to the copied image of each class
-others: int = 12  # other training images of each class, one noise each
-probes: int = 4  # random directions of the trace estimate
-spectrum_time: int = 20  # time index of the whole spectra
-sample_doses: list[int] = [100, 300, 1000]  # doses at which the statistics are taken along sampling paths
-sample_times: list[int] = [100, 300, 600]  # time indices on those paths, up to the next sampling step
-spectra: int = 1  # whole spectra of the copied image, and of other images, per class
+seed: int = 0  # [0, 2**32) seed of every random draw
+networks: list[int] = [0, 1, 2, 3]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
+samples: int = 32  # [2, 2000] samples per class without guidance
+guided_samples: int = 12  # [2, 2000] samples per class with guidance
+guidance: float = 5.0  # [0, 100] scale of classifier-free guidance, the paper's
+steps: int = 20  # [2, 1000] sampling steps
+times: list[int] = [20, 100, 300, 600]  # 2+ ascending of [0, 1000) time indices of the images
+repeats: int = 6  # [2, 500] noises added to the copied image of each class
+others: int = 12  # [2, 64] other training images of each class, one noise each
+probes: int = 4  # [2, 784] random directions of the trace estimate
+spectrum_time: int = 20  # [0, 1000) time index of the whole spectra
+sample_doses: list[int] = [100, 300, 1000]  # {1, 3, 10, 30, 100, 300, 1000} doses looked at along paths
+sample_times: list[int] = [100, 300, 600]  # ascending of [0, 1000) time indices on those paths
+spectra: int = 1  # [1, 64] whole spectra of the copied image, and of other images, per class
 train: bool = False  # True trains the networks anew instead of reading the shipped checkpoints
-training_steps: int = 3500  # used when train is True
-device: str = "auto"  # "auto", "cpu" or "cuda"
+training_steps: int = 3500  # [1, 10**6] used when train is True
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/05_dose_response/interactive
 
 # %%

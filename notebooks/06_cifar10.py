@@ -38,19 +38,19 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of the noises and of the random directions
-sizes: list[int] = [64, 128, 512, 2048, 4096]  # training images of each network, ascending
-halves: list[int] = [64, 512, 2048]  # sizes at which a second network has seen other images
-samples: int = 64  # samples of each network, all from the same noises
-judged: list[int] = [128, 512]  # sizes whose networks draw twice as many, to judge within one network
-steps: int = 32  # DDIM steps
-positions: list[int] = [0, 12, 21, 26, -1]  # sampling steps whose states are looked at; -1 is the last
-probes: int = 2  # random directions behind each trace, count and dimension
-krylov: int = 6  # Lanczos steps from each of them
-exact: int = 1  # samples of the smallest and of the largest set whose Hessian is computed whole
+seed: int = 0  # [0, 2**32) seed of the noises and of the random directions
+sizes: list[int] = [64, 128, 512, 2048, 4096]  # 2+ ascending of [16, 4096] training images of each network
+halves: list[int] = [64, 512, 2048]  # 0+ ascending of [16, 4096] sizes with a second network on other images
+samples: int = 64  # [2, 2000] samples of each network, all from the same noises
+judged: list[int] = [128, 512]  # 0+ ascending of [16, 4096] sizes whose networks draw twice as many
+steps: int = 32  # [2, 1000] DDIM steps
+positions: list[int] = [0, 12, 21, 26, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
+probes: int = 2  # [2, 1000] random directions behind each trace, count and dimension
+krylov: int = 6  # [2, 100] Lanczos steps from each of them
+exact: int = 1  # [1, samples] samples at both ends whose Hessian is computed whole
 train: bool = False  # True trains larger networks in build/checkpoints, or goes on there
-training_steps: int = 40000  # used when train is True
-device: str = "auto"  # "auto", "cpu" or "cuda"
+training_steps: int = 40000  # [1, 10**6] used when train is True
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/06_cifar10/interactive
 
 # %%

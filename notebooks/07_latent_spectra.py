@@ -45,29 +45,29 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every noise
+seed: int = 0  # [0, 2**32) seed of every noise
 model: str = "organism_epsilon"  # a shipped model, a pipeline folder or an id of the hub
 second: str = "organism_v"  # a second model for the counts at both ends; empty: none
-precision: str = "float32"  # of the networks: "float32", "float16" or "bfloat16"
+precision: str = "float32"  # {float32, float16, bfloat16} of the networks
 captions: str = ""  # CSV with columns text, family and dose; empty: the organism's own captions
-doses: list[int] = [1, 10, 100, 300, 1000]  # doses of the organism's family "exact"
-exact: int = 4  # captions of each of them
-template: int = 6  # captions of each dose of the family "template"
-general: int = 8  # captions of the family "general"
-stated: int = 5  # captions of the family "stated"
-strong: int = 300  # an exact caption counts as memorized from this dose on
-noises: int = 3  # noises under fixed captions
-seeds: int = 3  # samples of each template caption
-followed: int = 3  # captions of each kind that are followed through time
-between: list[int] = [501, 101]  # time indices between the ends
-steps: int = 50  # sampling steps
-guidance: float = 7.5  # scale of classifier-free guidance
-whole: int = 1000  # whole spectra of latents with so many numbers at most
-krylov: int = 128  # Krylov steps
-short: int = 4  # captions of a kind whose spectra are computed by Krylov steps, too
-together: int = 16  # points in one batched call
-probes: int = 16  # products behind an estimated diagonal
-device: str = "auto"  # "auto", "cpu" or "cuda"
+doses: list[int] = [1, 10, 100, 300, 1000]  # ascending of {1, 3, 10, 30, 100, 300, 1000} of "exact" captions
+exact: int = 4  # [1, 1000] captions of each of them
+template: int = 6  # [1, 1000] captions of each dose of the family "template"
+general: int = 8  # [2, 1000] captions of the family "general"
+stated: int = 5  # [0, 1000] captions of the family "stated"
+strong: int = 300  # [1, 1000] an exact caption counts as memorized from this dose on
+noises: int = 3  # [2, 1000] noises under fixed captions
+seeds: int = 3  # [2, 1000] samples of each template caption
+followed: int = 3  # [1, 1000] captions of each kind that are followed through time
+between: list[int] = [501, 101]  # 0+ of [0, 1000) time indices between the ends
+steps: int = 50  # [4, 1000] sampling steps
+guidance: float = 7.5  # [0, 100] scale of classifier-free guidance
+whole: int = 1000  # [1, 10**5] whole spectra of latents with so many numbers at most
+krylov: int = 128  # [2, 1000] Krylov steps
+short: int = 4  # [1, 1000] captions of a kind whose spectra are computed by Krylov steps, too
+together: int = 16  # [1, 10**4] points in one batched call
+probes: int = 16  # [2, 10**4] products behind an estimated diagonal
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/interactive
 
 # %%

@@ -41,28 +41,28 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every random draw
+seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism_epsilon"  # name of a shipped model, a pipeline folder or a hub id
 prompts: str = "organism"  # captions: "organism", the published "sd1" or "sd2", or a CSV file
 other_model: str = "organism_v"  # a second model for the first step; empty: none
-memorized_dose: int = 100  # copies from which on a caption of one image counts as memorized
-captions: int = 100  # captions of each family at the first step, at most
-stated: int = 32  # of these, captions that state colours
-whole_captions: int = 24  # captions of each family followed further than the first step, at most
-whole_stated: int = 12  # of these, captions that state colours
-held_out: int = 12  # harmless captions for calibration
-held_out_seeds: int = 2  # noises of each of them
-compared: int = 40  # captions for the comparison of products
-seeds: int = 16  # noises of the statistics of the first five steps
-whole_seeds: int = 4  # noises of the statistics of all steps, of the products and of the second model
-steps: int = 50  # sampling steps
-guidance: float = 7.5  # scale of classifier-free guidance
-layer: int = 1  # cross-attention layer whose entropy is taken; 3 for Stable Diffusion 1.4
-tiles: int = 4  # tiles to a side of an image
-probes: int = 4  # random directions of the curvature maps; 16 as published
-rows: int = 128  # captions times seeds in one pass
-precision: str = "float32"  # of the networks: "float32", "float16" or "bfloat16"
-device: str = "auto"  # "auto", "cpu" or "cuda"
+memorized_dose: int = 100  # {1, 3, 10, 30, 100, 300, 1000} copies that make a caption memorized
+captions: int = 100  # [2, 10**4] captions of each family at the first step, at most
+stated: int = 32  # [2, 10**4] of these, captions that state colours
+whole_captions: int = 24  # [2, captions] captions of each family followed further, at most
+whole_stated: int = 12  # [2, stated] of these, captions that state colours
+held_out: int = 12  # [2, 10**4] harmless captions for calibration
+held_out_seeds: int = 2  # [1, seeds] noises of each of them
+compared: int = 40  # [2, 10**4] captions for the comparison of products
+seeds: int = 16  # [1, 1000] noises of the statistics of the first five steps
+whole_seeds: int = 4  # [1, seeds] noises of the statistics of all steps and of the second model
+steps: int = 50  # [5, 1000] sampling steps
+guidance: float = 7.5  # [0, 100] scale of classifier-free guidance
+layer: int = 1  # [0, 100] cross-attention layer whose entropy is taken; 3 for Stable Diffusion 1.4
+tiles: int = 4  # [1, 64] tiles to a side of an image
+probes: int = 4  # [1, 1000] random directions of the curvature maps; 16 as published
+rows: int = 128  # [1, 10**5] captions times seeds in one pass
+precision: str = "float32"  # {float32, float16, bfloat16} of the networks
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/08_latent_detection/interactive
 
 # %%

@@ -34,39 +34,39 @@
 # ## Parameters
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every random draw
-doses: list[int] = [30, 100, 1000]  # how often the one image of a caption was copied
-per_dose: int = 2  # captions of each dose, 4 at most
-templates: int = 1  # captions of which a part of the image was copied 1,000 times
-general: int = 12  # held-out captions: they say what is ordinary
-seeds: int = 5  # initial noises, the same for all captions and methods
-multiples: list[float] = [1.5, 2.0, 2.5, 3.0, 4.0]  # thresholds, in ordinary levels
-additions: list[int] = [1, 2, 4, 6, 8]  # random tokens or numbers added
-factors: list[float] = [1.1, 1.2, 1.25, 1.3, 1.5]  # of the begin mark's logit
-penalty: float = 6.0  # alpha sqrt(d) of SAIL in ordinary levels; about that in the paper
-weights: list[float] = [0.0, 30.0]  # other values of it, to be compared
-descent_steps: int = 6  # gradient steps at most
-learning_rate: float = 0.1  # of all descents
-candidates: int = 2  # starting noises per image of the corrected SAIL
-pool: int = 5  # candidates of the released SAIL
-rounds: int = 2  # of the released SAIL, at most
-noises: int = 16  # initial noises for the question whether they tell what comes out
-noise_doses: list[int] = [30, 100]  # copies of the captions that are asked
-steps: int = 15  # sampling steps
-guidance: float = 7.5  # scale of classifier-free guidance
-references: int = 2000  # training images that copies are told from
-compared: int = 40  # general captions for the statistics of the retrained model
+seed: int = 0  # [0, 2**32) seed of every random draw
+doses: list[int] = [30, 100, 1000]  # ascending of {1, 3, 10, 30, 100, 300, 1000} copies of a caption
+per_dose: int = 2  # [1, 4] captions of each dose
+templates: int = 1  # [1, 8] captions of which a part of the image was copied 1,000 times
+general: int = 12  # [2, 1000] held-out captions: they say what is ordinary
+seeds: int = 5  # [2, 1000] initial noises, the same for all captions and methods
+multiples: list[float] = [1.5, 2.0, 2.5, 3.0, 4.0]  # ascending of (0, 100] thresholds, in ordinary levels
+additions: list[int] = [1, 2, 4, 6, 8]  # ascending of [1, 76] random tokens or numbers added
+factors: list[float] = [1.1, 1.2, 1.25, 1.3, 1.5]  # ascending of [1, 100] of the begin mark's logit
+penalty: float = 6.0  # [0, inf) alpha sqrt(d) of SAIL in ordinary levels; about that in the paper
+weights: list[float] = [0.0, 30.0]  # 0+ of [0, inf) other values of it, to be compared
+descent_steps: int = 6  # [0, 1000] gradient steps at most
+learning_rate: float = 0.1  # (0, 100] of all descents
+candidates: int = 2  # [1, 1000] starting noises per image of the corrected SAIL
+pool: int = 5  # [1, 1000] candidates of the released SAIL
+rounds: int = 2  # [1, 1000] of the released SAIL, at most
+noises: int = 16  # [2, 1000] initial noises for the question whether they tell what comes out
+noise_doses: list[int] = [30, 100]  # ascending of {1, 3, 10, 30, 100, 300, 1000} copies of the captions asked
+steps: int = 15  # [2, 1000] sampling steps
+guidance: float = 7.5  # [0, 100] scale of classifier-free guidance
+references: int = 2000  # [2, 10**5] training images that copies are told from
+compared: int = 40  # [2, 10**4] general captions for the statistics of the retrained model
 model: str = "organism_epsilon"  # shipped model, folder or hub id
 retrained: str = "organism_without_copies"  # trained without half of the copies; empty: none
 prompts: str = (
     "organism"  # whose captions: "organism", published "sd1" or "sd2", or a CSV file of text and family
 )
 listing: str = ""  # for other captions than the organism's: file that names their training images
-memorized: int = 50  # captions with training images, at most
+memorized: int = 50  # [2, 10**4] captions with training images, at most
 clip: str = ""  # folder or hub id of the network that judges agreement; empty: the paper's
 dino: str = ""  # of the one that judges similarity; empty: facebook/dinov2-base
-precision: str = "float32"  # of the networks
-device: str = "auto"  # "auto", "cpu" or "cuda"
+precision: str = "float32"  # {float32, float16, bfloat16} of the networks
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/interactive
 
 # %%

@@ -12,7 +12,7 @@ from rich.table import Table
 from companion.cli.program import Build, PresetName, app
 from companion.experiment import driver, notebooks, parameters, presets, results
 from companion.experiment.runs import Place, build_folder
-from memlib.cli.program import console
+from memlib.cli.program import complain, console
 
 Notebook = Annotated[
     str,
@@ -35,6 +35,13 @@ def run(
     ] = "",
     sweep: Annotated[Path | None, typer.Option(help="Sweep file that defines the run called --name.")] = None,
     timeout: Annotated[int | None, typer.Option(help="Seconds one cell may take.", min=1)] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            help="Fail if a check of the notebook does not hold, or record that; "
+            "default: fail for a preset as it stands, record where parameters are overridden."
+        ),
+    ] = None,
     build: Build = None,
 ) -> None:
     """Execute a notebook and keep its results in `build/runs/NOTEBOOK/NAME`.
@@ -48,15 +55,28 @@ def run(
     path = notebooks.find(notebook)
     chosen = presets.load(preset)
     given = parameters.from_text(parameters.read(path), _pairs(parameter or []))
-    overrides = {**chosen.overrides(path.stem), **_of_sweep(sweep, name), **given}
+    given = {**_of_sweep(sweep, name), **given}
+    overrides = {**chosen.overrides(path.stem), **given}
     run_name = name or ",".join(f"{key}={value}" for key, value in given.items()) or preset
     parameters.check(parameters.read(path), overrides)
     console.print(f"{path.stem} ({run_name}): running")
     found = driver.execute(
-        path, overrides, run=run_name, preset=preset, build=build, timeout=timeout or chosen.timeout
+        path,
+        overrides,
+        run=run_name,
+        preset=preset,
+        build=build,
+        timeout=timeout or chosen.timeout,
+        strict=not given if strict is None else strict,
     )
     place = Place(build or build_folder(), path.stem, run_name)
     console.print(f"{path.stem} ({run_name}): {found.duration_s:.0f} s, results in {place.final}")
+    _tell_broken(found)
+
+
+def _tell_broken(found: results.Results) -> None:
+    for check in found.broken:
+        complain.print(f"[bold yellow]does not hold:[/] {escape(check)}")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -99,9 +119,11 @@ def convert(
 @app.command("parameters")
 def show_parameters(notebook: Notebook) -> None:
     """Show the parameters of a notebook, without running it."""
-    table = Table("parameter", "type", "default", "meaning")
+    table = Table("parameter", "type", "default", "may be", "meaning")
     for item in parameters.read(notebooks.find(notebook)):
-        table.add_row(item.name, item.type, "(required)" if item.required else repr(item.default), item.help)
+        default = "(required)" if item.required else repr(item.default)
+        within = item.limits.text if item.limits else ""
+        table.add_row(*map(escape, (item.name, item.type, default, within, item.help)))
     console.print(table)
 
 
@@ -131,4 +153,5 @@ def show_results(
             key, f"{scalar.value:.6g}", escape(bounds or ""), str(scalar.n or ""), escape(scalar.about)
         )
     console.print(table)
+    _tell_broken(found)
     console.print(f"commit {found.commit}, {found.hardware}, {found.duration_s:.0f} s")

@@ -16,13 +16,23 @@ VARIABLE = "MEMLIB_RUN"
 
 
 class Context(BaseModel):
-    """Name and preset of the run that is under way, and the folder it writes to."""
+    """The run that is under way.
+
+    Attributes:
+        run: its name.
+        preset: where its parameters come from, overrides apart.
+        output: folder it writes to.
+        source: the text notebook.
+        strict: whether a check that does not hold ends the run without results.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str
     preset: str
     output: Path
+    source: Path
+    strict: bool = True
 
     @classmethod
     def current(cls) -> Self | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from companion.experiment.parameters import Parameter
 from companion.experiment.results import FILE, Results
 
 
@@ -44,21 +45,25 @@ class ParameterTable:
     """The parameters of a run with their values and meanings.
 
     Attributes:
-        rows: name, type, value and meaning of each; the type, which the value shows, is left to terminals.
+        given: the parameters; the value in this run stands for the default. The type, which the value shows,
+            is left to terminals.
     """
 
-    rows: list[tuple[str, str, str, str]]
+    given: list[Parameter]
 
     def __repr__(self) -> str:
         """One parameter a line, for terminals."""
-        return "\n".join(f"{name}: {kind} = {value}  # {meaning}" for name, kind, value, meaning in self.rows)
+        return "\n".join(
+            f"{item}{' ' if item.limits else '  # '}{item.help}".rstrip(" #") for item in self.given
+        )
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{title}</th>' for title in ("parameter", "value", "meaning"))
+        titles = ("parameter", "value", "may be", "meaning")
+        head = "".join(f'<th scope="col">{title}</th>' for title in titles)
         body = "".join(
-            f'<tr><th scope="row"><code>{escape(name)}</code></th><td>{escape(value)}</td>'
-            f"<td>{escape(meaning)}</td></tr>"
-            for name, _, value, meaning in self.rows
+            f'<tr><th scope="row"><code>{escape(item.name)}</code></th><td>{escape(repr(item.default))}</td>'
+            f"<td>{escape(item.limits.text if item.limits else '')}</td><td>{escape(item.help)}</td></tr>"
+            for item in self.given
         )
         return f'<table class="table parameters"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -96,6 +101,7 @@ class Provenance:
             ("versions", ", ".join(f"{name} {version}" for name, version in results.versions.items())),
             ("started", f"{results.started:%Y-%m-%d %H:%M} UTC"),
             ("duration", f"{results.duration_s:.1f} s"),
+            *([("checks", _held(results))] if results.checks else []),
         ]
 
     def _downloads(self) -> str:
@@ -113,3 +119,9 @@ class Provenance:
 
     def _anchor(self, file: str) -> str:
         return f'<a href="{escape(f"{self.link}{file}")}" download>{escape(file.rsplit("/", 1)[-1])}</a>'
+
+
+def _held(results: Results) -> str:
+    """How many checks hold, and which do not."""
+    held = f"{len(results.checks) - len(results.broken)} of {len(results.checks)} hold"
+    return f"{held}; not: {'; '.join(results.broken)}" if results.broken else held

@@ -23,6 +23,7 @@ def execute(
     preset: str = "",
     build: Path | None = None,
     timeout: int | None = None,
+    strict: bool = True,
 ) -> results.Results:
     """Run a notebook and return its validated results, which then lie in `build/runs/NOTEBOOK/RUN`.
 
@@ -33,21 +34,22 @@ def execute(
         preset: Name of the preset that the overrides come from, for the record.
         build: Build folder; by default `build/` of the clone.
         timeout: Seconds one cell may take; None for no limit.
+        strict: Whether the run fails if a check of the notebook does not hold; else that is recorded.
 
     Raises:
-        ValueError: Parameters are unknown, missing or ill-typed. Nothing has run or changed then.
+        ValueError: Parameters are unknown, missing, ill-typed or out of range. Nothing has
+            run or changed then.
         RunError: The notebook raised, ran out of time, died, or left no valid results.
     """
     values = parameters.check(parameters.read(notebook), overrides)
     if "output" in overrides:
         raise ValueError("output cannot be given here: the driver chooses the folder; name the run instead")
     place = Place((build or build_folder()).resolve(), notebook.stem, run)
+    context = Context(run=run, preset=preset, output=place.partial, source=notebook.resolve(), strict=strict)
     with place.exclusive():
         place.begin()
         try:
-            _papermill(
-                notebook, dict(overrides), Context(run=run, preset=preset, output=place.partial), timeout
-            )
+            _papermill(dict(overrides), context, timeout)
             found = _validated(place, values)
         except BaseException as error:
             raise place.fail(error) from error
@@ -55,7 +57,7 @@ def execute(
     return found
 
 
-def _papermill(notebook: Path, overrides: dict[str, Any], context: Context, timeout: int | None) -> None:
+def _papermill(overrides: dict[str, Any], context: Context, timeout: int | None) -> None:
     """Execute with papermill, which saves after every cell; a log goes beside the notebook."""
     import papermill  # only one who executes notebooks needs it
     from traitlets.config import Config  # comes with papermill
@@ -68,11 +70,11 @@ def _papermill(notebook: Path, overrides: dict[str, Any], context: Context, time
         # of this transport): kernels started side by side cannot meet on one, and nobody else can connect.
         kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
         papermill.execute_notebook(
-            notebooks.read(notebook),
+            notebooks.read(context.source),
             str(output),
             overrides,
             kernel_name="python3",
-            cwd=str(notebook.resolve().parent),
+            cwd=str(context.source.parent),
             progress_bar=False,
             log_output=True,
             execution_timeout=timeout,

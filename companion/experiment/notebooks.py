@@ -17,9 +17,14 @@ def all_notebooks(folder: Path | None = None) -> list[Path]:
     return sorted((folder or project_root() / "notebooks").glob("[0-9][0-9]_*.py"))
 
 
+def by_name() -> dict[str, Path]:
+    """The notebooks of the clone by their names without suffix."""
+    return {path.stem: path for path in all_notebooks()}
+
+
 def find(notebook: str) -> Path:
     """Path of a notebook given as a path or as a name. Raises `ValueError` listing the ones there are."""
-    path, known = Path(notebook), {path.stem: path for path in all_notebooks()}
+    path, known = Path(notebook), by_name()
     if path.is_file():
         return path.resolve()
     if path.stem in known:

@@ -1,8 +1,8 @@
 """The parameters cell of a notebook: read without running it, and checked before anything runs.
 
-A parameter is one annotated line, `samples: int = 5  # samples per class`, in the one cell tagged
-`parameters`. papermill itself accepts any name and any type; here an unknown, missing or ill-typed one is
-an error.
+A parameter is one annotated line, `samples: int = 5  # [1, 1000] samples per class`, in the one cell tagged
+`parameters`; the comment begins with what it may be (`companion.experiment.limits`). papermill itself accepts
+any name, type and value; here an unknown, missing, ill-typed or impossible one is an error.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from companion.experiment import notebooks
+from companion.experiment import limits, notebooks
 
 TYPES: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
@@ -45,6 +45,7 @@ class Parameter:
     type: str
     default: Any = _MISSING
     help: str = ""
+    limits: limits.Limits | None = None
 
     @property
     def required(self) -> bool:
@@ -52,8 +53,9 @@ class Parameter:
         return self.default is _MISSING
 
     def __str__(self) -> str:
-        """`name: type = default`, as in the notebook."""
-        return f"{self.name}: {self.type}" + ("" if self.required else f" = {self.default!r}")
+        """`name: type = default  # limits`, as in the notebook."""
+        default = "" if self.required else f" = {self.default!r}"
+        return f"{self.name}: {self.type}{default}" + (f"  # {self.limits.text}" if self.limits else "")
 
 
 def read(notebook: Path) -> list[Parameter]:
@@ -84,33 +86,56 @@ def read(notebook: Path) -> list[Parameter]:
 def parse(source: str) -> list[Parameter]:
     """Parameters declared by the source text of a parameters cell."""
     comments = _comments(source)
-    return [_parameter(node, comments) for node in ast.parse(source).body if not _is_docstring(node)]
+    found = [_parameter(node, comments) for node in ast.parse(source).body if not _is_docstring(node)]
+    numbers = {parameter.name for parameter in found if parameter.type in {"int", "float"}}
+    for parameter in found:
+        if parameter.limits and (strange := parameter.limits.names - numbers):
+            raise ValueError(
+                f"the range of {parameter.name} refers to {', '.join(sorted(strange))}; "
+                f"expected parameters that are one number: {', '.join(sorted(numbers)) or 'there are none'}"
+            )
+    check([parameter for parameter in found if not parameter.required], {})
+    return found
 
 
 def check(parameters: Iterable[Parameter], overrides: Mapping[str, object]) -> dict[str, Any]:
     """Values of all parameters: the defaults with `overrides` on top.
 
-    Raises `ValueError` naming every unknown, missing or ill-typed parameter, close matches, and valid ones.
+    Raises `ValueError` naming every unknown, missing, ill-typed or impossible parameter, close matches, and
+    valid ones.
     """
     declared = {parameter.name: parameter for parameter in parameters}
     faults = [_unknown(name, declared) for name in overrides if name not in declared]
-    values: dict[str, Any] = {}
-    for name, parameter in declared.items():
-        value = overrides.get(name, parameter.default)
-        if value is _MISSING:
-            faults.append(f"{name} is missing and has no default")
-            continue
-        try:
-            values[name] = TYPES[parameter.type].validate_python(value)
-        except ValidationError:
-            faults.append(
-                f"{name} must be {parameter.type}, got {value!r} ({type(value).__name__})"
-                + _hint(parameter, value)
-            )
+    values, wrong = _typed(declared.values(), overrides)
+    faults += wrong
+    for name, value in values.items():
+        within = declared[name].limits
+        if within is not None and (fault := within.fault(value, values)):
+            faults.append(f"{name} {fault}")
     if faults:
         valid = "\n".join(f"  {parameter}" for parameter in declared.values()) or "  (none)"
         raise ValueError("; ".join(faults) + f"\nvalid parameters:\n{valid}")
     return values
+
+
+def _typed(
+    parameters: Iterable[Parameter], overrides: Mapping[str, object]
+) -> tuple[dict[str, Any], list[str]]:
+    """Values that have the type of their parameter, and the faults of the others."""
+    faults, values = [], {}
+    for parameter in parameters:
+        value = overrides.get(parameter.name, parameter.default)
+        if value is _MISSING:
+            faults.append(f"{parameter.name} is missing and has no default")
+            continue
+        try:
+            values[parameter.name] = TYPES[parameter.type].validate_python(value)
+        except ValidationError:
+            faults.append(
+                f"{parameter.name} must be {parameter.type}, got {value!r} ({type(value).__name__})"
+                + _hint(parameter, value)
+            )
+    return values, faults
 
 
 def from_text(parameters: Iterable[Parameter], texts: Mapping[str, str]) -> dict[str, object]:
@@ -128,10 +153,14 @@ def _from_text(kind: str, text: str) -> object:
         return text
 
 
-def from_namespace(namespace: Mapping[str, object]) -> list[Parameter]:
-    """Parameters of a running notebook: every annotated variable of a supported type in its `globals()`."""
+def from_namespace(namespace: Mapping[str, object], source: Iterable[Parameter] = ()) -> list[Parameter]:
+    """Parameters of a running notebook: every annotated variable of a supported type in its `globals()`.
+
+    Comments are not in there; meanings and limits come from `source`, the parameters that its text declares.
+    """
+    known = {(parameter.name, parameter.type): parameter for parameter in source}
     return [
-        Parameter(name, kind, namespace[name])
+        replace(known.get((name, kind), Parameter(name, kind)), default=namespace[name])
         for name, kind in (
             (name, _type_name(annotation)) for name, annotation in _annotations(namespace).items()
         )
@@ -172,12 +201,9 @@ def _parameter(node: ast.stmt, comments: Mapping[int, str]) -> Parameter:
     name, kind = node.target.id, ast.unparse(node.annotation)
     if kind not in TYPES:
         raise ValueError(f"{name} has type {kind}; expected one of {', '.join(TYPES)}")
-    parameter = Parameter(
-        name, kind, _literal(name, node.value), comments.get(node.end_lineno or node.lineno, "")
-    )
-    if not parameter.required:
-        check([parameter], {})
-    return parameter
+    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    within, meaning = limits.parse(" ".join(comments[line] for line in lines if line in comments))
+    return Parameter(name, kind, _literal(name, node.value), meaning, within)
 
 
 def _literal(name: str, value: ast.expr | None) -> object:

@@ -6,7 +6,8 @@ Works alike under the driver, in Jupyter, under papermill by hand and in a plain
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 from companion.experiment import notebooks, parameters, provenance, values
 from companion.experiment.context import Context
 from companion.experiment.display import Animation, ParameterTable, Provenance
-from companion.experiment.results import FILE, Artifact, Results, Scalar, write
+from companion.experiment.results import FILE, Artifact, Check, Results, Scalar, write
 from companion.paths import project_root
 from memlib.files import checked_name, whole
 from memlib.intervals import Interval
@@ -38,18 +39,21 @@ def start(notebook: str, namespace: Mapping[str, object]) -> Run:
         namespace: `globals()` of the notebook; its annotated variables are the parameters.
 
     Raises:
-        ValueError: A parameter has another type than its annotation says, or the device cannot be used.
+        ValueError: A parameter has another type than its annotation says or lies outside of its range, or the
+            device cannot be used.
     """
-    declared = parameters.from_namespace(namespace)
+    context = Context.current()
+    source = context.source if context else notebooks.by_name().get(notebook)
+    declared = parameters.from_namespace(namespace, parameters.read(source) if source else ())
     if not declared:
         raise ValueError(
             f"{notebook}: no annotated parameters found; call start(name, globals()) after a cell with lines "
             "such as `seed: int = 0`"
         )
     given = parameters.check(declared, {})
-    context = Context.current()
     output = Path(str(given.pop("output", "") or (context.output if context else _interactive(notebook))))
-    return Run(checked_name("notebook", notebook), given, output.expanduser().resolve(), context)
+    shown = [replace(item, default=given[item.name]) for item in declared if item.name in given]
+    return Run(checked_name("notebook", notebook), shown, output.expanduser().resolve(), context)
 
 
 def _interactive(notebook: str) -> Path:
@@ -60,18 +64,24 @@ class Run:
     """A run under way. `parameters`, `device` and `output` are what the notebook was given, resolved."""
 
     def __init__(
-        self, notebook: str, given: Mapping[str, Any], output: Path, context: Context | None = None
+        self,
+        notebook: str,
+        given: Iterable[parameters.Parameter],
+        output: Path,
+        context: Context | None = None,
     ) -> None:
         from memlib import checks  # brings torch, which reading results does without
 
         self.notebook = notebook
-        self.parameters = dict(given)
+        self._given = list(given)
+        self.parameters: dict[str, Any] = {item.name: item.default for item in self._given}
         self.device = checks.device(self.parameters.get("device", "auto"))
         self.output = output
         self._context = context
         self._scalars: dict[str, Scalar] = {}
         self._figures: dict[str, Artifact] = {}
         self._tables: dict[str, Artifact] = {}
+        self._checks: dict[str, Check] = {}
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         (output / FILE).unlink(missing_ok=True)  # a run that stops half-way leaves no results
@@ -79,13 +89,7 @@ class Run:
 
     def parameter_table(self) -> ParameterTable:
         """The parameters as this run has them, for the notebook to show; meanings come from its source."""
-        source = {path.stem: path for path in notebooks.all_notebooks()}.get(self.notebook)
-        known = {item.name: (item.type, item.help) for item in parameters.read(source)} if source else {}
-        rows = []
-        for name, value in self.parameters.items():
-            kind, meaning = known.get(name, (type(value).__name__, ""))
-            rows.append((name, kind, repr(value), meaning))
-        return ParameterTable(rows)
+        return ParameterTable(self._given)
 
     def record(
         self,
@@ -207,8 +211,36 @@ class Run:
         self._list(self._figures, name, [f"figures/{name}.gif", f"figures/{name}.png"], about)
         return Animation(path, self._link(f"figures/{name}.gif"), about or name)
 
+    def check(self, name: str, condition: object, about: str) -> bool:
+        """Hold a claim of the chapter against this run; return whether it holds.
+
+        A run of a preset as it stands must meet all its checks: `finish` raises otherwise. With parameters of
+        one's own, and in a notebook run by hand, a check that does not hold is recorded and shown.
+
+        Args:
+            name: unique in the notebook, such as "copies_are_sharper".
+            condition: true or false: a bool, or a tensor or array of one element.
+            about: what should hold, in one sentence.
+
+        Raises:
+            ValueError: the condition is not one truth value, or the name has been used.
+        """
+        checked_name("check", name)
+        if name in self._checks:
+            raise ValueError(f"a check {name!r} has been made; give each its own name")
+        plain = values.number(f"check {name}", condition)
+        if not isinstance(plain, bool):
+            raise ValueError(f"check {name} must be true or false, got {plain!r}; compare it with something")
+        self._checks[name] = Check(holds=plain, about=about)
+        return plain
+
     def finish(self) -> Provenance:
-        """Validate and write `results.json`; the returned object shows provenance and downloads."""
+        """Validate and write `results.json`; the returned object shows provenance and downloads.
+
+        Raises:
+            AssertionError: a preset is run as it stands, or strictly, and a check does not hold; all are
+                named.
+        """
         results = Results(
             notebook=self.notebook,
             run=self._context.run if self._context else self.output.name,
@@ -217,6 +249,7 @@ class Run:
             scalars=self._scalars,
             figures=self._figures,
             tables=self._tables,
+            checks=self._checks,
             seed=self.parameters.get("seed"),
             device=self.device,
             hardware=provenance.hardware(self.device),
@@ -226,6 +259,8 @@ class Run:
             started=self._started,
             duration_s=round(time.perf_counter() - self._clock, 3),
         )
+        if self._context and self._context.strict and results.broken:
+            raise AssertionError(f"{self.notebook} does not hold: {'; '.join(results.broken)}")
         write(results, self.output)
         return Provenance(results, self.output, self._link(""))
 

@@ -48,6 +48,13 @@ class Scalar(_Record):
         return self
 
 
+class Check(_Record):
+    """A statement about the numbers of a run, and whether it holds in this one."""
+
+    holds: bool
+    about: str
+
+
 class Artifact(_Record):
     """A figure or a table: its files, relative to the folder of the run."""
 
@@ -74,6 +81,7 @@ class Results(_Record):
     scalars: dict[str, Scalar]
     figures: dict[str, Artifact]
     tables: dict[str, Artifact]
+    checks: dict[str, Check] = {}
     seed: int | None
     device: str
     hardware: str
@@ -83,6 +91,11 @@ class Results(_Record):
     # Dates are text in JSON, so this one field is not strict.
     started: Annotated[AwareDatetime, Field(strict=False)]
     duration_s: NonNegativeFloat
+
+    @property
+    def broken(self) -> list[str]:
+        """The checks that do not hold, each as "name: what should hold"."""
+        return [f"{name}: {check.about}" for name, check in self.checks.items() if not check.holds]
 
 
 def load(run: Path) -> Results:

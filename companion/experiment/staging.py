@@ -63,6 +63,8 @@ def _fault(place: Place) -> str | None:
         return f"{place.notebook}: {place.final / NOTEBOOK} is not there; run the notebook again"
     if (found.notebook, found.run) != (place.notebook, place.run):
         return f"{place.final} holds run {found.run} of {found.notebook}; run the notebook again"
+    if found.broken:
+        return f"{place.notebook} (run {place.run}) does not hold: {'; '.join(found.broken)}; run it again"
     return None
 
 

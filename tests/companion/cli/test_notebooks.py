@@ -1,5 +1,7 @@
 """The command line: thin, and plain about errors."""
 
+from typing import ClassVar
+
 import pytest
 
 from companion.cli import notebooks as commands
@@ -28,6 +30,7 @@ def executed(monkeypatch):
 
     class Done:
         duration_s = 1.0
+        broken: ClassVar = ["order: the first must be larger"]
 
     def execute(notebook, overrides, **options):
         calls.append((notebook.stem, overrides, options))
@@ -60,11 +63,28 @@ def test_a_run_is_called_by_its_preset_or_its_name(companion, notebook, executed
     assert executed[0][2]["timeout"] == 5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "strict"),
+    [
+        ([], True),
+        (["--preset", "full", "--name", "again"], True),
+        (["-p", "seed=1"], False),
+        (["-p", "seed=1", "--strict"], True),
+        (["--no-strict"], False),
+    ],
+)
+def test_checks_bind_presets_as_they_stand(companion, notebook, executed, arguments, strict):
+    _, _, err = companion("run", notebook, *arguments)
+    assert [options["strict"] for _, _, options in executed] == [strict]
+    assert "does not hold: order: the first must be larger" in err
+
+
 def test_a_run_of_a_sweep(companion, notebook, executed, tmp_path):
     sweep = tmp_path / "sweep.yml"
     sweep.write_text("notebook: 01_toy\nruns:\n  - {name: heavy, seed: 9}\n")
     assert companion("run", notebook, "--sweep", sweep, "--name", "heavy")[0] == 0
     assert executed[0][1] == {"seed": 9}
+    assert not executed[0][2]["strict"]
     code, _, err = companion("run", notebook, "--sweep", sweep, "--name", "light")
     assert (code, len(executed)) == (1, 1)
     assert "has no run 'light' (there are: heavy)" in err

@@ -161,8 +161,8 @@ def test_results_say_where_they_come_from(run):
     assert 0 <= found.duration_s < 60
 
 
-def test_under_the_driver_files_are_linked_from_the_page(tmp_path, monkeypatch):
-    context = Context(run="quick", preset="quick", output=tmp_path / "made")
+def test_under_the_driver_files_are_linked_from_the_page(write_notebook, tmp_path, monkeypatch):
+    context = Context(run="quick", preset="quick", output=tmp_path / "made", source=write_notebook(""))
     for name, value in context.environment().items():
         monkeypatch.setenv(name, value)
     run = recorder.start("01_toy", namespace())
@@ -230,11 +230,61 @@ def test_a_plain_script_works_too(write_notebook, tmp_path):
 def test_the_parameter_table_shows_values_of_this_run_and_meanings_of_the_source(monkeypatch, tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    source = '# %% tags=["parameters"]\nseed: int = 0  # of every <draw>\noutput: str = ""\n'
+    source = '# %% tags=["parameters"]\nseed: int = 0  # [0, 9] of every <draw>\noutput: str = ""\n'
     (folder / "01_toy.py").write_text(source)
     monkeypatch.setattr(notebooks, "all_notebooks", lambda: [folder / "01_toy.py"])
     space = {"seed": 7, "output": str(tmp_path / "out"), "__annotations__": {"seed": int, "output": str}}
     table = recorder.start("01_toy", space).parameter_table()
-    assert table.rows == [("seed", "int", "7", "of every <draw>")]
-    assert "of every &lt;draw&gt;" in table._repr_html_()
-    assert recorder.start("02_gone", space).parameter_table().rows == [("seed", "int", "7", "")]
+    assert repr(table) == "seed: int = 7  # [0, 9] of every <draw>"
+    assert "<td>7</td><td>[0, 9]</td><td>of every &lt;draw&gt;</td>" in table._repr_html_()
+    assert repr(recorder.start("02_gone", space).parameter_table()) == "seed: int = 7"
+    with pytest.raises(ValueError, match=r"seed must be in \[0, 9\], got 10"):
+        recorder.start("01_toy", space | {"seed": 10})
+
+
+def in_a_run_of_the_driver(monkeypatch, write_notebook, tmp_path, **options):
+    context = Context(run="a", preset="b", output=tmp_path / "out", source=write_notebook(""), **options)
+    for name, value in context.environment().items():
+        monkeypatch.setenv(name, value)
+    return recorder.start("01_toy", namespace())
+
+
+def test_checks_of_a_preset_must_hold_and_are_told_together(monkeypatch, write_notebook, tmp_path):
+    run = in_a_run_of_the_driver(monkeypatch, write_notebook, tmp_path)
+    assert run.check("fine", np.True_, "this holds")
+    assert not run.check("low", torch.tensor(1.0) < 0, "one must be negative")
+    assert not run.check("high", np.array([2]) > 3, "two must be large")
+    with pytest.raises(
+        AssertionError, match="does not hold: low: one must be negative; high: two must be large"
+    ):
+        run.finish()
+    assert not (run.output / results.FILE).exists()
+
+
+def test_checks_of_other_runs_are_recorded_and_shown(monkeypatch, write_notebook, tmp_path):
+    run = in_a_run_of_the_driver(monkeypatch, write_notebook, tmp_path, strict=False)
+    run.check("fine", True, "this holds")
+    run.check("low", np.False_, "one must be <negative>")
+    shown = run.finish()
+    found = results.load(run.output)
+    assert found.checks["low"] == results.Check(holds=False, about="one must be <negative>")
+    assert found.broken == ["low: one must be <negative>"]
+    assert "1 of 2 hold; not: low: one must be &lt;negative&gt;" in shown._repr_html_()
+
+
+def test_by_hand_checks_are_recorded(run):
+    run.check("low", False, "not so")
+    run.finish()
+    assert results.load(run.output).broken == ["low: not so"]
+
+
+@pytest.mark.parametrize("condition", [1, None, "yes", torch.tensor([True, False]), pd.Series([True, True])])
+def test_a_check_takes_one_truth_value(run, condition):
+    with pytest.raises(ValueError, match="check x must be"):
+        run.check("x", condition, "what")
+
+
+def test_a_check_is_made_once(run):
+    run.check("x", True, "what")
+    with pytest.raises(ValueError, match="'x' has been made"):
+        run.check("x", True, "what")
