@@ -59,7 +59,7 @@ def exact_score(mixture: GaussianMixture, schedule: VariancePreserving) -> Calla
 
     Example:
         >>> blob = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.ones(1))
-        >>> exact_score(blob, VariancePreserving.linear())(500)(torch.ones(1, 2)).tolist()
+        >>> exact_score(blob, VariancePreserving.linear())(500)(torch.ones(1, 2)).round(decimals=9).tolist()
         [[-1.0, -1.0]]
     """
 

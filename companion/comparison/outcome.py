@@ -26,8 +26,9 @@ def similarity(
         where: pixels of the last two axes that count; None counts all.
 
     Example:
-        >>> similarity(torch.tensor([[1.0, 0.0], [0.0, -2.0]]), torch.tensor([[3.0, 0.0]]), torch.zeros(2))
-        tensor([1., 0.], dtype=torch.float64)
+        >>> x, target = torch.tensor([[1.0, 0.0], [0.0, -2.0]]), torch.tensor([[3.0, 0.0]])
+        >>> similarity(x, target, torch.zeros(2)).round(decimals=9).tolist()
+        [1.0, 0.0]
     """
     checks.batched("x", x)
     shape = tuple(x.shape[1:])

@@ -58,7 +58,8 @@ def dense(op: LinearOperator, *, chunk: int = 128, progress: bool = False) -> De
 
     Example:
         >>> from memlib.hessian import DenseOperator
-        >>> dense(DenseOperator(torch.diag(torch.tensor([-2.0, 1.0]))[None])).eigenvalues.tolist()
+        >>> op = DenseOperator(torch.diag(torch.tensor([-2.0, 1.0]))[None].double())
+        >>> dense(op).eigenvalues.round(decimals=9).tolist()
         [[-2.0, 1.0]]
     """
     before = op.products

@@ -49,7 +49,7 @@ def spectra(
         progress: show a progress bar over the parts.
 
     Example:
-        >>> spectra(lambda x: -x, torch.zeros(3, 2), at_once=2).eigenvalues.tolist()
+        >>> spectra(lambda x: -x, torch.zeros(3, 2), at_once=2).eigenvalues.round(decimals=6).tolist()
         [[-1.0, -1.0], [-1.0, -1.0], [-1.0, -1.0]]
     """
     if at_once < 1:

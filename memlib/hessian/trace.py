@@ -63,8 +63,9 @@ def trace(
 
     Example:
         >>> from memlib.hessian.operator import DenseOperator
-        >>> trace(DenseOperator(-4 * torch.eye(6).double()[None]), 4, sigma=0.5).value
-        tensor([-24.], dtype=torch.float64)
+        >>> op = DenseOperator(-4 * torch.eye(6).double()[None])
+        >>> trace(op, 4, sigma=0.5).value.round(decimals=9).tolist()
+        [-24.0]
     """
     return trace_power(op, 1, budget, method=method, sigma=sigma, generator=generator)
 

@@ -7,6 +7,11 @@ from companion import localisation
 from memlib import intervals
 
 
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
 def test_a_cell_belongs_to_a_region_if_all_its_pixels_do():
     region = torch.zeros(8, 8, dtype=torch.bool)
     region[:, :4] = True
