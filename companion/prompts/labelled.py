@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from companion.datasets.files import DataError
+from memlib.screening import prompt_files
 
 COPIED, UNCOPIED = ("exact", "template"), ("general", "stated")
 """Families of captions that may be memorized, and of those that are not."""
@@ -29,38 +30,35 @@ class LabelledCaption:
 
 
 def labelled(path: Path) -> list[LabelledCaption]:
-    """The captions of a CSV file, in its order.
+    """The captions of a table, in its order.
 
     Args:
-        path: UTF-8, with a header that names the columns "text" and "family", and may name "dose".
+        path: `.csv`, `.tsv`, `.jsonl` or `.parquet` with the columns "text" and "family", and "dose" where it
+            is known; read as strictly as `memlib.screening.prompt_files` reads.
 
     Raises:
-        DataError: naming the row, for a file that is missing, empty, not UTF-8 or without these columns, for
-            an empty text, another family, and a dose that is no whole number.
+        PromptFileError: the file is missing, or broken in a way that the message names with its line.
+        DataError: naming the line, for a column that is missing, an empty text, another family, and a dose
+            that is no whole number; or no caption at all.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except FileNotFoundError:
-        raise DataError(f"there is no file of captions {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a UTF-8 table in CSV: {error}") from error
-    if not rows:
+    found = [_caption(place, record) for place, record in prompt_files.records(path)]
+    if not found:
         raise DataError(f"{path} holds no caption; expected a header with text and family and rows below it")
-    if missing := {"text", "family"} - set(rows[0]):
+    return found
+
+
+def _caption(place: str, record: dict[str, Any]) -> LabelledCaption:
+    if missing := {"text", "family"} - set(record):
         raise DataError(
-            f"{path} has no column {' and no column '.join(sorted(missing))}, it has {[*rows[0]]}"
+            f"{place} has no column {' and no column '.join(sorted(missing))}, it has {[*record]}"
         )
-    return [_caption(path, number, row) for number, row in enumerate(rows, start=1)]
-
-
-def _caption(path: Path, number: int, row: dict[str, str | None]) -> LabelledCaption:
-    text, family, dose = (str(row.get(name) or "").strip() for name in ("text", "family", "dose"))
+    given = (record.get(name) for name in ("text", "family", "dose"))
+    text, family, dose = ("" if value is None else str(value).strip() for value in given)
     if not text or family not in (*COPIED, *UNCOPIED):
         raise DataError(
-            f"row {number} of {path} has the text {text!r} and the family {family!r}; expected a text "
+            f"{place} has the text {text!r} and the family {family!r}; expected a text "
             f"and one of {', '.join((*COPIED, *UNCOPIED))}"
         )
     if dose and not dose.isdecimal():
-        raise DataError(f"row {number} of {path} has the dose {dose!r}, expected a whole number or nothing")
+        raise DataError(f"{place} has the dose {dose!r}, expected a whole number or nothing")
     return LabelledCaption(text, family, int(dose) if dose else None)

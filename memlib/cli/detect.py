@@ -95,14 +95,13 @@ def detect(
     prompt, label, family, seed, truncated, and a column for each statistic.
     """
     options.require_extras()
-    from memlib.screening import Screening, detection_task, ranking
-    from memlib.screening import prompt_files as captions
+    from memlib.screening import Screening, detection_task, prompt_files, ranking
     from memlib.screening.statistics import default_product, product_named
 
     names = [name.strip() for name in statistics.split(",") if name.strip()]
-    given = captions.read(prompts)
+    given = prompt_files.read(prompts)
     if reference is not None:
-        given = captions.with_reference(given, captions.read(reference))
+        given = prompt_files.with_reference(given, prompt_files.read(reference))
     loaded = options.load_model(model, device, dtype, revision)
     chosen = default_product(loaded) if product == "auto" else product_named(product)
     each = range(first_seed, first_seed + seeds)

@@ -51,13 +51,12 @@ def generate(
     what was done to each, the sheet shows both side by side.
     """
     options.require_extras()
-    from memlib.screening import Images, Screening, gallery, guided, mitigated, noises
-    from memlib.screening import prompt_files as captions
+    from memlib.screening import Images, Screening, gallery, guided, mitigated, noises, prompt_files
     from memlib.screening.outcomes import outcomes
 
     if not mitigate:
         mitigation.refuse_without(setting or [], reference)
-    given = captions.read(prompts)
+    given = prompt_files.read(prompts)
     loaded = options.load_model(model, device, dtype, revision)
     each = range(first_seed, first_seed + seeds)
     pictures, table = gallery.pictures_of(out), gallery.table_of(out)

@@ -88,8 +88,7 @@ def chosen(
 ) -> Method:
     """The method of the options, its threshold from the reference prompts if there are any."""
     from memlib.mitigation import from_text, settings_of
-    from memlib.screening import noises, thresholds
-    from memlib.screening import prompt_files as captions
+    from memlib.screening import noises, prompt_files, thresholds
 
     given = _pairs(settings)
     if reference is None:
@@ -108,7 +107,7 @@ def chosen(
             model,
             name,
             given,
-            captions.read(reference),
+            prompt_files.read(reference),
             noises(model, seeds),
             trajectory=trajectory,
             rows=batch or None,

@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from memlib import __version__
-from memlib.screening import batches, identity, images
-from memlib.screening import prompt_files as captions
+from memlib.screening import batches, identity, images, prompt_files
 from memlib.screening.parts import Parts
 from memlib.screening.tasks import Found, Task
 from memlib.text_to_image import Prompts, TextToImage
@@ -46,7 +45,7 @@ class Screening:
 
     Attributes:
         model: the text-to-image model.
-        captions: the prompts, as `captions.read` gives them, with more columns if wanted; all are kept.
+        captions: the prompts, as `prompt_files.read` gives them, with more columns if wanted; all are kept.
         seeds: of the starting noise.
         task: what is computed, at these seeds.
         statistics: names of the values that the task gives; none for images alone.
@@ -98,7 +97,7 @@ class Screening:
             "images": self.pictures is not None,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "model": identity.digest(self.model),
-            "prompts": captions.digest(self.captions),
+            "prompts": prompt_files.digest(self.captions),
             "memlib": __version__,
         }
 

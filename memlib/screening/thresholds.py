@@ -52,7 +52,7 @@ def from_reference(
         model: the text-to-image model.
         name: of a method with a threshold.
         given: its other settings, as text.
-        captions: prompts known not to be memorized, as `captions.read` gives them.
+        captions: prompts known not to be memorized, as `prompt_files.read` gives them.
         noise: `(n, ...)` one start for each seed.
         trajectory: steps of the sampling to come.
         rows: prompts times seeds at a time; None finds out what fits.

@@ -2,7 +2,6 @@
 
 import pytest
 
-from companion.datasets.files import DataError
 from companion.prompts.labelled import LabelledCaption, labelled
 
 
@@ -30,23 +29,25 @@ def test_a_table_without_doses(tmp_path):
     [
         ("", "holds no caption"),
         ("text,family\n", "holds no caption"),
-        ("caption,family\na,exact\n", r"no column text, it has \['caption', 'family'\]"),
+        ("caption,family\na,exact\n", r"line 2 of .* no column text, it has \['caption', 'family'\]"),
         ("prompt\na\n", "no column family and no column text"),
-        ("text,family\na,exact\n ,exact\n", "row 2 of .* has the text ''"),
-        ("text,family\na\n", "row 1 of .* the family ''"),
+        ("text,family\na,exact\n\n ,exact\n", "line 4 of .* has the text ''"),
+        ("text,family\na\n", r"line 2 of .* has 1 fields, the header 2 \(text, family\)"),
+        ("text,family\na,\n", "line 2 of .* the family ''"),
+        ("text,family\na cat, red,exact\n", "line 2 of .* has 3 fields, the header 2"),
         ("text,family\na,COCO\n", "the family 'COCO'; expected .* exact, template, general, stated"),
-        ("text,family,dose\na,exact,often\n", "row 1 of .* has the dose 'often', expected a whole number"),
+        ("text,family,dose\na,exact,often\n", "line 2 of .* has the dose 'often', expected a whole number"),
         ("text,family,dose\na,exact,-1\n", "the dose '-1'"),
-        ('text,family\n"a,b\n', "cannot be read as a UTF-8 table"),
+        ('text,family\n"a,b\n', "line 2 of .* begins a row that cannot be read"),
     ],
 )
 def test_broken_tables(tmp_path, text, said):
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(ValueError, match=said):
         labelled(write(tmp_path, text))
 
 
 def test_another_encoding_and_no_file(tmp_path):
-    with pytest.raises(DataError, match="cannot be read as a UTF-8 table"):
+    with pytest.raises(ValueError, match=r"line 2 of .* is not UTF-8"):
         labelled(write(tmp_path, "text,family\nKätzchen,b\n", "latin-1"))
-    with pytest.raises(DataError, match="there is no file of captions"):
+    with pytest.raises(ValueError, match="there is no file of prompts"):
         labelled(tmp_path / "missing.csv")

@@ -52,8 +52,8 @@ def test_what_a_program_imports_is_there(program):
 def test_the_first_program_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     exec(re.findall(r"```python\n(.*?)```", GUIDE, re.S)[0], {})  # noqa: S102
-    from memlib.screening import prompt_files as captions
+    from memlib.screening import prompt_files
 
-    mixed, known = (captions.read(tmp_path / name) for name in ("mixed.csv", "known.txt"))
+    mixed, known = (prompt_files.read(tmp_path / name) for name in ("mixed.csv", "known.txt"))
     assert set(mixed["label"].to_pylist()) == {True, False}
     assert not set(mixed["prompt"].to_pylist()) & set(known["prompt"].to_pylist())

@@ -6,8 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from memlib.screening import Screening, detection_task
-from memlib.screening import prompt_files as captions
+from memlib.screening import Screening, detection_task, prompt_files
 
 from ..text_to_image.conftest import folders, kind, models
 
@@ -26,7 +25,7 @@ def table(texts, **columns):
     """A table of prompts."""
     n = len(texts)
     given = {"prompt": texts, "label": [None] * n, "family": [None] * n} | columns
-    return pa.table(given, captions.SCHEMA)
+    return pa.table(given, prompt_files.SCHEMA)
 
 
 @pytest.fixture

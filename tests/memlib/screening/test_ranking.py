@@ -5,8 +5,7 @@ import pytest
 
 from memlib.detection.calibration import calibrate
 from memlib.detection.evaluation import evaluate
-from memlib.screening import Found, ranking
-from memlib.screening import prompt_files as captions
+from memlib.screening import Found, prompt_files, ranking
 
 from .conftest import table
 
@@ -36,7 +35,7 @@ def scores(screening, tmp_path):
         wen[list(holes), 1] = float("nan")
         given = table([str(n) for n in range(N)], **({} if labels is None else {"label": labels}))
         if reference:
-            given = captions.with_reference(given, table([f"known {n}" for n in range(reference)]))
+            given = prompt_files.with_reference(given, table([f"known {n}" for n in range(reference)]))
         made = screening(
             captions=given, task=Made({"wen": wen, "carlini": carlini}), statistics=["wen", "carlini"]
         )
