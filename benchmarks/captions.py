@@ -46,7 +46,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 def eigenvalues(some: Screening, texts: list[str], steps: int, wanted: int) -> Tensor:
-    """Real parts `(P, wanted)` after so many steps; none converges to 1e-14, so that every step is made."""
+    """Real parts `(P, wanted)` after the given steps; none converges to 1e-14, so that every step is made."""
     score = some.model.score(FIRST, some.model.encode(texts))
     with hessian.JacobianOperator(score, some.noise.repeat(len(texts), 1, 1, 1)) as op:
         start = torch.randn(1, op.dim, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -72,7 +72,7 @@ def _times(bench: Bench) -> list[Row]:
         say=bench.say,
         units=steps,
     )
-    dear = "two products a step; torch's second derivative of a convolution makes an unused gradient, too"
+    note = "two products a step; torch's second derivative of a convolution makes an unused gradient, too"
     rows = []
     for name, timing in list(timed.items())[:-1]:
         row = compare(
@@ -84,7 +84,7 @@ def _times(bench: Bench) -> list[Row]:
             instead_of=PRINTED,
             setting=f"{steps} steps, {len(problem.x)} samples; per step",
             agreement=_distance(timing.outcome, problem),
-            note=dear if name.endswith("symmetric") else "",
+            note=note if name.endswith("symmetric") else "",
         )
         rows.append(row)
     return rows

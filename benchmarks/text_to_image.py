@@ -47,7 +47,7 @@ class Screening:
 
 
 def screening(network: str, prompts: int, seeds: int, device: str) -> Screening:
-    """So many prompts and seeds on a model that `load` knows."""
+    """The number of prompts and seeds, and a model that `load` knows."""
     model = load(network, device)
     known = [caption.text for caption in captions()]
     stride = max(1, len(known) // prompts)

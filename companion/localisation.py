@@ -31,11 +31,11 @@ def by_caption(
     maps: Float[Tensor, "P n h w"],
     masks: Bool[Tensor, "P h w"],
 ) -> Float64[Tensor, " P"]:
-    """A measure of maps at n points of each caption, their mean.
+    """The mean of a measure over the maps at n points of each caption.
 
     Args:
         measure: `overlap` or `separation`.
-        maps: of P captions.
+        maps: the maps of P captions.
         masks: their masks.
     """
     n = maps.shape[1]

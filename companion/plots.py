@@ -194,10 +194,10 @@ def spectra(ax: Axes, eigenvalues: np.ndarray, color: Any, label: str, largest: 
 
     Args:
         ax: where to draw.
-        eigenvalues: of all samples.
-        color: of the lines.
-        label: of the mean.
-        largest: draw only so many eigenvalues at the upper end; None draws all.
+        eigenvalues: the eigenvalues of all samples.
+        color: the colour of the lines.
+        label: the label of the mean.
+        largest: how many eigenvalues to draw, from the upper end; None draws all.
     """
     index = np.arange(1, eigenvalues.shape[1] + 1)
     shown = slice(-largest if largest else None, None)
@@ -216,7 +216,7 @@ def spectra_panels(
     Args:
         panels: title of a panel -> label -> eigenvalues `(samples, d)`.
         colors: by label.
-        ylabel: of the first panel.
+        ylabel: the label of the vertical axis of the first panel.
     """
     figure, axes = plt.subplots(
         1, len(panels), figsize=(4.5 * len(panels), 3.4), squeeze=False, layout="constrained"

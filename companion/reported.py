@@ -11,10 +11,10 @@ class Published:
 
     Attributes:
         statistic: as named in this package, by first author.
-        steps: of sampling; the first so many.
-        seeds: samples averaged.
-        auc: of Stable Diffusion 1.4 and 2.0.
-        tpr: at 1 % false positives, likewise.
+        steps: how many of the first sampling steps are used.
+        seeds: the number of samples averaged.
+        auc: the areas under the curve for Stable Diffusion 1.4 and 2.0.
+        tpr: the true positive rates at 1 % false positives, likewise.
         source: key of the bibliography.
     """
 

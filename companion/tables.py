@@ -30,7 +30,7 @@ def rows(found: Mapping[Any, Any], names: Sequence[str], value: str) -> list[dic
 
     Args:
         found: values by a key, or by a tuple of as many keys as there are names.
-        names: of the parts of a key.
+        names: the names of the parts of a key.
         value: name of what stands under the key.
 
     Example:
@@ -69,7 +69,7 @@ def tabulate(
 
     Args:
         run: the run under way.
-        name: of the table.
+        name: the name of the table.
         values: rows or columns, see `frame`.
         about: what the table holds.
         record: for some columns the key and the description under which each row's value is recorded. Names

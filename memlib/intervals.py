@@ -273,7 +273,7 @@ def bootstrap(
         samples: each `(n,)`, of independent draws, resampled independently of the others.
         statistic: as many arrays as there are samples -> a number.
         level: coverage of the interval.
-        seed: of the resampling.
+        seed: the seed of the resampling.
         vectorized: whether the statistic takes arrays `(..., n)`, many resamples in one call, faster.
 
     Raises:

@@ -104,7 +104,7 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
         model: network, schedule and kind of prediction.
         t: index into the schedule.
         label: None for the unconditional score, an int, or one integer per sample `(B,)`.
-        name: of the score; None makes one from t and the label.
+        name: the name of the score; None makes one from t and the label.
 
     Raises:
         ValueError: for a time outside the schedule or labels that are no integers.

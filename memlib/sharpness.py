@@ -124,8 +124,8 @@ def estimates(
         score: at the noise level of `x`.
         x: points.
         probes: random directions of `memlib.hessian.density`.
-        steps: of Lanczos from each.
-        generator: of the directions; None takes seed 0.
+        steps: the number of Lanczos steps from each direction.
+        generator: draws the directions; None takes seed 0.
     """
     sigma = score.sigma
     with JacobianOperator(score, x) as op:
@@ -172,7 +172,7 @@ def conditional_estimates(
         unconditional: at the same.
         x: points.
         probes: random directions of the trace, products with the transpose.
-        generator: of the directions; None takes seed 0.
+        generator: draws the directions; None takes seed 0.
     """
     sigma = conditional.sigma
     with JacobianOperator(conditional - unconditional, x, product="difference") as difference:

@@ -45,7 +45,7 @@ class Encoder:
 
     Attributes:
         source: where it came from.
-        network: of transformers, in float32.
+        network: a model of the transformers library, in float32.
         processor: resizes, crops and scales images as the network's own configuration asks.
     """
 

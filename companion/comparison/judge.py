@@ -50,7 +50,7 @@ class Judge:
         model: decodes and encodes.
         chosen: captions whose image, or part of it, was copied.
         references: ordinary training images, none of a chosen caption.
-        seed: of their choice.
+        seed: the seed by which they are chosen.
     """
 
     spaces = SPACES

@@ -46,10 +46,10 @@ class RealJudge:
         clip: None reads the network of the paper's evaluation, 4 GB, onto the device of the model.
         dino: None likewise reads facebook/dinov2-base, 0.3 GB.
         thresholds: some of them, in place of calibrated ones.
-        false_positive_rate: of the calibrated ones; 1 % as for detection in the paper.
-        families: of the captions, for the table.
+        false_positive_rate: the rate of the calibrated thresholds; 1 % as for detection in the paper.
+        families: the family of each caption, for the table.
         rows: images sampled at a time, at least those of one caption.
-        side: of the small images that are returned, in pixels.
+        side: the side length of the small images that are returned, in pixels.
 
     Raises:
         ValueError: a parameter out of its range, or no other captions to set a threshold by.

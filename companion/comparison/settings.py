@@ -36,7 +36,7 @@ def objectives(
         model: the text-to-image model.
         prompts: P prompts.
         noise: n noises that all prompts share.
-        steps: of the sampling at whose first step this is taken.
+        steps: the number of steps of the sampling at whose first step this is taken.
     """
     methods: dict[str, Method] = {
         "score difference": NoiseAdjustment(ANY),
@@ -60,13 +60,13 @@ class Settings:
         dimension: d of the noise.
         multiples: thresholds in that unit; one of a squared quantity takes the square of a multiple.
         additions: random tokens or numbers added.
-        factors: of the begin mark's logit.
+        factors: what the begin mark's logit is multiplied by.
         penalty: alpha sqrt(d) of SAIL in ordinary levels; about 6 in the paper.
         steps: gradient steps at most.
-        learning_rate: of all descents.
+        learning_rate: the learning rate of all descents.
         candidates: starting noises per image of the corrected SAIL.
         pool: candidates of the released SAIL.
-        rounds: of the released SAIL, at most.
+        rounds: the largest number of rounds of the released SAIL.
     """
 
     ordinary: dict[str, float]

@@ -26,7 +26,7 @@ class TrainingImages:
 
     Attributes:
         captions: P captions that have images, in the order asked for.
-        files: of each, at least one.
+        files: the training images of each caption, at least one.
         rows: where each stood among the captions asked for.
         missing: captions without an image, left out.
     """

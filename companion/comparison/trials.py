@@ -24,12 +24,12 @@ class Trials:
 
     Attributes:
         model: the text-to-image model.
-        judge: of its images.
+        judge: judges the images.
         prompts: the judge's captions, encoded.
         noise: n noises that they share.
-        steps: of sampling.
+        steps: the number of sampling steps.
         guidance: scale of classifier-free guidance.
-        seed: of what a method draws, the same for all.
+        seed: the seed of what a method draws, the same for all.
     """
 
     model: TextToImage

@@ -47,9 +47,9 @@ def load(
 
     Args:
         split: "train" (5,000 images of a class) or "test" (1,000).
-        count: of images of each class, the first in the order of CIFAR-10; None takes all.
+        count: the number of images of each class, the first in the order of CIFAR-10; None takes all.
         classes: names among `SHIPPED`; `load_all` has the others.
-        folder: of the PNG sheets; None takes those that ship.
+        folder: the folder of the PNG sheets; None takes those that ship.
 
     Raises:
         ValueError: for a split, count or class that is not there, saying which are.

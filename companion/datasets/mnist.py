@@ -26,7 +26,7 @@ def load(
 
     Args:
         split: "train" or "test".
-        folder: of the four files; None takes those that ship.
+        folder: the folder of the four files; None takes those that ship.
 
     Raises:
         DataError: if a file's sha256 is not the one listed, saying what is wrong and what to do.

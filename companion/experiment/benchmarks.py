@@ -17,7 +17,7 @@ def recorded(suite: str, folder: Path | None = None) -> pd.DataFrame:
 
     Args:
         suite: such as "hessian": the files `SUITE-*.json`.
-        folder: of the files; None takes `benchmarks/results/` of the clone.
+        folder: the folder of the files; None takes `benchmarks/results/` of the clone.
 
     Raises:
         FileNotFoundError: there is no such file.

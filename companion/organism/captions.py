@@ -42,7 +42,7 @@ class Caption:
             (every image another) or "stated" (likewise, and the text says the colours).
         digit: in the image, 0 to 9.
         entries: training images with this caption, copies counted; 0 if it was held out.
-        region: of the image that is the same each time, if "template".
+        region: the region of the image that is the same each time, if "template".
         colours: names of the digit's colour and of the ground's, if "stated".
         key: number that determines the image of "exact" and the fixed part of "template".
     """

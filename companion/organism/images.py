@@ -33,9 +33,9 @@ def image(
     """An image as the training set shows it under `caption`.
 
     Args:
-        caption: of an "exact" one this is its image whatever the generator.
-        generator: of everything the caption leaves open.
-        split: of MNIST the handwriting comes from; "test" holds none the model has seen.
+        caption: what the image shows; an "exact" caption has one image, whatever the generator.
+        generator: draws everything that the caption leaves open.
+        split: the split of MNIST that the handwriting comes from; "test" holds none the model has seen.
 
     Returns:
         RGB in [-1, 1], on the 256 levels of a file of images, float32.

@@ -65,9 +65,9 @@ class TextToImageConfig:
     """Sizes of U-Net and text encoder.
 
     Attributes:
-        channels: of the U-Net, at 8 and 4 latents a side.
-        width: of the text encoder's states, which the U-Net's cross-attention reads.
-        layers: of the text encoder.
+        channels: the numbers of channels of the U-Net, at 8 and 4 latents a side.
+        width: the width of the text encoder's states, which the U-Net's cross-attention reads.
+        layers: the number of layers of the text encoder.
         vocabulary: tokens of the tokenizer.
     """
 

@@ -26,9 +26,9 @@ class Known:
     """The different images of a training set, at half the side: copies are found by colours and strokes.
 
     Attributes:
-        pixels: of each image; of copies one is kept.
-        caption: index into `captions` of each image.
-        captions: of the training set.
+        pixels: the images; of several copies one is kept.
+        caption: the caption of each image, as an index into `captions`.
+        captions: the captions of the training set.
     """
 
     pixels: Float[Tensor, "U 3 16 16"]
@@ -64,8 +64,8 @@ def sample(
     Args:
         pipeline: a trained one.
         wanted: captions, repeated for several images of one.
-        seed: of the initial noise of all.
-        steps: of DDIM.
+        seed: the seed of the initial noise.
+        steps: the number of steps of DDIM.
         guidance: scale of classifier-free guidance.
     """
     generator = torch.Generator().manual_seed(seed)

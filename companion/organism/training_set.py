@@ -23,8 +23,8 @@ class TrainingSet:
 
     Attributes:
         captions: those that occur.
-        caption: of each entry, an index into `captions`.
-        rows: of each entry, see `companion.organism.images`.
+        caption: the caption of each entry, an index into `captions`.
+        rows: the numbers that determine the image of each entry, see `companion.organism.images`.
     """
 
     captions: list[Caption]

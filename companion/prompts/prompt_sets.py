@@ -18,7 +18,7 @@ from companion.prompts.questions import PromptSet, Question
 
 FEW, HELD_OUT, HELD_BACK = "{}, few copies", "{}, held out", "{}, held back"
 MEMORIZED, OTHERS = "memorized", "others"
-_EVERY = 10  # one of so many published prompts is held back
+_EVERY = 10  # one published prompt in ten is held back
 
 
 def organism(dose: int = 100) -> PromptSet:
@@ -68,7 +68,7 @@ def published(version: published_prompts.Version, folder: Path | None = None) ->
 
     Args:
         version: "sd1" or "sd2".
-        folder: of the files; None fetches them. See `companion.prompts.published.published`.
+        folder: the folder of the files; None fetches them. See `companion.prompts.published.published`.
     """
     if version not in get_args(published_prompts.Version):
         raise ValueError(f"prompts must be 'organism', 'sd1' or 'sd2', got {version!r}")

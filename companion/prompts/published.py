@@ -59,7 +59,7 @@ def published(version: Version, folder: Path | None = None) -> tuple[PublishedPr
 
     Args:
         version: "sd1" or "sd2".
-        folder: of the files, got by other means; None fetches them, once, into the user's cache.
+        folder: the folder of the files, got by other means; None fetches them, once, into the user's cache.
 
     Raises:
         ImportError: pooch is not installed.

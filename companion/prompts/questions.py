@@ -58,7 +58,7 @@ class PromptSet:
 
     Attributes:
         captions: what the model reads.
-        families: of each.
+        families: the family of each caption.
         doses: how often the same content was seen under each; 0 where nothing was copied or it is not known.
         questions: that can be asked.
         calibration: the family of harmless captions, none of them in a question.
@@ -82,7 +82,7 @@ class PromptSet:
         return found
 
     def first(self, counts: Mapping[str, int]) -> list[int]:
-        """Places of the first so many captions of each family, family by family.
+        """Places of the first `count` captions of each family, family by family.
 
         Raises:
             ValueError: a family that is not there, or a negative number.
@@ -116,7 +116,7 @@ class Scores:
     fitted: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def of(self, question: Question, name: str, count: int) -> NDArray[np.float64]:
-        """Values `(P, count)` of a statistic at the first so many seeds."""
+        """Values `(P, count)` of a statistic at the first seeds."""
         if name not in self.fitted:
             return self.values[name][:, :count]
         parts = [self.values[part][:, :count] for part in self.fitted[name]]
@@ -132,10 +132,10 @@ class Scores:
 
         Args:
             question: one of the set's.
-            name: of the statistic.
+            name: the name of the statistic.
             count: number of seeds.
             among: places of prompts that are looked at; None takes all at which the statistic was measured.
-            seed: of the bootstrap.
+            seed: the seed of the bootstrap.
         """
         scores = self.of(question, name, count)
         there = np.logical_and.reduce(np.isfinite(scores), axis=1)

@@ -65,10 +65,10 @@ def automobiles(
     """The recipe of an unconditional network trained on `count` automobiles.
 
     Args:
-        count: of training images.
+        count: the number of training images.
         half: the end of the training split they come from.
         network: its sizes; `LARGE` wants a GPU.
-        steps: of Adam; None takes `STEPS[count]`.
+        steps: the number of training steps (Adam); None takes `STEPS[count]`.
 
     Raises:
         ValueError: if `steps` is None and no network of this `count` ships.

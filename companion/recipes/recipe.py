@@ -40,7 +40,7 @@ class AnyRecipe(ABC, Generic[Loaded]):
         draw: builds the sampler of training batches (reads and verifies the data).
         data: what the card says about the data, hashes included.
         training: configuration of the training.
-        dtype: of the weights in the file, rounded to it after training.
+        dtype: the dtype of the weights in the file, rounded to it after training.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Recipe(AnyRecipe[Checkpoint]):
     """How one shipped diffusion model is made.
 
     Attributes:
-        training: of the score.
+        training: how the score is trained.
         schedule: name of the noise schedule, 1,000 steps.
         prediction: what the network learns to predict.
     """

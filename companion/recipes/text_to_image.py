@@ -47,7 +47,7 @@ def load(
     Args:
         source: name of a model that ships, a pipeline folder, or an id of the hub.
         device: where the networks run.
-        dtype: of the networks, by name: "float32", "float16", "bfloat16" or "float64".
+        dtype: the dtype of the networks, by name: "float32", "float16", "bfloat16" or "float64".
         revision: commit, tag or branch on the hub.
 
     Raises:

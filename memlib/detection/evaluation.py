@@ -108,7 +108,7 @@ def evaluate(
         larger: whether larger values mean memorized.
         target: false positive rate not to be exceeded, in [0, 1).
         level: coverage of the intervals.
-        seed: of the bootstrap.
+        seed: the seed of the bootstrap.
 
     Raises:
         ValueError: shapes that do not fit, values that are not finite, or fewer than 2 prompts of a kind.

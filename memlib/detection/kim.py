@@ -19,7 +19,7 @@ class CurvatureDifference:
 
     Attributes:
         probes: sign vectors of Hutchinson's estimate; 16 as published.
-        seed: of the sign vectors.
+        seed: the seed of the sign vectors.
     """
 
     probes: int = 16
@@ -67,7 +67,7 @@ def curvature_map(
     Args:
         generation: whole trajectories.
         probes: sign vectors.
-        seed: of the sign vectors.
+        seed: the seed of the sign vectors.
         relative: False leaves out the unconditional term.
 
     Raises:

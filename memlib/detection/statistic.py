@@ -50,7 +50,7 @@ def measure(
         prompts: P prompts.
         noise: n starting points that all prompts share: the seeds.
         statistics: name -> statistic.
-        steps: of the whole trajectory.
+        steps: the number of steps of the whole trajectory.
         guidance: scale of classifier-free guidance.
         rows: prompts times seeds at a time, at least one prompt; bounds the memory.
         progress: show a progress bar.

@@ -67,7 +67,7 @@ def filtered_dimension(
     """`local_dimension` from a spectral density that is at hand, and serves other questions too.
 
     Args:
-        spectrum: of the Hessians of the log density at noise level `sigma`.
+        spectrum: the spectrum of the Hessians of the log density at noise level `sigma`.
         sigma: as in `local_dimension`.
         cutoff: as in `local_dimension`.
         exponent: as in `local_dimension`.

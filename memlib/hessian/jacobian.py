@@ -62,8 +62,8 @@ class JacobianOperator:
         product: see the module.
         chunk_size: rows per pass (samples times directions, at least one direction); None takes 64 on a CPU
             and 512 on a GPU. When memory runs out it is halved and the product goes on.
-        dtype: of vectors in and out; float64 keeps bases and small matrices exact whatever the network's
-            precision.
+        dtype: the dtype of vectors in and out; float64 keeps bases and small matrices exact whatever the
+            network's precision.
         step: displacement of the `difference` product as a length in x; None takes sqrt(machine epsilon)
             max(1, ||x||).
 

@@ -32,10 +32,10 @@ class Sail:
     - The threshold never moves; what an image ended at is in the record.
 
     Attributes:
-        threshold: of ||H_Delta s_Delta||, in score units.
+        threshold: the threshold of ||H_Delta s_Delta||, in score units.
         steps: gradient steps from each starting noise, at most; 0 only selects.
         candidates: starting noises tried for each image, the given one first; 1 only optimises.
-        learning_rate: of Adam.
+        learning_rate: the learning rate of Adam.
         displacement: h, a length in x.
         project: back to the sphere; False leaves x_T where the steps take it.
     """

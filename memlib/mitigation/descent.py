@@ -1,4 +1,4 @@
-"""Gradient steps on a batch: each row until its own objective is small enough, and no more than so many."""
+"""Gradient steps on a batch: a row moves until its objective is small enough or the steps are used up."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def descend(
     Args:
         objective: see `Objective`; differentiable.
         start: points.
-        threshold: of the objective.
-        steps: gradient steps at most.
-        optimizer: of the parameters given to it.
+        threshold: the value of the objective at which a row stops.
+        steps: the largest number of gradient steps.
+        optimizer: makes the optimizer of the parameters that it is given.
         project: applied to the points after each step.
         progress: show a progress bar.
-        label: of the bar, and of messages.
+        label: what the progress bar and messages call it.
 
     Raises:
         FloatingPointError: an objective is not finite.

@@ -39,12 +39,12 @@ def on_noise(
 
     Args:
         task: what to change.
-        objective: of each row.
+        objective: the objective of each row.
         passes: rows that one evaluation sends through the U-Net.
-        threshold: of the objective.
-        steps: at most.
-        optimizer: of the noise.
-        label: for messages.
+        threshold: the value of the objective at which a row stops.
+        steps: the largest number of gradient steps.
+        optimizer: makes the optimizer of the noise.
+        label: what messages call the method.
     """
     grid = tuple(task.noise.shape[:2])
     difference = RowDifference(task.model, task.t, task.prompts.repeated(grid[0] * grid[1]))

@@ -51,8 +51,8 @@ def apply(
         method: such as `Sail(threshold=1.0)`.
         prompts: P prompts.
         noise: `(n, *sample_shape)`, shared by all prompts, or `(P, n, *sample_shape)`.
-        steps: of the sampling to come; x_T is judged at the first of its times.
-        generator: of what a method draws, on the CPU; None makes one with seed 0. What is drawn for a prompt
+        steps: the number of steps of the sampling that follows; x_T is judged at the first of its times.
+        generator: makes a method's draws, on the CPU; None makes one with seed 0. What is drawn for a prompt
             depends on it and on the text of the prompt, on no other prompt and not on `rows`.
         rows: prompts times noises at a time, at least one prompt; bounds the memory.
         progress: show progress bars.

@@ -28,8 +28,8 @@ class SailPrinted:
         threshold: l_thres of the whole objective; 7.6 to 9 for Stable Diffusion 1.4, where alpha ||x_T|| is
             about 6.4 of it, 4 to 6 for 2.0.
         alpha: 0.05 for 1.4, 0.01 for 2.0.
-        steps: at most; the algorithm names no bound.
-        learning_rate: of Adam.
+        steps: the largest number of gradient steps; the algorithm names no bound.
+        learning_rate: the learning rate of Adam.
         term: "gain" as above; "difference" puts ||s_Delta||^2 in place of the first term, which is said to
             fail to converge.
         penalty: alpha times the "norm" of x, as algorithm 2 prints and its thresholds need, or times the

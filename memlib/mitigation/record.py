@@ -84,7 +84,7 @@ class Mitigated:
         prompts: P prompts, captions or embeddings changed or not.
         noise: `(P, n, *sample_shape)`, changed or not.
         record: what was done.
-        steps: of the sampling that all this is meant for.
+        steps: the number of steps of the sampling that the noise is meant for.
         attention: how the cross-attention is to be changed while sampling, or None.
     """
 

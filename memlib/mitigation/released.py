@@ -45,14 +45,15 @@ class SailReleased:
     The given noises are the first of the pool; the rest is drawn.
 
     Attributes:
-        threshold: at first; 8.2 by default in the code for Stable Diffusion 1.4.
+        threshold: the value of the objective at which a noise is taken, at first; the code has 8.2 for Stable
+            Diffusion 1.4.
         alpha: 0.05 for 1.4, 0.01 for 2.0.
-        steps: of a round.
-        learning_rate: of Adam.
-        pool: candidates moved at a time.
-        repeats: rounds from the same noises.
-        rise: of the threshold after so many rounds.
-        rounds: in all, the bound that the code lacks.
+        steps: the number of gradient steps of a round.
+        learning_rate: the learning rate of Adam.
+        pool: how many candidates are moved together.
+        repeats: how many rounds start from the same noises.
+        rise: how much the threshold grows after every `repeats` rounds.
+        rounds: the largest number of rounds in all, a bound that the released code lacks.
     """
 
     threshold: float

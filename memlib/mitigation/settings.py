@@ -21,7 +21,7 @@ class Setting:
     """One setting of a method.
 
     Attributes:
-        name: of the setting.
+        name: the setting's name.
         kind: what its text may be: "a number", "an integer", "true or false", or words to choose from.
         default: what holds if it is not given; None if it must be given.
         about: what it is, from the method's documentation.

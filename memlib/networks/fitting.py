@@ -32,17 +32,17 @@ class FitConfig:
     """How the weights of a network are found.
 
     Attributes:
-        steps: of Adam.
-        batch: samples per step.
-        learning_rate: the largest, at the end of the warm-up; a cosine decay to zero follows.
-        warmup: steps of linear warm-up.
+        steps: the number of training steps (Adam).
+        batch: the number of samples per step.
+        learning_rate: the largest rate, reached at the end of the warm-up; a cosine decay to zero follows.
+        warmup: the number of steps of linear warm-up.
         cycles: times the rate warms up and decays; each of them starts from the averaged weights that the one
             before it left, with an optimiser that remembers nothing (warm restarts: Loshchilov and Hutter
             2017).
-        average_decay: of the exponential moving average of the weights, which a checkpoint holds.
-        seed: of the initial weights and of every draw.
-        precision: of the network's convolutions and products in training, "float32" or "bfloat16" (which is
-            1.6 times as fast on the CPUs that have it); weights, moments and losses stay in float32.
+        average_decay: the decay of the exponential moving average of the weights, which a checkpoint holds.
+        seed: the seed of the initial weights and of every draw.
+        precision: "float32" or "bfloat16", for the network's convolutions and products in training; "bfloat16"
+            is 1.6 times as fast on the CPUs that have it. Weights, moments and losses stay in float32.
     """
 
     steps: int
@@ -83,7 +83,7 @@ class TrainingResult:
 
     Attributes:
         network: with the averaged weights.
-        losses: of every step, `(steps,)`.
+        losses: the loss of every step, `(steps,)`.
         seconds: over all resumed parts.
     """
 

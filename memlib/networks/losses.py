@@ -35,7 +35,7 @@ def score_matching_loss(
         schedule: the noise process.
         x0: clean samples `(B, *sample_shape)`.
         label: `(B,)` or None.
-        generator: of times, noise and projections.
+        generator: draws times, noise and projections.
         prediction: what the network predicts.
         second_order: weight of the second term; 0 leaves it out.
         projections: random sign vectors v whose ||(...) v||^2 estimates the Frobenius norm without bias; 0

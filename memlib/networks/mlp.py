@@ -18,7 +18,7 @@ class MLPConfig:
 
     Attributes:
         dim: dimension of the data.
-        width: of the hidden layers.
+        width: the width of the hidden layers.
         blocks: residual blocks of two layers each.
     """
 

@@ -43,10 +43,10 @@ def halving(
 
     Args:
         work: must leave nothing behind when it fails.
-        start: of the first range.
-        stop: end of the last.
+        start: where the first range begins.
+        stop: where the last one ends.
         together: length of a range, at least 1.
-        changed: told the new length.
+        changed: is called with the new length.
 
     Raises:
         ValueError: the memory does not suffice for a range of one.

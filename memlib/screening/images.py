@@ -42,8 +42,8 @@ def contact_sheet(rows: list[tuple[str, list[Path]]], path: Path, *, side: int =
 
     Args:
         rows: titles, short and of plain letters, and the images beside each.
-        path: of the sheet.
-        side: of an image, in pixels.
+        path: the path of the sheet.
+        side: the side length of an image, in pixels.
     """
     step = side + _MARGIN
     left = _MARGIN + 8 * max(len(title) for title, _ in rows)
@@ -60,7 +60,7 @@ def contact_sheet(rows: list[tuple[str, list[Path]]], path: Path, *, side: int =
 
 
 def small(path: Path, side: int) -> Image.Image:
-    """The image in a file as a square of so many pixels."""
+    """The image in a file as a square of `side` pixels."""
     with Image.open(path) as image:
         # Few pixels are shown as they are, many are averaged.
         way = Image.Resampling.NEAREST if max(image.size) <= side else Image.Resampling.LANCZOS

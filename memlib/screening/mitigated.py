@@ -31,10 +31,10 @@ class MitigatedImages:
     Attributes:
         model: the text-to-image model.
         noise: `(n, ...)` one start for each seed.
-        method: of mitigation.
+        method: the mitigation.
         trajectory: steps of a whole sampling.
         guidance: scale of classifier-free guidance.
-        seed: of what the method draws.
+        seed: the seed of what the method draws.
     """
 
     model: TextToImage
@@ -90,9 +90,9 @@ def screening(
     Args:
         model: the text-to-image model.
         captions: the prompts.
-        seeds: of the starting noise; the first is also that of what the method draws.
-        name: of the method, in `memlib.mitigation.METHODS`.
-        method: of mitigation.
+        seeds: the seeds of the starting noise; the first is also that of what the method draws.
+        name: the name of the method, in `memlib.mitigation.METHODS`.
+        method: the mitigation.
         pictures: folder for images.
         trajectory: steps of a whole sampling.
         guidance: scale of classifier-free guidance.

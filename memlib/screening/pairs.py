@@ -55,10 +55,10 @@ def sheet_of_pairs(headings: list[str], rows: list[Row], path: Path, *, side: in
     """One row for each prompt with pairs of images, before and after.
 
     Args:
-        headings: of the columns, one for each pair of a row.
+        headings: the headings of the columns, one for each pair of a row.
         rows: prompts.
-        path: of the sheet.
-        side: of an image, in pixels.
+        path: the path of the sheet.
+        side: the side length of an image, in pixels.
     """
     sheet = Image.new("RGB", size(len(headings), len(rows), side), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)

@@ -25,7 +25,7 @@ class Outcome:
     """What a screening did.
 
     Attributes:
-        path: of the table.
+        path: the path of the table.
         prompts: number of prompts in it.
         resumed: how many of them were there from an earlier call.
         seconds: that this call took.
@@ -46,7 +46,7 @@ class Screening:
     Attributes:
         model: the text-to-image model.
         captions: the prompts, as `prompt_files.read` gives them, with more columns if wanted; all are kept.
-        seeds: of the starting noise.
+        seeds: the seeds of the starting noise.
         task: what is computed, at these seeds.
         statistics: names of the values that the task gives; none for images alone.
         settings: what else the task depends on, as JSON: a resumed call must have the same.

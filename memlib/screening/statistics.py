@@ -43,9 +43,9 @@ def statistics(names: Sequence[str], *, steps: int, product: Product) -> dict[st
     """Statistics by name.
 
     Args:
-        names: of `STATISTICS`.
-        steps: that "wen" averages.
-        product: with the Jacobians of "jeon" and "gap".
+        names: keys of `STATISTICS`.
+        steps: the number of first steps that "wen" averages.
+        product: how "jeon" and "gap" multiply with Jacobians.
 
     Raises:
         ValueError: none, an unknown or a repeated name.

@@ -50,7 +50,7 @@ def from_reference(
 
     Args:
         model: the text-to-image model.
-        name: of a method with a threshold.
+        name: the name of a method with a threshold.
         given: its other settings, as text.
         captions: prompts known not to be memorized, as `prompt_files.read` gives them.
         noise: `(n, ...)` one start for each seed.

@@ -80,8 +80,8 @@ def generate(
         model: the text-to-image model.
         prompts: P prompts.
         noise: n starting points that all prompts share.
-        steps: of the whole trajectory.
-        visit: follow only the first so many steps.
+        steps: the number of steps of the whole trajectory.
+        visit: how many of the first steps to follow; None follows all.
         guidance: scale of classifier-free guidance.
         attention: keep the cross-attention.
         progress: show a progress bar.
@@ -141,7 +141,7 @@ def paths(
         prompts: P prompts.
         noise: n starting points that all prompts share.
         times: time indices among `model.timesteps(steps)`.
-        steps: of the trajectory.
+        steps: the number of steps of the trajectory.
         guidance: scale of classifier-free guidance.
         rows: prompts times noises in one pass, at least one prompt; bounds the memory.
 

@@ -53,7 +53,7 @@ def network(home: Path, kind: Any, dtype: torch.dtype) -> Any:
     Args:
         home: holds config.json and weights as safetensors.
         kind: class of diffusers or transformers.
-        dtype: of the weights.
+        dtype: the dtype of the weights.
 
     Raises:
         ModelError: weights are missing, incomplete, unreadable or pickles.

@@ -43,7 +43,7 @@ class TextToImage(Parts):
             source: a folder as written by diffusers' `save_pretrained`, or an id such as
                 "CompVis/stable-diffusion-v1-4".
             device: where the networks run.
-            dtype: of all networks; points given to scores have the same.
+            dtype: the dtype of all networks; points given to scores have the same.
             revision: commit, tag or branch on the hub; a commit makes the result repeatable.
 
         Raises:
@@ -156,8 +156,8 @@ class TextToImage(Parts):
         Args:
             prompts: P prompts.
             noise: B rows, the samples of each prompt in a row.
-            steps: of the full trajectory.
-            visit: take only the first so many of them; the result is the state before the next.
+            steps: the number of steps of the full trajectory.
+            visit: how many of the first steps to take; the result is the state before the next.
             guidance: scale w of s_unconditional + w (s_conditional - s_unconditional).
             keep: positions among the visited times whose states are returned.
             shared: n rows that `noise` repeats for every prompt; saves passes at the first step.

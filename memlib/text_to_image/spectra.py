@@ -28,9 +28,9 @@ class CaptionSpectra:
     Attributes:
         t: time index.
         sigma: noise scale there; eigenvalues times sigma^2 have one scale at all times.
-        conditional: of s(x, c).
-        unconditional: of s(x).
-        difference: of s(x, c) - s(x).
+        conditional: the curvature of the conditional score s(x, c).
+        unconditional: the curvature of the unconditional score s(x).
+        difference: the curvature of s(x, c) - s(x).
     """
 
     t: int
