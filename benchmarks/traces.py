@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.rows import Row
 from benchmarks.setting import Bench
 from benchmarks.timing import Target, judged
-from memlib import hessian
+from memlib import hessian, sharpness
 
 NAME = "traces"
 METHODS = {
@@ -59,7 +59,11 @@ def _errors(matrix: Tensor, method: str, sigma: float | None, bench: Bench) -> T
     """Errors of independent repetitions, `(repetitions,)`."""
     op = hessian.DenseOperator(matrix.expand(bench.sizes.repetitions, -1, -1))
     generator = torch.Generator().manual_seed(4)
-    estimate = hessian.trace(op, bench.sizes.budget, method=method, sigma=sigma, generator=generator)
+    budget = bench.sizes.budget
+    if sigma is None:
+        estimate = hessian.trace(op, budget, method=method, generator=generator)
+    else:
+        estimate = sharpness.shifted_trace(op, budget, sigma, method=method, generator=generator)
     return estimate.value - matrix.trace()
 
 

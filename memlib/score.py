@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from memlib import checks
 from memlib.schedule import Prediction, VariancePreserving, score_from_prediction
 
 
@@ -41,6 +39,7 @@ class Score:
         name: for labels of figures and messages.
 
     Example:
+        >>> import torch
         >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
         >>> (s - s)(torch.ones(1, 2)).tolist()
         [[0.0, 0.0]]
@@ -110,6 +109,7 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
         ValueError: for a time outside the schedule or labels that are no integers.
 
     Example:
+        >>> import torch
         >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
         >>> model = DiffusionModel(MLP(MLPConfig()), VariancePreserving.linear())
         >>> score_at(model, 500)(torch.zeros(4, 2)).shape
@@ -137,11 +137,3 @@ def _repeated(label: int | Tensor | None, rows: int) -> int | Tensor | None:
     if rows % len(label):
         raise ValueError(f"{len(label)} labels do not fit a batch of {rows}; give one label per sample")
     return label.repeat_interleave(rows // len(label))
-
-
-def score_norm(score: Callable[[Tensor], Tensor], x: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
-    """||s(x)|| per sample, in float64."""
-    with torch.no_grad():
-        s = score(checks.batched("x", x))
-    norms: Tensor = torch.linalg.vector_norm(s.flatten(1).double(), dim=1)
-    return norms

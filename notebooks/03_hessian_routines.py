@@ -42,6 +42,8 @@ device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/03_hessian_routines/interactive
 
 # %%
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -50,7 +52,7 @@ from companion import experiment, plots
 from companion.datasets import mnist
 from companion.experiment import benchmarks
 from companion.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
-from memlib import hessian
+from memlib import hessian, sharpness
 from memlib.hessian.printed import algorithm_1
 from memlib.score import score_at
 
@@ -325,16 +327,16 @@ products_table.style.format("{:.4f}", subset=["memorized", "general"]).hide(axis
 many = hessian.DenseOperator(truth.matrices.repeat_interleave(repeats, 0))
 true_trace = truth.matrices.diagonal(dim1=1, dim2=2).sum(1) * sigma**2
 methods = {
-    "Hutchinson": {"method": "hutchinson"},
-    "Hutch++, raw": {"method": "hutch++"},
-    "Hutch++, shifted": {"method": "hutch++", "sigma": sigma},
-    "XTrace, raw": {"method": "xtrace"},
-    "XTrace, shifted": {"method": "xtrace", "sigma": sigma},
+    "Hutchinson": partial(hessian.trace, method="hutchinson"),
+    "Hutch++, raw": partial(hessian.trace, method="hutch++"),
+    "Hutch++, shifted": partial(sharpness.shifted_trace, sigma=sigma, method="hutch++"),
+    "XTrace, raw": partial(hessian.trace, method="xtrace"),
+    "XTrace, shifted": partial(sharpness.shifted_trace, sigma=sigma, method="xtrace"),
 }
 traces = {"estimator": [], "kind": [], "products": [], "rms error": [], "mean standard error": [], "z": []}
-for name, options in methods.items():
+for name, estimator in methods.items():
     for budget in budgets:
-        estimate = hessian.trace(many, budget, generator=generator, **options)
+        estimate = estimator(many, budget, generator=generator)
         value = (estimate.value * sigma**2).reshape(2, repeats)
         stderr = (estimate.stderr * sigma**2).reshape(2, repeats)
         error = value - true_trace[:, None]
@@ -436,17 +438,10 @@ for k, kind in enumerate(kinds):
 # The filter is read at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$.
 
 # %% tags=["hide-input"]
-at_image = hessian.JacobianOperator(score, (alpha * clean).to(run.device))
-filtered = hessian.local_dimension(op, sigma, probes=24, steps=40, generator=generator)
+filtered = sharpness.estimated_dimension(hessian.density(op, probes=24, steps=40, generator=generator), sigma)
 kappa = 0.1
 exact_filtered = (1 / (1 + (torch.tensor(exact_scaled).abs() / kappa) ** 4)).sum(1)
-flipd = hessian.flipd(
-    hessian.trace(at_image, 60, method="hutchinson", generator=generator),
-    at_image.value.norm(dim=1),
-    sigma,
-    at_image.dim,
-)
-at_image.release()
+flipd = sharpness.flipd(score, (alpha * clean).to(run.device), probes=60, generator=generator)
 dimension = {
     "kind": list(kinds),
     "spectral filter": [],
@@ -485,9 +480,7 @@ dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="in
 # where the image is free to change.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 sign probes. Bright pixels are free to change.", "name": "fig-diagonal"}}
-freedom = hessian.diagonal(
-    hessian.AffineOperator(hessian.DenseOperator(truth.matrices), sigma**2, 1.0), 120, generator=generator
-)
+freedom = hessian.diagonal(sigma**2 * hessian.DenseOperator(truth.matrices) + 1.0, 120, generator=generator)
 exact_diagonal = 1 + sigma**2 * truth.matrices.diagonal(dim1=1, dim2=2)
 maps = torch.stack([exact_diagonal, freedom.value], dim=1).reshape(2, 2, 28, 28).cpu().numpy()
 figure, axes = plt.subplots(2, 3, figsize=(6.6, 4.2), layout="constrained")
@@ -594,7 +587,7 @@ benchmarks.summary(costs).style.hide(axis="index")
 #
 # H = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x)     # x: (B, ...), one point per sample
 # print(H.asymmetry(8).ratio)                                              # can it be read as a Hessian at all?
-# print(hessian.trace(H, 60, sigma=sigma))                                 # sharpness, with a standard error
+# print(hessian.trace(H, 60))                                              # sharpness, with a standard error
 # S = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x, product="symmetric")
 # print(hessian.count_above(S, 0.0, steps=200))                            # non-negative eigenvalues, with bounds
 # ```

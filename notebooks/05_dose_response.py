@@ -332,7 +332,9 @@ for i, (real, copied) in enumerate(images):
         estimates = sharpness.conditional_estimates(
             score_at(models[i], t, of_noisy), score_at(models[i], t), noisy, probes=probes, generator=source
         )
-        flipd = sharpness.flipd(score_at(models[i], t, of_clean), clean, probes=probes, generator=source)
+        flipd = sharpness.flipd(
+            score_at(models[i], t, of_clean), clean, probes=probes, generator=source
+        ).value
         found = {short[name]: values for name, values in asdict(estimates).items()} | {"flipd": flipd}
         for name, values in found.items():
             of_class = len(values) // len(DOSES)

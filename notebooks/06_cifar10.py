@@ -450,7 +450,7 @@ for count in ends:
     slow = {
         "-tr H": quick[count].trace_of(lambda v: -variance * v),
         "count": quick[count].count_above(0.0),
-        "local dimension": hessian.filtered_dimension(quick[count], variance**0.5),
+        "local dimension": sharpness.estimated_dimension(quick[count], variance**0.5),
     }
     for name, truth in exactly.items():
         for k in range(exact):

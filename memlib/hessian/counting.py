@@ -1,4 +1,4 @@
-"""How many eigenvalues lie above a threshold: Lanczos from scratch until the answer is settled.
+"""How many eigenvalues lie at or above a threshold: Lanczos from scratch until the answer is settled.
 
 The question of the paper's figure 3: the number of non-negative eigenvalues, or of those above -1 / (2
 sigma^2), is a degree of freedom of the sample. The basis grows by a quarter of its size at a time and stops
@@ -17,8 +17,8 @@ from torch import Tensor
 from memlib.hessian import arguments
 from memlib.hessian.krylov import KrylovSpace
 from memlib.hessian.lanczos import symmetric_ritz
-from memlib.hessian.restart import TOLERANCE, is_converged
-from memlib.hessian.results import CountInterval
+from memlib.hessian.restart import TOLERANCE, is_accurate
+from memlib.hessian.results import CountInterval, RitzValues
 
 if TYPE_CHECKING:
     from memlib.hessian.operator import LinearOperator
@@ -33,7 +33,7 @@ def count_above(
     steps: int,
     generator: torch.Generator | None = None,
 ) -> CountInterval:
-    """Count the eigenvalues of each symmetric operator above `threshold` with at most `steps` products.
+    """Count the eigenvalues of each symmetric operator at or above `threshold` with at most `steps` products.
 
     Args:
         op: symmetric operator of batch B and dimension d.
@@ -52,13 +52,14 @@ def count_above(
     while True:
         space.expand(max(FIRST_LOOK, space.size + space.size // 4))
         pairs = symmetric_ritz(space, "largest")
-        count = CountInterval.from_ritz(
-            (pairs.values, pairs.residuals, is_converged(pairs, TOLERANCE)),
-            tau,
-            dim=op.dim,
-            ends=(True, True),
-            steps=space.steps,
-            products=op.products - spent,
+        ritz = RitzValues(
+            pairs.values,
+            pairs.residuals,
+            is_accurate(pairs, TOLERANCE),
+            space.breakdowns,
+            (True, True),
+            op.dim,
         )
+        count = ritz.count_above(tau, steps=space.steps, products=op.products - spent)
         if space.size == space.capacity or bool(count.settled.all()):
             return count

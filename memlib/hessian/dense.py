@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memlib.hessian.operator import LinearOperator
+from memlib.hessian.results import at_or_above
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ class DenseSpectrum:
         return _symmetric_part(self.matrices)
 
     def count_above(self, threshold: float | Tensor = 0.0) -> Tensor:
-        """Number of eigenvalues >= threshold (a float, or one per sample), `(B,)`."""
-        least = torch.as_tensor(threshold, device=self.eigenvalues.device).reshape(-1, 1)
-        return torch.sum(self.eigenvalues >= least, dim=1)
+        """Number of eigenvalues `at_or_above` the threshold (one, or one per sample), `(B,)`."""
+        return at_or_above(self.eigenvalues, threshold, self.eigenvalues.shape[1]).sum(dim=1)
 
     def general_eigenvalues(self) -> Tensor:
         """Eigenvalues `(B, d)` of M itself, complex, sorted by real part."""

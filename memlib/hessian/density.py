@@ -26,11 +26,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib.hessian import arguments, draw
-from memlib.hessian.algebra import RepeatedOperator
 from memlib.hessian.hutchinson import mean_with_error
 from memlib.hessian.krylov import KrylovSpace
 from memlib.hessian.lanczos import symmetric_ritz
-from memlib.hessian.results import Estimate
+from memlib.hessian.operator import RepeatedOperator
+from memlib.hessian.results import Estimate, at_or_above
 
 if TYPE_CHECKING:
     from memlib.hessian.operator import LinearOperator
@@ -57,9 +57,8 @@ class SpectralDensity:
         return self._mean(self.dim * (self.weights.double() * f(self.nodes.double())).sum(dim=2))
 
     def count_above(self, threshold: float | Float[Tensor, " B"] = 0.0) -> Estimate:
-        """Estimate the number of eigenvalues >= threshold (one, or one per sample), `(B,)`."""
-        tau = torch.as_tensor(threshold, dtype=torch.float64, device=self.nodes.device).reshape(-1, 1, 1)
-        return self.trace_of(lambda nodes: (nodes >= tau).double())
+        """Estimate the number of eigenvalues `at_or_above` the threshold (one, or one per sample), `(B,)`."""
+        return self.trace_of(lambda nodes: at_or_above(nodes, threshold, self.dim).double())
 
     def cdf(self, grid: Float[Tensor, " n"]) -> Estimate:
         """Estimate the share of eigenvalues <= each grid point, `(B, n)`."""

@@ -20,15 +20,14 @@ _DETACHED = (
 class Graph:
     """The score at `copies` copies of the points with its retained graph, and that of its reverse pass."""
 
-    def __init__(
-        self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, record: bool, twice: bool
-    ) -> None:
+    def __init__(self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, twice: bool) -> None:
         self.input = x.repeat_interleave(copies, 0) if copies > 1 else x.clone()
         self.backward: Tensor | None = None  # of the zero cotangent `weights`, only with twice=True
-        with torch.set_grad_enabled(record), _differentiable_attention(twice):
-            self.input.requires_grad_(record)
-            self.output = score(self.input)
-            _check_output(self.output, self.input)
+        with torch.enable_grad(), _differentiable_attention(twice):
+            self.input.requires_grad_()
+            self.output = checked_value(score(self.input), self.input)
+            if not self.output.requires_grad:
+                raise ValueError(_DETACHED)
             if twice:
                 self.weights = torch.zeros_like(self.output, requires_grad=True)
                 self.backward = _vjp(self.output, self.input, self.weights, create_graph=True)
@@ -63,16 +62,14 @@ def _differentiable_attention(needed: bool) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if needed else nullcontext()
 
 
-def _check_output(s: object, x: Tensor) -> None:
+def checked_value(s: object, x: Tensor, name: str = "the score") -> Tensor:
+    """Return `s` if it is finite and has the shape and dtype of x, else raise `ValueError`."""
     if not isinstance(s, Tensor) or s.shape != x.shape or s.dtype != x.dtype:
         came = f"{tuple(s.shape)} {s.dtype}" if isinstance(s, Tensor) else type(s).__name__
-        raise ValueError(
-            f"the score must return the shape and dtype of x, {tuple(x.shape)} {x.dtype}, got {came}"
-        )
+        raise ValueError(f"{name} must have the shape and dtype of x, {tuple(x.shape)} {x.dtype}, got {came}")
     if not torch.isfinite(s).all():
         rows = (~torch.isfinite(s.detach().flatten(1)).all(1)).nonzero().flatten().tolist()[:8]
         raise ValueError(
-            f"the score is NaN or infinite at rows {rows}; check the time, the scale and the network's dtype"
+            f"{name} is NaN or infinite at rows {rows}; check the time, the scale and the network's dtype"
         )
-    if x.requires_grad and not s.requires_grad:
-        raise ValueError(_DETACHED)
+    return s

@@ -38,7 +38,7 @@ def hutchinson(op: LinearOperator, budget: int, generator: torch.Generator) -> E
 def split_power(op: LinearOperator, power: int, budget: int, generator: torch.Generator) -> Estimate:
     """Estimate tr A^power of a symmetric A as the mean of (A^i v)^T (A^j v), i + j = power, j - i = 0 or 1.
 
-    Costs ceil(power / 2) products per probe, where `PowerOperator` takes `power`.
+    Costs ceil(power / 2) products per probe, where `A @ A @ ...` takes `power`.
     """
     half = (power + 1) // 2
 

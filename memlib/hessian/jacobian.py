@@ -28,8 +28,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib import checks
-from memlib.hessian import draw
-from memlib.hessian.graph import Graph, Product
+from memlib.hessian import draw, rows
+from memlib.hessian.graph import Graph, Product, checked_value
+from memlib.hessian.operator import LinearOperator
 
 _DEFAULT_ROWS = {"cpu": 64, "cuda": 512}
 # Sweeps through the network per product and sample; differentiating a backward sweep visits it twice.
@@ -51,7 +52,7 @@ class Asymmetry:
     probes: int
 
 
-class JacobianOperator:
+class JacobianOperator(LinearOperator):
     """The Jacobian of `score` at a batch of points.
 
     Args:
@@ -60,6 +61,10 @@ class JacobianOperator:
             conditions of a fixed length; `memlib.score.Score` repeats them itself.
         x: points, floating, finite, non-empty. The network runs in the dtype of x.
         product: see the module.
+        value: the score at x where it is known already, of the shape and dtype of x; "difference" then spends
+            no pass on it. The others need the pass for its graph.
+        check: refuse a score that is random or couples rows, with one pass more than the products take (two
+            for a single sample); `passes` leaves it out.
         chunk_size: rows per pass (samples times directions, at least one direction); None takes 64 on a CPU
             and 512 on a GPU. When memory runs out it is halved and the product goes on.
         dtype: the dtype of vectors in and out; float64 keeps bases and small matrices exact whatever the
@@ -67,9 +72,14 @@ class JacobianOperator:
         step: displacement of the `difference` product as a length in x; None takes sqrt(machine epsilon)
             max(1, ||x||).
 
+    Attributes:
+        value: the score at x, `(B, d)` in `dtype`.
+        passes: sweeps through the network, there and back, that `value` and the products took, per sample.
+        backward: those of them that went back.
+
     Raises:
-        ValueError: for bad points, or a score that changes shape or dtype, is not finite or does not depend
-            on x through autograd.
+        ValueError: for bad points, a score or `value` of another shape or dtype, one that is not finite, does
+            not depend on x through autograd, is random (dropout) or couples rows (batch normalisation).
         RuntimeError: inside inference mode, after `release()`, or when one direction does not fit in memory.
 
     Example:
@@ -84,9 +94,11 @@ class JacobianOperator:
         x: Float[Tensor, "B ..."],
         *,
         product: Product = "vjp",
+        value: Float[Tensor, "B ..."] | None = None,
         chunk_size: int | None = None,
         dtype: torch.dtype = torch.float64,
         step: float | None = None,
+        check: bool = True,
     ) -> None:
         checks.batched("x", x)
         if product not in get_args(Product):
@@ -101,12 +113,27 @@ class JacobianOperator:
         self.x = x.detach().clone(memory_format=torch.contiguous_format)
         self.batch, self.dim, self.device = len(x), x[0].numel(), x.device
         self.rows = chunk_size or _DEFAULT_ROWS.get(x.device.type, _DEFAULT_ROWS["cpu"])
-        self.products, self.passes = 0, 0
-        self.step = step
+        self.products, self.passes, self.backward = 0, 0, 0
+        self.step, self.check = step, check
         self._graphs: dict[int, Graph] = {}  # copies of the batch -> retained graph
         self._released = False
-        self.value = self._graph(1).value.to(dtype)
-        """The score at x, `(B, d)` in `dtype`."""
+        self._value = self._known(value)
+        self.value = self._value.to(dtype)
+        if check:
+            rows.require_independent(score, self.x, self._value)
+
+    def _known(self, value: Tensor | None) -> Tensor:
+        """The score at x, `(B, d)` in the dtype of x; from the graph where there must be one."""
+        if value is not None:
+            value = checked_value(value, self.x, "value").detach().flatten(1)
+        if self.product != "difference":
+            graph = self._graph(1)
+            return graph.value if value is None else value
+        if value is None:
+            with torch.no_grad():
+                value = checked_value(self.score(self.x.clone()), self.x).flatten(1)
+            self.passes += 1
+        return value
 
     def matvec(self, v: Float[Tensor, "B d"]) -> Float[Tensor, "B d"]:
         """One product for every sample."""
@@ -189,6 +216,7 @@ class JacobianOperator:
             graph = self._graph(copies, twice=product != "vjp")
             result = graph.product(rows, product)
         self.passes += copies * _SWEEPS[product]
+        self.backward += copies * _SWEEPS[product] if product != "difference" else 0
         return result.reshape(self.batch, copies, self.dim).permute(0, 2, 1).to(self.dtype)
 
     def _difference(self, rows: Tensor, copies: int) -> Tensor:
@@ -197,7 +225,7 @@ class JacobianOperator:
         moves = length >= torch.finfo(length.dtype).tiny  # a zero direction moves nothing and gives zero
         h = self._lengths().repeat_interleave(copies, 0) / torch.where(moves, length, 1)
         x = self.x.repeat_interleave(copies, 0)
-        base = self._graph(1).value.repeat_interleave(copies, 0)
+        base = self._value.repeat_interleave(copies, 0)
         with torch.no_grad():
             moved = self.score(x + (h * flat).reshape(x.shape)).flatten(1)
         return torch.where(moves, (moved - base) / h, 0)
@@ -217,9 +245,12 @@ class JacobianOperator:
             for other in [c for c in self._graphs if c not in (1, copies)]:
                 del self._graphs[other]
             self._graphs.pop(copies, None)
-            graph = Graph(self.score, self.x, copies, record=self.product != "difference", twice=twice)
+            graph = Graph(self.score, self.x, copies, twice=twice)
+            if self.check and copies > 1:
+                rows.require_repeated(graph.value, self._value)
             self._graphs[copies] = graph
             self.passes += copies * (2 if twice else 1)
+            self.backward += copies if twice else 0
         return graph
 
     def _halve(self, error: RuntimeError) -> None:

@@ -57,7 +57,8 @@ def lanczos(
             restarts.
         max_basis: basis vectors kept before a restart, at least k + 2 (2k + 10 is a fair choice); None never
             restarts. With restarts the run stops as soon as k values have converged for every sample.
-        tol: a value has converged when its residual is at most `tol` times the sample's largest |Ritz value|.
+        tol: a value has converged when its residual is at most `tol` times the sample's largest |Ritz value|
+            (for its place in the order see `EigenResult.converged`).
             The default lies above the rounding of a float32 network; for separated eigenvalues the error is
             quadratic in the residual.
         vectors: also return the Ritz vectors, `(B, d, k)`.
@@ -70,7 +71,7 @@ def lanczos(
             (`NonFiniteProductError`, which names the samples and the step).
 
     Example:
-        >>> from memlib.hessian.operator import DenseOperator
+        >>> from memlib.hessian import DenseOperator
         >>> op = DenseOperator(torch.diag(torch.tensor([-3.0, 1.0, 2.0]))[None].double())
         >>> lanczos(op, 3).eigenvalues.round(decimals=9).tolist()
         [[-3.0, 1.0, 2.0]]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from memlib.hessian import arguments
 from memlib.hessian.krylov import KrylovSpace
-from memlib.hessian.results import EigenResult
+from memlib.hessian.results import EigenResult, rounding_margin
 
 if TYPE_CHECKING:
     from memlib.hessian.operator import LinearOperator
@@ -62,9 +62,29 @@ def sort_pairs(values: Tensor, vectors: Tensor, residuals: Tensor, which: str) -
     )
 
 
-def is_converged(pairs: RitzPairs, tol: float) -> Bool[Tensor, "B m"]:
+def is_accurate(pairs: RitzPairs, tol: float) -> Bool[Tensor, "B m"]:
     """Whether each residual is at most `tol` times the largest modulus among the sample's Ritz values."""
     return pairs.residuals <= tol * pairs.values.abs().amax(dim=1, keepdim=True)
+
+
+def in_place(pairs: RitzPairs, space: KrylovSpace, which: str, tol: float) -> Bool[Tensor, "B m"]:
+    """Whether nothing speaks against a value's place in the order; see `EigenResult.converged`.
+
+    Copies of one eigenvalue prove that there are repeated ones. They come with a breakdown or, by rounding,
+    without one, as neighbours whose residual intervals overlap; the places behind the first copies are then
+    open.
+    """
+    if space.size == space.op.dim:
+        return torch.ones_like(pairs.residuals, dtype=torch.bool)
+    accurate = is_accurate(pairs, tol)
+    reach = pairs.residuals + rounding_margin(pairs.values, space.op.dim)[:, None] / 2
+    close = pairs.values.diff(dim=1).abs() <= reach[:, 1:] + reach[:, :-1]
+    copies = close & accurate[:, 1:] & accurate[:, :-1]
+    behind_copies = ~copies & (copies.cumsum(dim=1) > 0)
+    open_places = nn.functional.pad(behind_copies.cumsum(dim=1) > 0, (1, 0))
+    keys = ORDERS[which](pairs.values)
+    first = keys - keys[:, :1] <= tol * pairs.values.abs().amax(dim=1, keepdim=True)
+    return torch.where((space.breakdowns > 0)[:, None], first, ~open_places)
 
 
 def solve(
@@ -91,16 +111,18 @@ def solve(
         space.expand(space.size + limit - space.steps)
         asymmetry = torch.maximum(asymmetry, _asymmetry(space))
         pairs = ritz(space, which)
-        converged = is_converged(pairs, tol)
-        if k is None or space.steps >= limit or space.size == op.dim or bool(converged[:, :k].all()):
+        accurate = is_accurate(pairs, tol)
+        if k is None or space.steps >= limit or space.size == op.dim or bool(accurate[:, :k].all()):
             break
         keep = min(k + (space.size - k) // 2, space.size - 2)
         space.compress(*compression(space, pairs, which, keep))
         restarts += 1
+    converged = accurate & in_place(pairs, space, which, tol)
     count = space.size if k is None else k
     return EigenResult(
         eigenvalues=pairs.values[:, :count],
         residuals=pairs.residuals[:, :count],
+        accurate=accurate[:, :count],
         converged=converged[:, :count],
         eigenvectors=_lift(space, pairs.vectors[:, :, :count]) if vectors else None,
         steps=space.steps,

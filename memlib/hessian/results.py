@@ -41,24 +41,48 @@ class Estimate:
         return replace(self, value=factor * self.value + shift, stderr=factor.abs() * self.stderr)
 
 
+def rounding_margin(values: Float[Tensor, "B ..."], dim: int) -> Float[Tensor, " B"]:
+    """10 sqrt(d) eps max|value|: how far rounding may have moved the eigenvalues of a d x d matrix."""
+    margin: Tensor = 10 * dim**0.5 * torch.finfo(values.dtype).eps * values.abs().flatten(1).amax(dim=1)
+    return margin
+
+
+def at_or_above(
+    values: Float[Tensor, "B ..."], threshold: float | Float[Tensor, " B"], dim: int
+) -> Bool[Tensor, "B ..."]:
+    """Which eigenvalues count as above a threshold: those at least as large, up to `rounding_margin`.
+
+    The one convention of the package. "Not negative" is at or above 0, and the zeros of a singular matrix,
+    which come out as 1e-16 or -1e-16, are not negative.
+
+    Args:
+        values: eigenvalues or Ritz values of B symmetric matrices.
+        threshold: one number, or one per sample.
+        dim: size d of the matrices.
+    """
+    shape = (-1, *[1] * (values.ndim - 1))
+    tau = torch.as_tensor(threshold, dtype=values.dtype, device=values.device).reshape(shape)
+    return values >= tau - rounding_margin(values, dim).reshape(shape)
+
+
 @dataclass(frozen=True)
 class CountInterval:
-    """How many eigenvalues of a symmetric operator lie above a threshold.
+    """How many eigenvalues of a symmetric operator lie at or above a threshold (see `at_or_above`).
 
-    By Cauchy's interlacing theorem the number of Ritz values above the threshold never exceeds the number
-    of eigenvalues above it, and the same holds below, so `lower` and `upper` are bounds for the operator
-    that was applied, up to the rounding margin `10 sqrt(d) eps max|Ritz value|` around the threshold.
+    By Cauchy's interlacing theorem no fewer eigenvalues than Ritz values lie on either side of the threshold,
+    so `lower` and `upper` are bounds for the operator that was applied. Ritz values within `rounding_margin`
+    of the threshold cannot be told from it and are left between the bounds; `value` has them above.
 
     Attributes:
         value: best count, shape `(B,)`: see `settled`.
-        lower: Ritz values above the threshold.
-        upper: dimension less the Ritz values below the threshold.
-        settled: the Ritz values from one end of the spectrum to the first one beyond the threshold have all
-            converged, with residual intervals that avoid the threshold. `value` is then the true count,
-            provided that
-            eigenvalues are simple: a Krylov space sees one copy of a repeated eigenvalue. Where it is false,
-                `value`
-            is `lower` and more steps are needed.
+        lower: Ritz values above the threshold by more than the margin.
+        upper: dimension less the Ritz values below it by more than the margin.
+        settled: the bounds meet, or the Ritz values from one end of the spectrum to the first one beyond the
+            threshold have all converged, with residual intervals that are disjoint and avoid the threshold.
+            `value` is then the true count, in the second case provided that eigenvalues are simple: a Krylov
+            space sees one copy of a repeated one. A breakdown proves that there are repeated ones, so after
+            it only meeting bounds settle a count. Where `settled` is false, `value` is the number of Ritz
+            values at or above the threshold, and more steps are needed.
         steps: Krylov steps behind the count.
         products: matrix-vector products spent per sample.
     """
@@ -75,31 +99,54 @@ class CountInterval:
         """Whether the bounds meet: so after d steps, but for eigenvalues within rounding of the threshold."""
         return self.lower == self.upper
 
-    @classmethod
-    def from_ritz(
-        cls,
-        ritz: tuple[Float[Tensor, "B m"], Float[Tensor, "B m"], Bool[Tensor, "B m"]],
-        threshold: float | Tensor,
-        *,
-        dim: int,
-        ends: tuple[bool, bool],
-        steps: int,
-        products: int,
-    ) -> CountInterval:
-        """Count from Ritz values, residuals and convergence flags of a symmetric operator of dimension `dim`.
 
-        `ends` says whether the values reach the bottom and the top of those of the whole basis.
-        """
-        theta, residuals, converged = ritz
+@dataclass(frozen=True)
+class RitzValues:
+    """Ritz values of symmetric operators of dimension `dim`, and what is known of each.
+
+    Attributes:
+        values: `(B, m)`.
+        residuals: `(B, m)`.
+        accurate: `(B, m)`, as in `EigenResult`.
+        breakdowns: `(B,)`, as in `EigenResult`.
+        ends: whether the values reach the bottom and the top of those of the whole basis.
+        dim: d.
+    """
+
+    values: Float[Tensor, "B m"]
+    residuals: Float[Tensor, "B m"]
+    accurate: Bool[Tensor, "B m"]
+    breakdowns: Int[Tensor, " B"]
+    ends: tuple[bool, bool]
+    dim: int
+
+    def count_above(self, threshold: float | Tensor, *, steps: int, products: int) -> CountInterval:
+        """Count with bounds; see `CountInterval`."""
+        theta = self.values
         tau = torch.as_tensor(threshold, dtype=theta.dtype, device=theta.device).reshape(-1, 1)
-        margin = 10 * dim**0.5 * torch.finfo(theta.dtype).eps * theta.abs().amax(dim=1, keepdim=True)
-        above, below = theta > tau + margin, theta < tau - margin
-        lower, upper = above.sum(dim=1), dim - below.sum(dim=1)
-        clear = converged & ((theta - tau).abs() > residuals + margin)
-        from_bottom = ends[0] & _settled(-theta, clear, below)
-        from_top = ends[1] & _settled(theta, clear, above)
-        value = torch.where(from_bottom & ~from_top, upper, lower)
-        return cls(value, lower, upper, from_top | from_bottom | (lower == upper), steps, products)
+        margin = rounding_margin(theta, self.dim)[:, None]
+        not_below = at_or_above(theta, threshold, self.dim)
+        above = theta > tau + margin
+        lower, upper = above.sum(dim=1), self.dim - (~not_below).sum(dim=1)
+        clear = self.accurate & ((theta - tau).abs() > self.residuals + margin)
+        from_bottom = self.ends[0] & self._settled(-theta, clear, ~not_below, margin)
+        from_top = self.ends[1] & self._settled(theta, clear, above, margin)
+        value = torch.where(from_bottom & ~from_top, upper, not_below.sum(dim=1))
+        return CountInterval(value, lower, upper, from_top | from_bottom | (lower == upper), steps, products)
+
+    def _settled(self, theta: Tensor, clear: Tensor, beyond: Tensor, margin: Tensor) -> Bool[Tensor, " B"]:
+        """Whether all values beyond the threshold and the next one are clear of it, and of one another.
+
+        Counted downwards from the top of `theta`; with negated values, upwards from the bottom.
+        """
+        low = torch.finfo(theta.dtype).min
+        next_value = torch.where(beyond, low, theta).amax(dim=1, keepdim=True)
+        next_is_clear = (clear & ~beyond & (theta == next_value)).any(dim=1)
+        order = theta.argsort(dim=1, descending=True)
+        sorted_theta, sorted_residuals = theta.gather(1, order), self.residuals.gather(1, order)
+        apart = -sorted_theta.diff(dim=1) > sorted_residuals[:, 1:] + sorted_residuals[:, :-1] + margin
+        apart = (apart | ~beyond.gather(1, order)[:, :-1]).all(dim=1)
+        return next_is_clear & (clear | ~beyond).all(dim=1) & apart & (self.breakdowns == 0)
 
 
 @dataclass(frozen=True)
@@ -109,7 +156,13 @@ class EigenResult:
     Attributes:
         eigenvalues: `(B, k)`; real from `lanczos`, complex from `arnoldi`.
         residuals: `(B, k)`, norms ||A y - theta y|| of the unit Ritz vectors.
-        converged: `(B, k)`, residual at most `tol` times the largest modulus among the sample's Ritz values.
+        accurate: `(B, k)`, the residual is at most `tol` times the largest modulus among the sample's Ritz
+            values: an eigenvalue (of a symmetric operator) lies within the residual.
+        converged: `(B, k)`, accurate, and nothing speaks against the place of the value in the order. It is
+            right if eigenvalues are simple: a Krylov space sees one copy of a repeated one. Copies that were
+            found all the same, after a breakdown or by rounding, prove that there are repeated ones; behind
+            the first of them no value is flagged, since a further copy may be missing, unless the basis is
+            the whole space.
         eigenvectors: `(B, d, k)` unit Ritz vectors, or None when not asked for.
         steps: Krylov steps taken, the same for every sample of the batch.
         breakdowns: `(B,)`, how often a sample's space became invariant and went on with a new random
@@ -126,6 +179,7 @@ class EigenResult:
 
     eigenvalues: Inexact[Tensor, "B k"]
     residuals: Float[Tensor, "B k"]
+    accurate: Bool[Tensor, "B k"]
     converged: Bool[Tensor, "B k"]
     eigenvectors: Inexact[Tensor, "B d k"] | None
     steps: int
@@ -139,7 +193,7 @@ class EigenResult:
     complete: bool
 
     def count_above(self, threshold: float | Tensor) -> CountInterval:
-        """Count the eigenvalues above `threshold` (one number, or one per sample) with bounds.
+        """Count the eigenvalues `at_or_above` the threshold (one number, or one per sample) with bounds.
 
         Raises:
             ValueError: for complex eigenvalues; take `lanczos` of the symmetric part for counts.
@@ -148,22 +202,6 @@ class EigenResult:
             raise ValueError(
                 "counts need real eigenvalues, got complex ones; use lanczos on the symmetric part"
             )
-        return CountInterval.from_ritz(
-            (self.eigenvalues, self.residuals, self.converged),
-            threshold,
-            dim=self.dim,
-            ends=(self.complete or self.which == "most_negative", self.complete or self.which == "largest"),
-            steps=self.steps,
-            products=self.products,
-        )
-
-
-def _settled(theta: Tensor, clear: Tensor, beyond: Tensor) -> Bool[Tensor, " B"]:
-    """Whether all values beyond the threshold, and the next one after them, are clear of it; shape `(B,)`.
-
-    Counted downwards from the top of `theta`; with negated values, upwards from the bottom.
-    """
-    low = torch.finfo(theta.dtype).min
-    next_value = torch.where(beyond, low, theta).amax(dim=1, keepdim=True)
-    next_is_clear = (clear & ~beyond & (theta == next_value)).any(dim=1)
-    return next_is_clear & (clear | ~beyond).all(dim=1)
+        ends = (self.complete or self.which == "most_negative", self.complete or self.which == "largest")
+        ritz = RitzValues(self.eigenvalues, self.residuals, self.accurate, self.breakdowns, ends, self.dim)
+        return ritz.count_above(threshold, steps=self.steps, products=self.products)

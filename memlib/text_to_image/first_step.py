@@ -81,7 +81,7 @@ def one_step(
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]
         gap = model.difference(t, some) if shared is None else shared.under(some)
-        with JacobianOperator(gap, some.tiled(noise), product=product) as op:
+        with JacobianOperator(gap, some.tiled(noise), product=product, check=False) as op:
             curvatures.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
             differences.append(torch.linalg.vector_norm(op.value, dim=1))
     difference, curvature = (prompts.grouped(torch.cat(parts)) for parts in (differences, curvatures))

@@ -152,7 +152,7 @@ def _grouped(found: Curvature, n: int) -> Curvature:
 
 
 def _dense(score: Score, x: Tensor) -> tuple[DenseSpectrum, Tensor]:
-    with JacobianOperator(score, x) as op:
+    with JacobianOperator(score, x, check=False) as op:
         return dense(op), op.value
 
 

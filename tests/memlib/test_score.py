@@ -6,7 +6,8 @@ import torch
 from memlib.mixture import GaussianMixture
 from memlib.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving
-from memlib.score import Score, ScoreDifference, score_at, score_norm
+from memlib.score import Score, ScoreDifference, score_at
+from memlib.sharpness import score_norm
 
 SCHEDULE = VariancePreserving.linear()
 SMALL = UNetConfig(image_size=8, channels=(8, 16), blocks=1, classes=3)

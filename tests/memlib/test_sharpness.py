@@ -7,6 +7,9 @@ from memlib import hessian, sharpness
 from memlib.hessian import DenseOperator
 from memlib.mixture import GaussianMixture
 from memlib.score import Score
+from memlib.sharpness.dimension import flipd_from_trace
+
+from .hessian.oracles import generator, symmetric
 
 EIGENVALUES = torch.tensor([[-4.0, -1.0, 0.0, 2.0], [-9.0, -9.0, -9.0, -9.0]], dtype=torch.float64)
 EPS = torch.finfo(torch.float64).eps
@@ -62,12 +65,14 @@ def test_local_dimension_counts_what_is_flat_at_the_scale_of_the_noise():
     # (w / sigma)^2 + 1 = 10 is half a direction by definition of the cut-off; none at all adds cutoff^4.
     assert found.item() == pytest.approx(2.5 + 1e-4, abs=1e-5)
     matrix = DenseOperator(torch.diag_embed(EIGENVALUES))
-    estimate = hessian.local_dimension(matrix, 0.5, probes=4000, steps=4)
+    estimate = sharpness.estimated_dimension(hessian.density(matrix, probes=4000, steps=4), 0.5)
     assert torch.all(
         (estimate.value - sharpness.local_dimension(EIGENVALUES, 0.5)).abs() <= 5 * estimate.stderr + 1e-9
     )
     with pytest.raises(ValueError, match="cutoff and exponent must be greater than zero, got 0 and 4"):
         sharpness.local_dimension(EIGENVALUES, 0.5, cutoff=0)
+    with pytest.raises(ValueError, match="sigma must be greater than zero, got -1"):
+        sharpness.estimated_dimension(hessian.density(matrix), -1)
 
 
 def test_differences_use_the_difference_of_scores():
@@ -144,4 +149,30 @@ def test_conditional_estimates_are_those_of_each_definition(points):
     assert torch.allclose(found.difference_norm, sigma * (slope * points).norm(dim=1))
     assert torch.allclose(found.curvature_gain, sigma**3 * (slope**2 * points).norm(dim=1), rtol=1e-6)
     flipd = 4 - sigma**2 * (1 / v).sum() + sigma**2 * (points / v).norm(dim=1) ** 2
-    assert torch.allclose(sharpness.flipd(conditional, points, probes=4), flipd)
+    assert torch.allclose(sharpness.flipd(conditional, points, probes=4).value, flipd)
+
+
+def test_spectral_filter_counts_directions_along_the_data() -> None:
+    """A point on a k-plane at noise sigma: scaled eigenvalues 0 along, -1 across; each of those adds c^4."""
+    sigma, k, d = 0.05, 6, 50
+    H = symmetric(torch.cat([torch.zeros(k), torch.full((d - k,), -1 / sigma**2)]))
+    spectrum = hessian.density(DenseOperator(H.expand(100, d, d)), steps=8, generator=generator(2))
+    found = sharpness.estimated_dimension(spectrum, sigma)
+    error = found.value - (k + (d - k) * 1e-4 / (1 + 1e-4))
+    assert error.mean().abs() < 4 * error.std() / 10
+    assert 0.7 < error.square().mean().sqrt() / found.stderr.square().mean().sqrt() < 1.4
+
+
+def test_flipd_of_a_gaussian_on_a_plane() -> None:
+    """At the mean of a k-dimensional Gaussian of variance w^2 the score is 0: k w^2 / (w^2 + sigma^2)."""
+    sigma, k, d, w = 0.1, 5, 30, 2.0
+    variances = torch.cat([torch.full((k,), w**2 + sigma**2), torch.full((d - k,), sigma**2)]).double()
+    estimate = sharpness.shifted_trace(DenseOperator(symmetric(-1 / variances)[None]), 20, sigma)
+    found = flipd_from_trace(estimate, torch.zeros(1), sigma, d)
+    torch.testing.assert_close(found.value, torch.tensor([k * w**2 / (w**2 + sigma**2)]).double())
+    assert found.stderr < 1e-10
+    torch.testing.assert_close(
+        flipd_from_trace(estimate, torch.ones(1), sigma, d).value, found.value + sigma**2
+    )
+    with pytest.raises(ValueError, match="one entry per sample"):
+        flipd_from_trace(estimate, torch.zeros(3), sigma, d)

@@ -1,4 +1,4 @@
-"""Spectral density by Lanczos quadrature, counts and local dimensions from it."""
+"""Spectral density by Lanczos quadrature, counts from it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from memlib.hessian import draw
 from memlib.hessian.arguments import NonFiniteProductError
 from memlib.hessian.density import density
-from memlib.hessian.dimension import filtered_dimension, flipd, local_dimension
 from memlib.hessian.operator import DenseOperator
-from memlib.hessian.trace import trace
 
 from .oracles import DEVICES, DTYPES, SPECTRA, clustered, generator, symmetric
 
@@ -86,31 +84,6 @@ def test_thresholds_per_sample_and_default_of_zero() -> None:
     torch.testing.assert_close(found.count_above().value, found.count_above(0.0).value)
 
 
-def test_spectral_filter_counts_directions_along_the_data() -> None:
-    """A point on a k-plane at noise sigma: scaled eigenvalues 0 along, -1 across; each of those adds c^4."""
-    sigma, k, d = 0.05, 6, 50
-    H = symmetric(torch.cat([torch.zeros(k), torch.full((d - k,), -1 / sigma**2)]))
-    found = local_dimension(DenseOperator(H.expand(100, d, d)), sigma, steps=8, generator=generator(2))
-    at_hand = density(DenseOperator(H.expand(100, d, d)), steps=8, generator=generator(2))
-    assert torch.equal(filtered_dimension(at_hand, sigma).value, found.value)
-    error = found.value - (k + (d - k) * 1e-4 / (1 + 1e-4))
-    assert error.mean().abs() < 4 * error.std() / 10
-    assert 0.7 < error.square().mean().sqrt() / found.stderr.square().mean().sqrt() < 1.4
-
-
-def test_flipd_of_a_gaussian_on_a_plane() -> None:
-    """At the mean of a k-dimensional Gaussian of variance w^2 the score is 0: k w^2 / (w^2 + sigma^2)."""
-    sigma, k, d, w = 0.1, 5, 30, 2.0
-    variances = torch.cat([torch.full((k,), w**2 + sigma**2), torch.full((d - k,), sigma**2)]).double()
-    estimate = trace(DenseOperator(symmetric(-1 / variances)[None]), 20, method="xtrace", sigma=sigma)
-    found = flipd(estimate, torch.zeros(1), sigma, d)
-    torch.testing.assert_close(found.value, torch.tensor([k * w**2 / (w**2 + sigma**2)]).double())
-    assert found.stderr < 1e-10
-    torch.testing.assert_close(flipd(estimate, torch.ones(1), sigma, d).value, found.value + sigma**2)
-    with pytest.raises(ValueError, match="one entry per sample"):
-        flipd(estimate, torch.zeros(3), sigma, d)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"probes": 1}, "probes must be at least 2"), ({"steps": 0}, "steps must be at least 1")],
@@ -120,14 +93,10 @@ def test_bad_arguments(options: dict[str, int], message: str) -> None:
         density(DenseOperator(torch.eye(6)[None]), **options)
 
 
-def test_bad_width_and_filter() -> None:
+def test_bad_width() -> None:
     op = DenseOperator(torch.eye(6)[None])
     with pytest.raises(ValueError, match="width must be greater than zero"):
         density(op).smooth(torch.zeros(3), 0.0)
-    with pytest.raises(ValueError, match="cutoff and exponent"):
-        local_dimension(op, 1.0, cutoff=0.0)
-    with pytest.raises(ValueError, match="sigma must be greater than zero"):
-        local_dimension(op, -1.0)
 
 
 def test_non_finite_product_names_the_sample_not_the_probe() -> None:

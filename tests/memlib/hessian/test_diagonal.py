@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memlib.hessian import draw
-from memlib.hessian.algebra import AffineOperator
 from memlib.hessian.diagonal import diagonal, leave_one_out_diagonals
 from memlib.hessian.operator import DenseOperator
 
@@ -78,10 +77,20 @@ def test_shifted_form_of_a_memorized_hessian() -> None:
     H = symmetric(torch.cat([-(1 + noise) / sigma**2, torch.tensor([-5.0, -1, 0, 1], dtype=torch.float64)]))
     batch = H.expand(50, d, d)
     plain = diagonal(DenseOperator(batch), 30, method="hutchinson")
-    shifted = diagonal(AffineOperator(DenseOperator(batch), sigma**2, 1.0), 30, method="xdiag")
+    shifted = diagonal(sigma**2 * DenseOperator(batch) + 1, 30, method="xdiag")
     shifted = shifted.affine(1 / sigma**2, -1 / sigma**2)
     errors = [float((e.value - torch.diag(H)).square().mean().sqrt()) for e in (plain, shifted)]
     assert errors[1] < errors[0] / 5
+
+
+@pytest.mark.parametrize("budget", [12, 25, 40])
+def test_xdiag_with_as_many_products_as_rows_is_exact(budget: int) -> None:
+    A = torch.randn(2, 12, 12, dtype=torch.float64, generator=generator(3))
+    op = DenseOperator(A)
+    found = diagonal(op, budget, method="xdiag")
+    assert torch.equal(found.value, A.diagonal(dim1=1, dim2=2))
+    assert not found.stderr.any()
+    assert found.products == op.products == 12
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -338,7 +338,7 @@ def test_other_errors_of_a_score_pass_through():
     op = JacobianOperator(fragile, mlp()[1])
     with pytest.raises(RuntimeError, match="the network broke"):
         op.matmat(normal(3, 5, 4))
-    assert calls == [3, 12]  # not tried again
+    assert calls == [3, 3, 12]  # not tried again after the value and the check
 
 
 def flags():
@@ -437,7 +437,103 @@ def test_step_is_the_length_of_the_displacement():
         return z**3
 
     x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    op = JacobianOperator(score, x, product="difference", step=0.1)
+    op = JacobianOperator(score, x, product="difference", step=0.1, check=False)
     found = op.matvec(torch.tensor([[5.0, 0.0]]))
     assert moved[1][0, 0].item() == pytest.approx(1.1)
     assert found[0, 0].item() == pytest.approx(5 * (1.1**3 - 1) / 0.1)
+
+
+# -- values at hand, and scores that are random or couple rows --------------------------------------
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_known_value_saves_the_pass_of_a_difference_and_changes_nothing(product):
+    score, x = mlp()
+    rows = []
+
+    def counted(z):
+        rows.append(len(z))
+        return score(z)
+
+    with torch.no_grad():
+        value = score(x)
+    v = normal(3, 5, seed=1)
+    known = JacobianOperator(counted, x, product=product, value=value, check=False)
+    assert torch.equal(known.value, value)
+    before = len(rows)
+    assert before == (0 if product == "difference" else 1)
+    assert torch.equal(known.matvec(v), JacobianOperator(score, x, product=product).matvec(v))
+    assert len(rows) - before == (1 if product == "difference" else 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.zeros(3, 4).double(), r"value must have the shape and dtype of x, \(3, 5\) .*, got \(3, 4\)"),
+        (torch.zeros(3, 5), r"got \(3, 5\) torch.float32"),
+        (torch.full((3, 5), torch.nan).double(), r"value is NaN or infinite at rows \[0, 1, 2\]"),
+        (torch.ones(3, 5).double(), "or the value given is not the score at x"),
+    ],
+)
+@pytest.mark.parametrize("product", ["vjp", "difference"])
+def test_values_that_are_not_the_score(value, message, product):
+    with pytest.raises(ValueError, match=message):
+        JacobianOperator(*mlp(), product=product, value=value)
+
+
+class Training(nn.Module):
+    """A network in training mode."""
+
+    def __init__(self, layer):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(6, 32), layer, nn.SiLU(), nn.Linear(32, 6)).double()
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("batch", [1, 2, 16])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Dropout(0.1), r"it is random, as with dropout.*call \.eval\(\)"),
+        (nn.BatchNorm1d(32), r"rows of the score are coupled.*batch normalisation.*call \.eval\(\)"),
+    ],
+)
+def test_training_mode_is_noticed_and_evaluation_mode_passes(layer, message, batch, product):
+    network, x = Training(layer).train(), normal(batch, 6)
+    if batch == 1 and isinstance(layer, nn.BatchNorm1d):
+        x = x.repeat(2, 1)  # batch normalisation refuses a single row by itself
+    with torch.random.fork_rng(), pytest.raises(ValueError, match=message):
+        JacobianOperator(network, x, product=product)
+    network.eval()
+    plain, checked = (JacobianOperator(network, x, product=product, check=c) for c in (False, True))
+    v = torch.ones(len(x), 6, dtype=torch.float64)
+    assert torch.equal(plain.matvec(v), checked.matvec(v))
+    assert plain.passes == checked.passes
+
+
+def test_the_switch_lets_training_mode_pass():
+    network = Training(nn.BatchNorm1d(32)).train()
+    assert JacobianOperator(network, normal(4, 6), check=False).matvec(normal(4, 6)).isfinite().all()
+
+
+def test_a_score_that_turns_random_is_noticed_by_the_repeated_batch():
+    """Without a pass more: the first call is plain, the one for several directions is not."""
+    calls = []
+
+    def score(x):
+        calls.append(len(x))
+        return -x if len(calls) < 3 else -x * (1 + 0.1 * torch.rand(len(x), 1, dtype=x.dtype))
+
+    op = JacobianOperator(score, normal(2, 5))
+    with torch.random.fork_rng(), pytest.raises(ValueError, match="it is random"):
+        op.matmat(normal(2, 5, 4))
+    assert calls == [2, 2, 8]
+
+
+def test_coupled_neighbours_are_noticed():
+    with pytest.raises(ValueError, match="rows of the score are coupled"):
+        JacobianOperator(lambda x: -x + 1e-3 * x.roll(1, 0), normal(5, 4))

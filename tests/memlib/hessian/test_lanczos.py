@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memlib.hessian.counting import count_above
+from memlib.hessian.dense import dense
+from memlib.hessian.density import density
 from memlib.hessian.krylov import KrylovSpace
 from memlib.hessian.lanczos import lanczos
 from memlib.hessian.operator import DenseOperator
 from memlib.hessian.printed import algorithm_1
+from memlib.sharpness import nonnegative_count
 
 from .oracles import DEVICES, DTYPES, SPECTRA, clustered, generator, symmetric
 
@@ -237,6 +240,73 @@ def test_eigenvalues_at_the_threshold_are_left_between_the_bounds() -> None:
     count = lanczos(DenseOperator(symmetric(SPECTRA["low rank"])[None]), 28).count_above(0.0)
     assert (count.lower.tolist(), count.upper.tolist()) == ([2], [27])
     assert not count.exact.any()
+
+
+MANY_ZEROS = torch.cat([torch.tensor([-1e4, 5.0, 1e-3]), torch.zeros(217)]).double()
+
+
+def test_a_breakdown_proves_repeated_eigenvalues_so_that_only_meeting_bounds_settle_a_count() -> None:
+    op = DenseOperator(symmetric(MANY_ZEROS)[None])
+    count = count_above(op, -1e-9, steps=220)
+    assert (count.value.tolist(), count.settled.tolist()) == ([219], [True])
+    for early in (count_above(op, -1e-9, steps=60), lanczos(op, 60).count_above(-1e-9)):
+        assert not early.settled.any()
+        assert (early.value.tolist(), early.upper.tolist()) == ([59], [219])
+
+
+def test_two_copies_without_a_breakdown_settle_nothing_either() -> None:
+    """Rounding alone brings a second copy of a far eigenvalue, though no breakdown is noticed."""
+    spectrum = torch.cat([torch.full((3,), 50.0), torch.linspace(-1, -0.5, 57)]).double()
+    A = symmetric(spectrum)
+    op = DenseOperator(A[None])
+    op.matvec = lambda v: (A.float() @ v[0].float()).double()[
+        None
+    ]  # products in float32, the basis in float64
+    found = lanczos(op, 40)
+    assert found.breakdowns.tolist() == [0]
+    assert int((found.eigenvalues > 40).sum()) > 1
+    assert not found.count_above(10.0).settled.any()
+
+
+def test_every_count_has_one_convention_and_zeros_are_not_negative() -> None:
+    """`>=` up to rounding: the zeros of a singular matrix come out as +-1e-16, and count all the same."""
+    spectrum = torch.tensor([-4.0, -1.0, 0, 0, 0, 0, 0, 2.0]).double()
+    A = torch.stack([symmetric(spectrum, seed) for seed in range(6)])
+    whole = dense(DenseOperator(A))
+    assert (whole.eigenvalues < 0).sum(1).max() > 2  # so that comparing with 0 would be wrong
+    for threshold, expected in ((0.0, 6), (2.0, 1), (-1.0, 7), (-4.0, 8), (2.1, 0)):
+        assert whole.count_above(threshold).tolist() == [expected] * 6
+        assert lanczos(DenseOperator(A), 8).count_above(threshold).value.tolist() == [expected] * 6
+        assert count_above(DenseOperator(A), threshold, steps=8).value.tolist() == [expected] * 6
+        sampled = density(DenseOperator(A), probes=3, steps=8).count_above(threshold)
+        if expected in (0, 8):
+            torch.testing.assert_close(sampled.value, torch.full((6,), float(expected)).double())
+    assert nonnegative_count(whole.eigenvalues).tolist() == [6] * 6
+
+
+def test_behind_copies_the_order_is_not_flagged_as_settled() -> None:
+    """A fourfold extreme eigenvalue: three copies are found, and in the fourth place stands the next one.
+
+    No breakdown is noticed: rounding has brought the copies.
+    """
+    spectrum = torch.cat([torch.full((4,), -10.0), torch.linspace(-3, 2, 28).repeat(2)]).double()
+    found = lanczos(DenseOperator(symmetric(spectrum)[None]), 40, k=6)
+    assert found.breakdowns.item() == 0
+    assert found.eigenvalues[0, :3].tolist() == pytest.approx([-10.0] * 3)
+    assert found.eigenvalues[0, 3].item() == pytest.approx(-3.0)
+    assert found.residuals[0, 3] < 1e-9  # an eigenvalue, and in the wrong place
+    assert found.converged.tolist() == [[True, True, True, False, False, False]]
+    whole = lanczos(DenseOperator(symmetric(spectrum)[None]), 60, k=6)
+    assert whole.eigenvalues[0].tolist() == pytest.approx([-10.0] * 4 + [-3.0] * 2)
+    assert whole.converged.all()
+
+
+def test_after_a_breakdown_only_the_first_copies_are_flagged() -> None:
+    A = torch.diag(torch.tensor([-2.0] * 4 + [0.5] * 4 + [3.0] * 4).double())
+    found = lanczos(DenseOperator(A[None]), 6)
+    assert found.breakdowns.item() > 0
+    assert found.eigenvalues[0].tolist() == pytest.approx([-2.0, -2.0, 0.5, 0.5, 3.0, 3.0])
+    assert found.converged.tolist() == [[True, True, False, False, False, False]]
 
 
 # -- bad input ---------------------------------------------------------------------------------------

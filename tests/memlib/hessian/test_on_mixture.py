@@ -10,11 +10,10 @@ from memlib.hessian.arnoldi import arnoldi
 from memlib.hessian.counting import count_above
 from memlib.hessian.density import density
 from memlib.hessian.diagonal import diagonal
-from memlib.hessian.dimension import local_dimension
 from memlib.hessian.jacobian import JacobianOperator
 from memlib.hessian.lanczos import lanczos
-from memlib.hessian.trace import trace, trace_power
 from memlib.mixture import GaussianMixture
+from memlib.sharpness import estimated_dimension, shifted_trace
 
 from .oracles import generator
 
@@ -61,7 +60,6 @@ def test_the_count_separates_the_isolated_point(op: JacobianOperator) -> None:
     count = count_above(op, -1 / (2 * SIGMA**2), steps=D)
     assert count.value.tolist() == [0, RANK]
     assert count.settled.all()
-    assert count.steps < D
     estimate = density(op, probes=8, steps=20).count_above(-1 / (2 * SIGMA**2))
     assert ((estimate.value - count.value).abs() <= 4 * estimate.stderr + 1e-9).all()
 
@@ -69,11 +67,11 @@ def test_the_count_separates_the_isolated_point(op: JacobianOperator) -> None:
 def test_traces_and_diagonal(op: JacobianOperator, H: Tensor) -> None:
     """sigma^2 H + I has rank five here, up to 1e-4: a dozen products leave little to estimate."""
     for method in ("hutch++", "xtrace"):
-        found = trace(op, 24, method=method, sigma=SIGMA)
+        found = shifted_trace(op, 24, SIGMA, method=method)
         exact = H.diagonal(dim1=1, dim2=2).sum(dim=1)
         assert ((found.value - exact).abs() <= 1e-3 * exact.abs()).all()
         assert ((found.value - exact).abs() <= 6 * found.stderr + 1e-9 * exact.abs()).all()
-    cube = trace_power(op, 3, 72, method="xtrace", sigma=SIGMA)
+    cube = shifted_trace(op, 72, SIGMA, power=3, method="xtrace")
     exact = torch.linalg.matrix_power(H, 3).diagonal(dim1=1, dim2=2).sum(dim=1)
     assert ((cube.value - exact).abs() <= 1e-3 * exact.abs()).all()
     plain = diagonal(op, 32, method="hutchinson")
@@ -82,7 +80,7 @@ def test_traces_and_diagonal(op: JacobianOperator, H: Tensor) -> None:
 
 
 def test_local_dimension(op: JacobianOperator) -> None:
-    found = local_dimension(op, SIGMA, steps=12)
+    found = estimated_dimension(density(op, steps=12), SIGMA)
     expected = torch.tensor([0.0, RANK], dtype=torch.float64)
     assert ((found.value - expected).abs() <= 4 * found.stderr + 0.1).all()
 

@@ -13,12 +13,20 @@ from memlib.hessian.arguments import NonFiniteProductError
 from memlib.hessian.operator import DenseOperator
 from memlib.hessian.trace import METHODS, trace, trace_power
 from memlib.hessian.xtrace import leave_one_out_traces
+from memlib.sharpness import shifted_trace
 
 from . import oracles
 from .oracles import DEVICES, DTYPES, generator, symmetric
 
 REPEATS = 400  # rows of a batch of equal matrices are independent repetitions
 SIGMA = 0.1
+
+
+def plain_or_shifted(op, budget, sigma, power=1, **options):
+    """tr A^power as such, or by sigma^2 A + I."""
+    if sigma is None:
+        return trace_power(op, power, budget, **options)
+    return shifted_trace(op, budget, sigma, power=power, **options)
 
 
 def memorized(d: int = 80) -> Tensor:
@@ -84,7 +92,7 @@ def test_unbiased_with_an_honest_standard_error(name: str, method: str, sigma: f
     """
     A = MATRICES[name]
     op = DenseOperator(A.expand(REPEATS, 80, 80))
-    found = trace(op, 30, method=method, sigma=sigma, generator=generator(11))
+    found = plain_or_shifted(op, 30, sigma, method=method, generator=generator(11))
     error = found.value - A.trace()
     assert error.mean().abs() < 4 * error.std() / REPEATS**0.5
     true, stated = error.square().mean().sqrt(), found.stderr.square().mean().sqrt()
@@ -113,7 +121,7 @@ def test_zero_matrix_and_isolated_point_are_exact(method: str) -> None:
     assert zero.value.tolist() == zero.stderr.tolist() == [0, 0]
     sigma = torch.tensor([0.1, 2.0], dtype=torch.float64)
     H = -torch.eye(9, dtype=torch.float64) / sigma[:, None, None] ** 2
-    isolated = trace(DenseOperator(H), 12, method=method, sigma=sigma)
+    isolated = shifted_trace(DenseOperator(H), 12, sigma, method=method)
     torch.testing.assert_close(isolated.value, -9 / sigma**2, rtol=1e-12, atol=0)
     assert (isolated.stderr <= 1e-12 / sigma**2).all()
 
@@ -135,7 +143,7 @@ def test_the_shift_pays_on_a_memorized_hessian() -> None:
     A = MATRICES["memorized"]
 
     def error(method: str, sigma: float | None) -> float:
-        found = trace(DenseOperator(A.expand(REPEATS, 80, 80)), 30, method=method, sigma=sigma)
+        found = plain_or_shifted(DenseOperator(A.expand(REPEATS, 80, 80)), 30, sigma, method=method)
         return float((found.value - A.trace()).square().mean().sqrt())
 
     assert error("xtrace", SIGMA) < error("hutchinson", SIGMA) / 5
@@ -166,7 +174,8 @@ def test_batch_of_one_is_the_first_row(method: str) -> None:
 def test_powers(method: str, options: dict[str, object], power: int) -> None:
     A = symmetric(torch.linspace(-2, 1, 80))
     op = DenseOperator(A.expand(200, 80, 80))
-    found = trace_power(op, power, 60, method=method, generator=generator(5), **options)
+    options = {"sigma": None} | options
+    found = plain_or_shifted(op, 60, power=power, method=method, generator=generator(5), **options)
     error = found.value - torch.linalg.matrix_power(A, power).trace()
     assert error.mean().abs() < 4 * error.std() / 200**0.5
     true, stated = error.square().mean().sqrt(), found.stderr.square().mean().sqrt()
@@ -193,14 +202,24 @@ def test_a_split_power_costs_half() -> None:
         ({"budget": 3, "method": "hutch++"}, "budget must be at least 4, got 3"),
         ({"budget": 3, "method": "xtrace"}, "budget must be at least 4, got 3"),
         ({"budget": 8, "method": "xnystrace"}, "choose one of 'hutchinson', 'hutch\\+\\+', 'xtrace'"),
-        ({"budget": 8, "sigma": 0.0}, "sigma must be greater than zero"),
-        ({"budget": 8, "sigma": torch.ones(3)}, "one number or one per sample \\(2\\)"),
-        ({"budget": 8, "sigma": float("nan")}, "sigma must be finite"),
     ],
 )
 def test_bad_arguments(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         trace(DenseOperator(torch.eye(6).expand(2, 6, 6)), **options)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [
+        (0.0, "sigma must be greater than zero"),
+        (torch.ones(3), "one number or one per sample \\(2\\)"),
+        (float("nan"), "sigma must be finite"),
+    ],
+)
+def test_bad_noise_levels(sigma: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        shifted_trace(DenseOperator(torch.eye(6).expand(2, 6, 6)), 8, sigma)
 
 
 def test_a_power_needs_a_larger_budget() -> None:

@@ -1,0 +1,36 @@
+"""Statistics of a point's sharpness, one definition each, for batches of points.
+
+H is the Hessian of the log density (the Jacobian of the score), d the dimension of a sample, sigma the noise
+scale. Where a statistic multiplies a Jacobian with a vector it takes the product ("jvp", "vjp", "symmetric",
+"difference") as an argument, because a learned Jacobian is not symmetric and the products differ.
+"""
+
+from memlib.sharpness.dimension import estimated_dimension, flipd, local_dimension
+from memlib.sharpness.estimates import (
+    ConditionalEstimates,
+    Estimates,
+    conditional_estimates,
+    estimates,
+    shifted_trace,
+)
+from memlib.sharpness.norms import curvature_gain, difference_norm, hessian_score_norm, score_norm
+from memlib.sharpness.spectrum import nonnegative_count, positive_fraction, scaled, trace
+
+__all__ = [
+    "ConditionalEstimates",
+    "Estimates",
+    "conditional_estimates",
+    "curvature_gain",
+    "difference_norm",
+    "estimated_dimension",
+    "estimates",
+    "flipd",
+    "hessian_score_norm",
+    "local_dimension",
+    "nonnegative_count",
+    "positive_fraction",
+    "scaled",
+    "score_norm",
+    "shifted_trace",
+    "trace",
+]
