@@ -20,14 +20,16 @@ HTML     := build/book/_build/html/index.html
 BOOK     := $(VENV)/.memlib-book
 DEV      := $(VENV)/.memlib-dev
 COMPARE  := $(VENV)/.memlib-compare
+LAB      := $(VENV)/.memlib-lab
 # --nolock: a lock left by a killed run would stop the next one; runs lock their own folder while they last.
 PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --nolock --rerun-incomplete \
             --quiet host progress reason rules $(SNAKEMAKE)
-# What went wrong is the last thing one reads.
-WHY       = { $(BIN)/companion failures; exit 1; }
+# What went wrong in this call is the last thing one reads.
+BEGUN    := $(shell date +%s)
+WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book notebooks run sweep claims test lint bench serve clean lock
+.PHONY: help setup book lab notebooks run sweep claims test lint bench serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -52,6 +54,9 @@ book: $(BOOK)  ## run what has changed, build the book, say where to open it
 	@$(PIPELINE) --config preset=$(PRESET) -- book || $(WHY)
 	@echo
 	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
+
+lab: $(LAB)  ## JupyterLab on the notebooks, with what they need
+	@$(BIN)/jupyter-lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks
 
 notebooks: $(BOOK)  ## plain .ipynb files in build/notebooks, for Jupyter without jupytext
 	@$(BIN)/companion convert
@@ -90,7 +95,7 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(TORCH)
-	build/lock/bin/pip install --quiet -e '.[dev,compare]'
+	build/lock/bin/pip install --quiet -e '.[dev,compare,lab]'
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -viE '^(nvidia-|cuda-|triton)' > build/lock.txt
 	mv build/lock.txt constraints.txt
 	rm -rf build/lock
@@ -108,7 +113,26 @@ $(BIN)/python:
 	@echo "Making an environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.memlib-%: pyproject.toml constraints.txt | $(BIN)/python
+# An environment holds one clone: the other one's code would run here, or this one's there.
+.PHONY: owner
+owner:
+	@owner=$$(sed -n 's|.*"url": *"file://\([^"]*\)".*|\1|p' \
+	    "$(VENV)"/lib/python*/site-packages/memlib-*.dist-info/direct_url.json 2> /dev/null | head -n 1); \
+	test -z "$$owner" || test "$$owner" -ef . || { \
+	    echo "The environment $(VENV) belongs to the clone $$owner. Name another folder for this one: make ... VENV=FOLDER"; \
+	    echo "To hand that one over instead: $(BIN)/pip uninstall -y memlib; rm -f $(VENV)/.memlib-*"; exit 1; }
+
+# Python files open as notebooks; jupytext does the rest.
+$(LAB): $(BOOK)
+	@echo "Installing JupyterLab"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
+	@$(BIN)/python -m ipykernel install --prefix "$(VENV)" > /dev/null
+	@mkdir -p "$(VENV)/share/jupyter/lab/settings"
+	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' \
+	    > "$(VENV)/share/jupyter/lab/settings/overrides.json"
+	@touch $@
+
+$(VENV)/.memlib-%: pyproject.toml constraints.txt | owner $(BIN)/python
 	@echo "Installing the pinned versions ($*): a few minutes the first time"
 	@$(BIN)/python -m pip install --quiet $(TORCH)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'

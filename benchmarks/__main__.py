@@ -33,7 +33,7 @@ from benchmarks import (
 from benchmarks.rows import Results, Row, machine, origin
 from benchmarks.setting import SHIPPED, TINY, Bench, Sizes
 from benchmarks.text_to_image import described
-from companion.recipes import RECIPES
+from companion.recipes.catalogue import RECIPES
 from memlib import checks
 from memlib.files import sha256
 from memlib.networks.checkpoint import WEIGHTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -12,7 +13,7 @@ from companion import claims
 from companion.claims import pages
 from companion.cli.program import Build, PresetName, app
 from companion.experiment import notebooks, presets, staging
-from companion.experiment.runs import build_folder, failures
+from companion.experiment.runs import build_folder, failures, scheduler_errors
 from companion.paths import project_root
 from memlib.cli.program import complain, console
 
@@ -52,9 +53,20 @@ def check_claims(preset: PresetName = "", build: Build = None) -> None:
 
 
 @app.command("failures")
-def show_failures(build: Build = None) -> None:
-    """Say which runs failed and where their partial output is; exit code 1 if there are any."""
-    messages = failures(build or build_folder())
+def show_failures(
+    build: Build = None,
+    since: Annotated[
+        float | None,
+        typer.Option(help="Only what happened since this time, in seconds since 1970 (`date +%s`)."),
+    ] = None,
+) -> None:
+    """Say which runs failed and where their partial output is; exit code 1 if there are any.
+
+    With `--since`, as `make` calls it, and no failed run, it shows what Snakemake's log says of errors.
+    """
+    messages = failures(build or build_folder(), since or 0.0)
+    if since is not None and not messages:
+        messages = scheduler_errors(project_root(), since)
     for message in messages:
         complain.print(escape(message))
     raise typer.Exit(1 if messages else 0)

@@ -33,7 +33,7 @@ def train(
     - `companion train mnist_copies --to data/checkpoints/mnist_copies` replaces the one that ships
     """
     # These bring torch, which the other commands do without.
-    from companion.recipes import RECIPES
+    from companion.recipes.catalogue import RECIPES
     from memlib import checks
 
     if checkpoint not in RECIPES:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from companion.cli.program import Build, PresetName, app
-from companion.experiment import driver, notebooks, parameters, presets, results
+from companion.experiment import driver, names, notebooks, parameters, presets, results
 from companion.experiment.runs import Place, build_folder
 from memlib.cli.program import complain, console
 
@@ -20,6 +20,11 @@ Notebook = Annotated[
         metavar="NOTEBOOK", help="Name such as 02_gaussian_mixture, or a path to a text notebook."
     ),
 ]
+
+TIMEOUT = (
+    "Seconds without any progress (output, processor time, reading, writing) after which the run is taken to "
+    "hang; default: that of the preset, 600 for quick and 3600 for full."
+)
 
 
 @app.command()
@@ -34,7 +39,7 @@ def run(
         str, typer.Option(help="Name of the run and its folder; default: the preset, or the overrides given.")
     ] = "",
     sweep: Annotated[Path | None, typer.Option(help="Sweep file that defines the run called --name.")] = None,
-    timeout: Annotated[int | None, typer.Option(help="Seconds one cell may take.", min=1)] = None,
+    timeout: Annotated[int | None, typer.Option(help=TIMEOUT, min=1)] = None,
     strict: Annotated[
         bool | None,
         typer.Option(
@@ -55,9 +60,9 @@ def run(
     path = notebooks.find(notebook)
     chosen = presets.load(preset)
     given = parameters.from_text(parameters.read(path), _pairs(parameter or []))
+    run_name = names.checked(name or (names.automatic(given) if given else preset))
     given = {**_of_sweep(sweep, name), **given}
     overrides = {**chosen.overrides(path.stem), **given}
-    run_name = name or ",".join(f"{key}={value}" for key, value in given.items()) or preset
     parameters.check(parameters.read(path), overrides)
     console.print(f"{path.stem} ({run_name}): running")
     found = driver.execute(

@@ -14,7 +14,7 @@ from torch import Tensor
 from companion.comparison.outcome import diversity, similarity
 from companion.organism import Caption, image, training_set
 from companion.organism.quality import as_mnist, held_out_images
-from companion.recipes import RECIPES
+from companion.recipes.catalogue import RECIPES
 from memlib.mitigation import Mitigated
 from memlib.networks.classifier import classify
 from memlib.text_to_image import TextToImage

@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
-from companion.experiment import notebooks, parameters, results
+from companion.experiment import names, notebooks, parameters, results
 from companion.experiment.context import Context
 from companion.experiment.runs import LOG, NOTEBOOK, Place, build_folder
+
+LONGEST_SOCKET_FOLDER = 70
+"""Characters; with `/memlib-xxxxxxxx/kernel-5` a socket's path must stay below 104 (macOS) or 108 (Linux)."""
 
 
 def execute(
@@ -33,17 +36,19 @@ def execute(
         run: Name of the run and of its folder.
         preset: Name of the preset that the overrides come from, for the record.
         build: Build folder; by default `build/` of the clone.
-        timeout: Seconds one cell may take; None for no limit.
+        timeout: Seconds without any progress after which the run is taken to hang and is ended; None for no
+            limit. See `companion.experiment.watch`.
         strict: Whether the run fails if a check of the notebook does not hold; else that is recorded.
 
     Raises:
         ValueError: Parameters are unknown, missing, ill-typed or out of range. Nothing has
             run or changed then.
-        RunError: The notebook raised, ran out of time, died, or left no valid results.
+        RunError: The notebook raised, hung, died, or left no valid results.
     """
     values = parameters.check(parameters.read(notebook), overrides)
     if "output" in overrides:
         raise ValueError("output cannot be given here: the driver chooses the folder; name the run instead")
+    names.checked(run)
     place = Place((build or build_folder()).resolve(), notebook.stem, run)
     context = Context(run=run, preset=preset, output=place.partial, source=notebook.resolve(), strict=strict)
     with place.exclusive():
@@ -62,25 +67,54 @@ def _papermill(overrides: dict[str, Any], context: Context, timeout: int | None)
     import papermill  # only one who executes notebooks needs it
     from traitlets.config import Config  # comes with papermill
 
-    output = context.output / NOTEBOOK
+    from companion.experiment import engine
+    from companion.experiment.watch import Watch
+
+    output, watch = context.output / NOTEBOOK, Watch(timeout)
     # TQDM_DISABLE: progress bars would fill the page with the machine's paths and escape codes.
     variables = {"TQDM_DISABLE": "1", **context.environment()}
-    with _log(context.output / LOG), _environment(variables), TemporaryDirectory(prefix="memlib-") as sockets:
-        # Sockets in a folder of their own, not TCP ports (nor sockets in the current folder, the default
-        # of this transport): kernels started side by side cannot meet on one, and nobody else can connect.
-        kernel = {"transport": "ipc", "ip": str(Path(sockets) / "kernel")}
-        papermill.execute_notebook(
-            notebooks.read(context.source),
-            str(output),
-            overrides,
-            kernel_name="python3",
-            cwd=str(context.source.parent),
-            progress_bar=False,
-            log_output=True,
-            execution_timeout=timeout,
-            config=Config({"KernelManager": kernel}),
-        )
+    with _log(context.output / LOG), _environment(variables), _sockets() as kernel:
+        try:
+            papermill.execute_notebook(
+                notebooks.read(context.source),
+                str(output),
+                overrides,
+                engine_name=engine.NAME,
+                kernel_name="python3",
+                cwd=str(context.source.parent),
+                progress_bar=False,
+                log_output=True,
+                watch=watch,
+                config=Config({"KernelManager": kernel}),
+            )
+        except Exception as error:
+            if watch.stalled:
+                raise watch.error() from error
+            raise
     notebooks.forget_paths(output)
+
+
+@contextmanager
+def _sockets() -> Iterator[dict[str, str]]:
+    """Where a kernel is to be talked to, as settings of jupyter's `KernelManager`.
+
+    Sockets in a folder of their own, not TCP ports (nor sockets in the current folder, the default of this
+    transport): kernels started side by side cannot meet on one, and nobody else can connect. The system
+    allows names of a hundred characters or so; where no folder is short enough, the kernel listens on ports
+    of this machine, and messages are signed with the key of the connection.
+    """
+    wanted = [gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]  # noqa: S108 - mkdtemp's
+    for parent in filter(None, wanted):
+        if len(os.fsencode(parent)) > LONGEST_SOCKET_FOLDER:
+            continue
+        try:
+            folder = TemporaryDirectory(prefix="memlib-", dir=parent)
+        except OSError:
+            continue  # not there, or not ours to write to
+        with folder as name:
+            yield {"transport": "ipc", "ip": str(Path(name) / "kernel")}
+        return
+    yield {"transport": "tcp"}
 
 
 def _validated(place: Place, values: Mapping[str, Any]) -> results.Results:

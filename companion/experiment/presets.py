@@ -3,7 +3,7 @@
 A preset (`workflow/presets/NAME.yml`) gives overrides for some notebooks; others run with their defaults::
 
     about: Two CPU cores, shipped checkpoints.
-    timeout: 1800            # seconds one cell may take
+    timeout: 1800            # seconds without any progress after which a run is taken to hang
     notebooks:
       04_mnist: {samples: 5}
 
@@ -26,14 +26,12 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from companion.experiment import names as naming
 from companion.paths import project_root
-from memlib.files import checked_name
-
-_NOT_IN_NAMES = str.maketrans("", "", " []'\"")
 
 
 class Preset(BaseModel):
-    """Overrides by notebook name, and the seconds one cell may take."""
+    """Overrides by notebook name, and the seconds without progress after which a run is taken to hang."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,12 +55,12 @@ class Sweep(BaseModel):
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
     def named(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Run name and overrides; a run without `name` is called by its overrides, "seed=0"."""
+        """Run name and overrides; a run without `name` is called by its overrides, "seed-0"."""
         for run in self.runs:
             overrides = dict(run)
-            # Lists lose their brackets: sizes=1,2.
-            made = ",".join(f"{key}={value}" for key, value in overrides.items()).translate(_NOT_IN_NAMES)
-            yield checked_name("run", str(overrides.pop("name", made))), overrides
+            name = overrides.pop("name", None)
+            run_name = naming.automatic(overrides) if name is None else naming.checked(str(name))
+            yield run_name, overrides
 
 
 def folder() -> Path:

@@ -23,6 +23,8 @@ from memlib.files import checked_name, write_text
 NOTEBOOK = "notebook.ipynb"
 LOG = "log.txt"
 MESSAGE = "message.txt"
+ERROR_LINES = 20
+"""Lines of the scheduler's log that are shown."""
 
 
 class RunError(RuntimeError):
@@ -123,9 +125,31 @@ class Place:
         ]
 
 
-def failures(build: Path) -> list[str]:
-    """Messages of all runs below `build` whose latest attempt failed."""
-    return [path.read_text(encoding="utf-8").strip() for path in sorted(build.glob(f"failed/*/*/{MESSAGE}"))]
+def failures(build: Path, since: float = 0.0) -> list[str]:
+    """Messages of all runs below `build` whose latest attempt failed, and did so after `since`.
+
+    `since` is in seconds since 1970.
+    """
+    found = sorted(build.glob(f"failed/*/*/{MESSAGE}"))
+    return [path.read_text(encoding="utf-8").strip() for path in found if path.stat().st_mtime >= since]
+
+
+def scheduler_errors(root: Path, since: float) -> list[str]:
+    """What Snakemake's latest log below `root` says of errors, and where it is; empty if there is none.
+
+    For the case that a job of the pipeline died before its run began: with a job scheduler, for example.
+    """
+    logs = [path for path in root.glob(".snakemake/log/*.log") if path.stat().st_mtime >= since]
+    if not logs:
+        return []
+    latest = max(logs, key=lambda path: path.stat().st_mtime)
+    lines = _plain(latest.read_text(encoding="utf-8", errors="replace")).splitlines()
+    first = next(
+        (k for k, line in enumerate(lines) if re.search(r"error|exception", line, re.IGNORECASE)), None
+    )
+    if first is None:
+        return []
+    return [*lines[first : first + ERROR_LINES], f"whole log of the scheduler: {latest}"]
 
 
 def _plain(text: str) -> str:

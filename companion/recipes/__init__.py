@@ -1,17 +1,1 @@
-"""How each shipped checkpoint is trained: `RECIPES[name].train(folder)`."""
-
-from typing import Any
-
-from companion.recipes.cifar10 import CIFAR10
-from companion.recipes.classifier import DIGIT_CLASSIFIER
-from companion.recipes.dose import MNIST_DOSE
-from companion.recipes.mixture import TWO_MODES
-from companion.recipes.mnist import MNIST_COPIES, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER, MNIST_UNDERTRAINED
-from companion.recipes.organism import ORGANISM
-from companion.recipes.recipe import AnyRecipe, Recipe
-
-_MNIST = (MNIST_COPIES, MNIST_UNDERTRAINED, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER)
-_NETWORKS: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10)
-RECIPES = {recipe.name: recipe for recipe in _NETWORKS} | ORGANISM
-
-__all__ = ["RECIPES", "AnyRecipe", "Recipe"]
+"""How each shipped checkpoint is trained, a module for each; all by name in `catalogue`."""

@@ -31,7 +31,9 @@ _SCHEDULES = {
     "cosine": VariancePreserving.cosine,
 }
 _LOSS_POINTS = 200
-_REMEDY = "restore both files with git, or train them anew with companion.recipes.RECIPES[name].train(folder)"
+_REMEDY = (
+    "restore both files with git, or train them anew: companion.recipes.catalogue.RECIPES[name].train(folder)"
+)
 WEIGHTS, CARD = "model.safetensors", "card.json"
 # What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
 _BINDING = ("network", "schedule", "prediction")

@@ -43,9 +43,26 @@ def test_a_python_that_is_too_old(tmp_path):
 @pytest.mark.parametrize(("target", "message"), [("run", "Name a notebook"), ("sweep", "Name a sweep file")])
 def test_what_must_be_named(target, message, tmp_path):
     (tmp_path / "bin").mkdir()
-    for name in ("python", "memlib"):
+    for name in ("python", "companion"):
         (tmp_path / "bin" / name).symlink_to(shutil.which("true"))
     (tmp_path / ".memlib-book").touch()
     done = make(target, f"VENV={tmp_path}")
     assert done.returncode != 0
     assert message in done.stdout
+
+
+def test_an_environment_of_another_clone_is_left_alone(tmp_path):
+    other = tmp_path / "other clone"
+    other.mkdir()
+    record = tmp_path / "env" / "lib" / "python3.11" / "site-packages" / "memlib-0.1.dist-info"
+    record.mkdir(parents=True)
+    (record / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "file://{other}"}}')
+    stamp = tmp_path / "env" / ".memlib-book"
+    stamp.touch()
+    done = make("notebooks", f"VENV={tmp_path / 'env'}")
+    assert done.returncode != 0
+    assert f"belongs to the clone {other}" in done.stdout
+    assert "pip uninstall -y memlib" in done.stdout
+    assert stamp.exists()
+    (record / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "file://{ROOT}"}}')
+    assert "belongs to" not in make("notebooks", f"VENV={tmp_path / 'env'}").stdout

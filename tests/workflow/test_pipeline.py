@@ -1,13 +1,15 @@
 """The pipeline on a small project of its own: what runs again after which change, and what a failure leaves.
 
-The project holds the real Snakefile and a copy of memlib, so a change of a module can be tried.
+The project holds the real Snakefile and copies of both packages, so a change of a module can be tried.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,11 @@ output: str = ""  # folder
 
 # %%
 from companion import experiment
+{imports}
 
 run = experiment.start("{name}", globals())
 run.record("seed_squared", seed**2, about="A number to quote.")
+run.check("small", seed < 5, "The seed must be small.")
 
 # %%
 run.finish()
@@ -68,7 +72,8 @@ class Project:
 
     def __init__(self, root):
         self.root = root
-        shutil.copytree(ROOT / "memlib", root / "memlib", ignore=shutil.ignore_patterns("__pycache__"))
+        for package in ("memlib", "companion"):
+            shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "workflow", root / "workflow")
         for name in ("pyproject.toml", "constraints.txt"):
             shutil.copy2(ROOT / name, root)
@@ -82,8 +87,8 @@ class Project:
         self.write("book/intro.md", INTRO)
         self.write("_config.yml", CONFIG)
         self.write("_toc.yml", TOC)
-        for name in ("01_one", "02_two"):
-            self.write(f"notebooks/{name}.py", NOTEBOOK.format(name=name))
+        for name, imports in (("01_one", ""), ("02_two", "from memlib.hessian import lanczos")):
+            self.write(f"notebooks/{name}.py", NOTEBOOK.format(name=name, imports=imports))
 
     def write(self, name, text):
         path = self.root / name
@@ -153,6 +158,13 @@ def test_the_book_shows_what_the_notebooks_found(project):
         ("_config.yml", {"book"}),
         ("companion/experiment/staging.py", {"book"}),
         ("companion/cli/book.py", set()),
+        ("companion/experiment/driver.py", set()),
+        ("companion/recipes/mnist.py", set()),
+        ("memlib/mixture.py", set()),
+        ("memlib/screening/ranking.py", set()),
+        ("memlib/hessian/lanczos.py", {"02_two", "book"}),  # imported
+        ("memlib/hessian/krylov.py", {"02_two", "book"}),  # imported by what is imported
+        ("companion/experiment/values.py", {"01_one", "02_two", "book"}),
         ("notebooks/01_one.py", {"01_one", "book"}),
         ("memlib/checks.py", {"01_one", "02_two", "book"}),
         ("data/numbers.txt", {"01_one", "02_two", "book"}),
@@ -190,7 +202,68 @@ def test_a_sweep_plans_its_runs(project):
     project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 1}, {seed: 2}]\n")
     options = ("--config", "sweep=sweep.yml", "--", "sweep")
     plan = project.snakemake("--dry-run", *options).stdout
-    assert set(re.findall(r"running 01_one \((\S+)\)", plan)) == {"seed=1", "seed=2"}
+    assert set(re.findall(r"running 01_one \((\S+)\)", plan)) == {"seed-1", "seed-2"}
+
+
+SUBMIT = """\
+#!/bin/sh
+# What a scheduler does: take a script, say its number, run it some time later.
+sh "$1" > "$1.log" 2>&1 &
+echo $!
+"""
+
+
+def test_a_sweep_runs_under_a_scheduler(project):
+    submit = project.write("submit.sh", SUBMIT)
+    submit.chmod(0o755)
+    project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 3, device: cpu}, {seed: 11, device: cpu}]\n")
+    cluster = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit), "--jobs", "2")
+    project.snakemake(*cluster, "--config", "sweep=sweep.yml", "--", "sweep")
+    folder = project.root / "build" / "runs" / "01_one"
+    checks = {
+        run: json.loads((folder / run / "results.json").read_text())["checks"]["small"]["holds"]
+        for run in ("seed-3_device-cpu", "seed-11_device-cpu")
+    }
+    assert checks == {"seed-3_device-cpu": True, "seed-11_device-cpu": False}  # told, not refused
+
+
+def test_failures_are_those_of_this_call(project):
+    project.write("build/failed/01_one/old/message.txt", "an old failure")
+    later = str(time.time() + 1)
+    assert project.call("companion", "failures", check=False).returncode == 1
+    assert project.call("companion", "failures", "--since", later).stdout == ""
+    project.write(
+        ".snakemake/log/9999.snakemake.log", "Building DAG\nRuleException:\nsbatch: partition unknown\n"
+    )
+    told = project.call("companion", "failures", "--since", "1", check=False)
+    assert "an old failure" in told.stdout
+    shutil.rmtree(project.root / "build" / "failed")
+    told = project.call("companion", "failures", "--since", "1", check=False)
+    assert told.returncode == 1
+    assert "sbatch: partition unknown" in told.stdout
+    assert "9999.snakemake.log" in told.stdout
+    shutil.rmtree(project.root / ".snakemake" / "log")
+
+
+def test_by_hand_as_the_page_says(project):
+    """The very lines of *Rerun it*, in the shell."""
+    page = (ROOT / "book" / "rerun.md").read_text()
+    (lines,) = re.findall(r"```bash\n(name=.*?)```", page, re.DOTALL)
+    project.write("notebooks/02_gaussian_mixture.py", NOTEBOOK.format(name="02_gaussian_mixture", imports=""))
+    shutil.rmtree(project.root / "build" / "notebooks", ignore_errors=True)
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    try:
+        subprocess.run(
+            ["bash", "-euc", lines],
+            cwd=project.root,
+            env={**os.environ, "PATH": tools, "PYTHONPATH": str(project.root)},
+            check=True,
+        )
+    finally:
+        (project.root / "notebooks" / "02_gaussian_mixture.py").unlink()
+    mine = project.root / "build" / "runs" / "02_gaussian_mixture" / "mine"
+    assert json.loads((mine / "results.json").read_text())["parameters"]["seed"] == 1
+    assert (mine / "notebook.ipynb").is_file()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +291,7 @@ def test_a_failed_notebook_stops_the_book_until_it_succeeds(project):
     assert project.snakemake(check=False).returncode != 0
     assert not (project.root / "build" / "runs" / "02_two" / "quick").exists()
 
-    told = project.call("memlib", "failures", check=False)
+    told = project.call("companion", "failures", check=False)
     assert told.returncode == 1
     assert "02_two (run quick) failed" in told.stdout
     for what in ("partial notebook", "log"):
@@ -226,14 +299,14 @@ def test_a_failed_notebook_stops_the_book_until_it_succeeds(project):
         assert "not today" in Path(path).read_text()
 
     # The success of another notebook changes nothing about it.
-    project.call("memlib", "run", "01_one")
-    stopped = project.call("memlib", "stage", check=False)
+    project.call("companion", "run", "01_one")
+    stopped = project.call("companion", "stage", check=False)
     assert stopped.returncode == 1
     assert "02_two (run quick) failed" in stopped.stdout
 
     undo()
     project.snakemake()
-    assert project.call("memlib", "failures").stdout == ""
+    assert project.call("companion", "failures").stdout == ""
     assert (project.html / "notebooks" / "02_two.html").is_file()
 
 

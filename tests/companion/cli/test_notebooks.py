@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from companion.cli import notebooks as commands
-from companion.experiment import recorder
+from companion.experiment import presets, recorder
 from companion.experiment.runs import MESSAGE, Place
 
 NOTEBOOK = """\
@@ -40,6 +40,12 @@ def executed(monkeypatch):
     return calls
 
 
+def test_help_says_the_limits_of_the_presets(companion):
+    out = " ".join(companion("run", "--help")[1].replace("\u2502", " ").split())
+    for name in presets.names():
+        assert f"{presets.load(name).timeout} for {name}" in out
+
+
 def test_help_teaches_with_examples(companion):
     code, out, _ = companion("run", "--help")
     assert code == 0
@@ -48,12 +54,12 @@ def test_help_teaches_with_examples(companion):
 
 
 def test_values_have_the_types_of_the_notebook(companion, notebook, executed, tmp_path):
-    code, out, _ = companion("run", notebook, "-p", "seed=3", "-p", "name=7=x", "--build", tmp_path)
+    code, out, _ = companion("run", notebook, "-p", "seed=3", "-p", "sigma=2", "--build", tmp_path)
     assert code == 0
     ((name, overrides, options),) = executed
-    assert (name, overrides) == ("01_toy", {"seed": 3, "name": "7=x"})
-    assert (options["run"], options["preset"]) == ("seed=3,name=7=x", "quick")
-    assert str(tmp_path / "runs" / "01_toy" / "seed=3,name=7=x") in out
+    assert (name, overrides) == ("01_toy", {"seed": 3, "sigma": 2})
+    assert (options["run"], options["preset"]) == ("seed-3_sigma-2", "quick")
+    assert str(tmp_path / "runs" / "01_toy" / "seed-3_sigma-2") in out
 
 
 def test_a_run_is_called_by_its_preset_or_its_name(companion, notebook, executed):
@@ -97,7 +103,8 @@ def test_a_run_of_a_sweep(companion, notebook, executed, tmp_path):
         (["-p", "seed=one"], "seed must be int, got 'one'"),
         (["-p", "seed"], "seed: expected NAME=VALUE"),
         (["--preset", "quik"], "unknown preset 'quik', did you mean quick?"),
-        (["-p", "seed=1", "--name", "../up"], "cannot be a file name"),
+        (["-p", "seed=1", "--name", "n" * 250], "(250 characters) cannot be the name of a run"),
+        (["-p", "seed=1", "--name", "../up"], "cannot be the name of a run"),
     ],
 )
 def test_bad_input_is_one_plain_message_and_exit_code_1(companion, notebook, tmp_path, arguments, message):

@@ -9,7 +9,7 @@ import time
 import nbformat
 import pytest
 
-from companion.experiment import driver, results
+from companion.experiment import driver, results, watch
 from companion.experiment.runs import LOG, NOTEBOOK, Place, RunError, failures
 
 pytestmark = pytest.mark.slow  # each test starts a kernel
@@ -122,12 +122,75 @@ def test_results_written_before_a_failure_are_no_results(write_notebook, place):
     assert not list(place.build.rglob(results.FILE))
 
 
-def test_a_cell_that_takes_too_long(write_notebook, place):
-    notebook = write_notebook("# %%\nprint('before')\n# %%\nimport time\ntime.sleep(60)\n")
-    with pytest.raises(RunError, match="CellTimeoutError"):
-        execute(notebook, place, timeout=2)
-    assert "before" in (place.failed / NOTEBOOK).read_text()
+@pytest.mark.parametrize("waits", ["time.sleep(600)", "threading.Event().wait()"])
+def test_a_cell_that_hangs_is_ended_and_says_where(write_notebook, place, waits):
+    notebook = write_notebook(f"# %%\nprint('before')\n# %%\nimport threading, time\n{waits}\n")
+    begun = time.monotonic()
+    with pytest.raises(RunError, match="TimeoutError: cell 4 made no progress for 3 s") as caught:
+        execute(notebook, place, timeout=3)
+    assert time.monotonic() - begun < 120
+    assert "--timeout SECONDS" in str(caught.value)
+    left = (place.failed / NOTEBOOK).read_text()
+    assert "before" in left
+    assert "KeyboardInterrupt" in left  # its traceback
     assert not place.final.exists()
+
+
+def test_a_cell_that_does_not_listen_is_ended_all_the_same(write_notebook, place, monkeypatch):
+    monkeypatch.setattr(watch, "GRACE", 1.0)
+    deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)\n"
+    with pytest.raises(RunError, match="made no progress for 2 s"):
+        execute(write_notebook(f"# %%\n{deaf}"), place, timeout=2)
+
+
+SLOW = {
+    "computes": "while time.process_time() < begun + 8: pass",
+    "says something": "for i in range(8): time.sleep(1); print(i)",
+    "computes elsewhere": "subprocess.run([sys.executable, '-c', "
+    "'import time\\nwhile time.process_time() < 8: pass'])",
+    "is suspended": "me = os.getpid()\n"
+    "subprocess.run(['sh', '-c', f'kill -19 {me}; sleep 6; kill -18 {me}'])",
+}
+
+
+@pytest.mark.parametrize("body", SLOW.values(), ids=SLOW)
+def test_a_slow_cell_that_lives_goes_on(write_notebook, place, body):
+    imports = "import os, subprocess, sys, time\nbegun = time.process_time()\n"
+    execute(write_notebook(f"# %%\n{imports}{body}\n{GOOD}"), place, timeout=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen here")
+def test_a_kernel_starved_of_its_processor_goes_on(write_notebook, place):
+    """Eight others at the highest priority they may have share one processor with a kernel at the lowest."""
+    cpu = min(os.sched_getaffinity(0))
+    spin = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass\n"
+    others = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(8)]
+    try:
+        starve = (
+            f"import os, time\nos.nice(19)\nos.sched_setaffinity(0, {{{cpu}}})\nbegun = time.process_time()\n"
+        )
+        body = (
+            "while time.process_time() < begun + 0.1: pass\nos.sched_setaffinity(0, range(os.cpu_count()))\n"
+        )
+        execute(write_notebook(f"# %%\n{starve}{body}{GOOD}"), place, timeout=2)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+@pytest.mark.parametrize("length", [20, 150])
+def test_sockets_lie_where_their_path_is_short(write_notebook, place, tmp_path, monkeypatch, length):
+    long = tmp_path / ("x" * length)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    execute(write_notebook(GOOD), place)
+    assert list(long.iterdir()) == []
+
+
+def test_without_a_short_folder_the_kernel_listens_on_ports(write_notebook, place, monkeypatch):
+    monkeypatch.setattr(driver, "LONGEST_SOCKET_FOLDER", 0)
+    assert execute(write_notebook(GOOD), place).scalars["doubled"].value == 0
 
 
 def test_a_kernel_that_dies(write_notebook, place):

@@ -54,9 +54,9 @@ def test_runs_without_a_name_are_called_by_their_overrides(tmp_path):
     put(tmp_path, s=f"notebook: 01_a\nruns: {runs}\n")
     sweep = presets.load_sweep(tmp_path / "s.yml")
     assert dict(sweep.named()) == {
-        "seed=0,sigma=0.5": {"seed": 0, "sigma": 0.5},
+        "seed-0_sigma-0.5": {"seed": 0, "sigma": 0.5},
         "heavy": {"seed": 1},
-        "sizes=1,2": {"sizes": [1, 2]},
+        "sizes-1-2": {"sizes": [1, 2]},
     }
 
 
@@ -65,8 +65,8 @@ def test_runs_without_a_name_are_called_by_their_overrides(tmp_path):
     [
         ("notebook: 01_a\nruns: []", "runs: List should have at least 1 item"),
         ("runs: [{seed: 1}]", "notebook: Field required"),
-        ("notebook: 01_a\nruns: [{seed: 1}, {seed: 1}]", "names seed=1 more than once"),
-        ("notebook: 01_a\nruns: [{name: ../up}]", "cannot be a file name"),
+        ("notebook: 01_a\nruns: [{seed: 1}, {seed: 1}]", "names seed-1 more than once"),
+        ("notebook: 01_a\nruns: [{name: ../up}]", "cannot be the name of a run"),
     ],
 )
 def test_a_malformed_sweep_names_its_fault(tmp_path, text, message):

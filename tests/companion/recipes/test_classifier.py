@@ -8,7 +8,7 @@ import torch
 from companion.datasets import mnist
 from companion.datasets.files import read_checksums
 from companion.paths import data_root
-from companion.recipes import RECIPES
+from companion.recipes.catalogue import RECIPES
 from companion.recipes.classifier import DIGIT_CLASSIFIER, ClassifierRecipe
 from memlib import intervals
 from memlib.networks import (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion.datasets import mnist
-from companion.recipes import RECIPES
+from companion.recipes.catalogue import RECIPES
 from companion.recipes.dose import (
     CONFIG,
     DIGIT,

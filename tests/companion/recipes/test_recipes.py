@@ -10,8 +10,8 @@ import torch
 from companion.datasets import mnist
 from companion.datasets.files import read_checksums
 from companion.paths import data_root
-from companion.recipes import RECIPES, Recipe
 from companion.recipes import mixture as plane
+from companion.recipes.catalogue import RECIPES
 from companion.recipes.classifier import ClassifierRecipe
 from companion.recipes.mnist import (
     COPIED,
@@ -22,6 +22,7 @@ from companion.recipes.mnist import (
     copied_image,
     training_images,
 )
+from companion.recipes.recipe import Recipe
 from memlib.networks import CheckpointError
 
 
