@@ -102,6 +102,9 @@ def held_out_overlap(
         maps: the maps.
         masks: their masks.
         groups: a number per map; maps of one caption belong to one group.
+
+    Raises:
+        ValueError: maps of fewer than two groups.
     """
     found = torch.empty(len(maps), dtype=torch.float64)
     for group in groups.unique():

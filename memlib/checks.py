@@ -7,7 +7,15 @@ from torch import Tensor
 
 
 def floating(name: str, x: Tensor) -> Tensor:
-    """Return `x` unchanged if it is a real floating-point tensor, else raise `ValueError`."""
+    """Return `x` unchanged if it is a real floating-point tensor, else raise `ValueError`.
+
+    Args:
+        name: what messages call the tensor.
+        x: any object.
+
+    Raises:
+        ValueError: x is no tensor, or its dtype is not floating.
+    """
     if not isinstance(x, Tensor):
         raise ValueError(
             f"{name} must be a torch tensor, got {type(x).__name__}; convert it with torch.as_tensor(...)"
@@ -23,6 +31,14 @@ def shaped(name: str, x: Tensor, sample_shape: tuple[int, ...]) -> Tensor:
     """Return `x` unchanged if it is floating and `(B, *sample_shape)`, else raise `ValueError`.
 
     Values are not read, so that it costs nothing on a GPU and works under `torch.func`.
+
+    Args:
+        name: what messages call the tensor.
+        x: any object.
+        sample_shape: the shape of one sample.
+
+    Raises:
+        ValueError: another dtype or shape.
     """
     floating(name, x)
     if tuple(x.shape[1:]) != sample_shape or x.ndim == 0:
@@ -34,7 +50,15 @@ def shaped(name: str, x: Tensor, sample_shape: tuple[int, ...]) -> Tensor:
 
 
 def finite(name: str, x: Tensor) -> Tensor:
-    """Return `x` unchanged if it is floating and finite, else raise `ValueError` naming the rows."""
+    """Return `x` unchanged if it is floating and finite, else raise `ValueError` naming the rows.
+
+    Args:
+        name: what messages call the tensor.
+        x: any object.
+
+    Raises:
+        ValueError: another dtype, or NaN or infinity in some rows, which are named.
+    """
     floating(name, x)
     if not torch.isfinite(x).all():
         good = torch.isfinite(x.reshape(len(x) if x.ndim else 1, -1)).all(dim=1)
@@ -49,6 +73,14 @@ def batched(name: str, x: Tensor, sample_shape: tuple[int, ...] | None = None) -
     """Return `x` unchanged if it is a finite, non-empty batch `(B, *sample_shape)`, else raise `ValueError`.
 
     `sample_shape=None` accepts any sample shape of at least one axis.
+
+    Args:
+        name: what messages call the tensor.
+        x: any object.
+        sample_shape: the shape of one sample, or None.
+
+    Raises:
+        ValueError: another dtype or shape, an empty batch, or entries that are not finite.
     """
     finite(name, x)
     if sample_shape is not None:

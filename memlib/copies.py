@@ -103,7 +103,12 @@ def nearest(
 
 
 def is_copy(neighbours: Neighbours, *, ratio: float = RATIO) -> Bool[Tensor, " B"]:
-    """Whether the nearest training image is nearer than `ratio` times the second nearest."""
+    """Whether the nearest training image is nearer than `ratio` times the second nearest.
+
+    Args:
+        neighbours: the result of `nearest`, `(B,)`.
+        ratio: the largest ratio of the two distances at which a point is a copy.
+    """
     return neighbours.ratio < ratio
 
 
@@ -133,7 +138,15 @@ def calibrated_ratio(
 
 
 def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) -> float:
-    """`calibrated_ratio` from the neighbours of held-out images that are at hand."""
+    """`calibrated_ratio` from the neighbours of held-out images that are at hand.
+
+    Args:
+        neighbours: the result of `nearest` for images held out.
+        false_positive_rate: the share of them that may be called copies, in [0, 1).
+
+    Raises:
+        ValueError: another false positive rate.
+    """
     if not 0 <= false_positive_rate < 1:
         raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")
     ratios = neighbours.ratio.sort().values

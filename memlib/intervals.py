@@ -1,4 +1,15 @@
-"""Confidence intervals, so that nothing random is shown without one."""
+"""Confidence intervals, so that nothing random is shown without one.
+
+| of                              | function                  | method                                   |
+|---------------------------------|---------------------------|------------------------------------------|
+| a mean, a difference of means   | `mean`, `mean_difference` | Student (1908), Welch (1947)             |
+| a mean of draws that are bounded| `bounded_mean`            | Student, cut; Hanley & Lippman-Hand 1983 |
+| a geometric mean                | `geometric_mean`          | Student, of logarithms                   |
+| a share                         | `proportion`              | Wilson (1927)                            |
+| an area under the ROC curve     | `auc`                     | Newcombe (2006), Hanley & McNeil (1982)  |
+| a rank correlation              | `rank_correlation`        | Bonett & Wright (2000)                   |
+| a ratio of means, anything else | `ratio`, `bootstrap`      | percentiles (Efron & Tibshirani 1993)    |
+"""
 
 from __future__ import annotations
 
@@ -62,6 +73,13 @@ class Interval:
 def mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
     """Mean of independent draws `(n,)` with Student's interval, which a handful of draws need.
 
+    Args:
+        sample: `(n,)`, at least 2 draws.
+        level: the coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: fewer than 2 draws, more than one axis, or a value that is not finite.
+
     Example:
         >>> mean([1.0, 1.0, 1.0]).bounds
         (1.0, 1.0)
@@ -75,6 +93,13 @@ def mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
 
 def geometric_mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
     """Geometric mean of independent positive draws `(n,)`, with Student's interval on their logarithms.
+
+    Args:
+        sample: `(n,)`, at least 2 draws, all above 0.
+        level: the coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: a draw is not positive, or as in `mean`.
 
     Example:
         >>> round(geometric_mean([0.1, 1.0, 10.0]).value, 12)
@@ -90,19 +115,20 @@ def geometric_mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
 def bounded_mean(sample: ArrayLike, low: float, high: float, *, level: float = 0.95) -> Interval:
     """Mean of independent draws that lie in `[low, high]`, with Student's interval cut to that range.
 
-    Where all draws are equal Student's interval has no width, which a handful of draws do not justify: some
-    draws may differ and none of them was seen. The share of those is at most the end of Wilson's interval for
-    none of n, and each could lie at either end of the range: the interval holds what they could move the
-    mean to.
+    Where all draws are equal Student's interval has no width, which a handful of draws do not justify: draws
+    that differ may exist and not have been seen. As Hanley & Lippman-Hand (1983, "If nothing goes wrong, is
+    everything all right?") bound the risk of what happened in none of n cases, the share p of such draws is
+    bounded by the upper end of Wilson's interval for 0 of n; each of them lies at `low` or `high` at worst.
+    The interval then reaches from (1 - p) v + p low to (1 - p) v + p high, v the value of all draws.
 
     Args:
-        sample: `(n,)`.
-        low: least value a draw can have.
-        high: largest one.
-        level: coverage of the interval.
+        sample: `(n,)`, at least 2 draws.
+        low: the least value a draw can have.
+        high: the largest value.
+        level: the coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: a draw lies outside the range.
+        ValueError: a draw lies outside of the range, or as in `mean`.
 
     Example:
         >>> f"{bounded_mean([0.0] * 6, -1.0, 1.0):.2f}"
@@ -121,7 +147,16 @@ def bounded_mean(sample: ArrayLike, low: float, high: float, *, level: float = 0
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Mean of `first` minus mean of `second`, two independent samples, with Welch's interval."""
+    """Mean of `first` minus mean of `second`, two independent samples, with Welch's interval.
+
+    Args:
+        first: `(m,)`, at least 2 draws.
+        second: `(n,)`, at least 2 draws.
+        level: the coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: as in `mean`.
+    """
     a, b = _draws(first), _draws(second)
     difference, n = float(a.mean() - b.mean()), min(len(a), len(b))
     if np.ptp(a) == 0 and np.ptp(b) == 0:
@@ -132,6 +167,13 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95)
 
 def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
     """Share of true values among draws `(n,)` with Wilson's interval, which keeps its width at 0 and 1.
+
+    Args:
+        successes: `(n,)`, each true or false, or 1 or 0.
+        level: the coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: another value, or as in `mean`.
 
     Example:
         >>> proportion([True] * 20).high
@@ -146,6 +188,13 @@ def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
 
 def roc_area(positive: ArrayLike, negative: ArrayLike) -> float:
     """The value of `auc` without its interval, for which one score `(1,)` on a side is enough.
+
+    Args:
+        positive: scores `(m,)`.
+        negative: scores `(n,)`.
+
+    Raises:
+        ValueError: no score on one side, or one that is not finite.
 
     Example:
         >>> roc_area([2.0], [1.0, 2.0])
@@ -166,6 +215,9 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
         positive: scores of independent draws `(m,)`.
         negative: scores of independent draws `(n,)`.
         level: coverage of the interval.
+
+    Raises:
+        ValueError: as in `mean`.
 
     Example:
         >>> auc([3.0, 4.0], [1.0, 2.0]).value
@@ -193,6 +245,9 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, level: float = 0.95
         first: `(n,)`, at least 4 values, not all the same.
         second: `(n,)`, their partners, likewise.
         level: coverage of the interval.
+
+    Raises:
+        ValueError: fewer than 4 pairs, samples of different lengths, or one whose values are all the same.
 
     Example:
         >>> round(rank_correlation([1.0, 2.0, 3.0, 4.0], [1.0, 8.0, 27.0, 64.0]).value, 12)
@@ -247,6 +302,16 @@ def ratio(
 
     The statistic is NumPy's mean, median or any function of an array and an `axis`; in the second sample it
     should stay away from 0.
+
+    Args:
+        first: `(m,)`, at least 2 draws.
+        second: `(n,)`, at least 2 draws.
+        statistic: array and `axis` -> array.
+        level: the coverage of the interval, in (0, 1).
+        seed: the seed of the resampling.
+
+    Raises:
+        ValueError: as in `bootstrap`.
 
     Example:
         >>> ratio([2.0, 4.0], [1.0, 1.0]).value

@@ -56,7 +56,15 @@ class GaussianMixture:
         return self.means.shape[1]
 
     def diffused(self, alpha: float | Tensor, sigma: float | Tensor) -> GaussianMixture:
-        """The mixture of x_t = alpha x_0 + sigma eps."""
+        """The mixture of x_t = alpha x_0 + sigma eps.
+
+        Args:
+            alpha: the scale of x_0, finite.
+            sigma: the scale of the noise, finite and not negative.
+
+        Raises:
+            ValueError: other scales.
+        """
         alpha, sigma = float(alpha), float(sigma)
         if not (math.isfinite(alpha) and math.isfinite(sigma) and sigma >= 0):
             raise ValueError(
@@ -92,7 +100,15 @@ class GaussianMixture:
         return 0.5 * (hessian + hessian.mT)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float64[Tensor, "count d"]:
-        """Independent draws."""
+        """Independent draws.
+
+        Args:
+            count: the number of draws, at least 1.
+            generator: draws on the CPU; None takes torch's global one.
+
+        Raises:
+            ValueError: fewer than one draw.
+        """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
         component = torch.multinomial(self.weights, count, replacement=True, generator=generator)

@@ -48,7 +48,13 @@ def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
 def model_score(
     model: Model, label: int | Tensor | None = None, guidance: float = 1.0
 ) -> Callable[[int], Score]:
-    """`t -> Score` of a model, guided when `guidance` is not 1."""
+    """`t -> Score` of a model, guided when `guidance` is not 1.
+
+    Args:
+        model: a network with its schedule, such as `memlib.networks.DiffusionModel`.
+        label: the condition, as in `memlib.score.score_at`; None for the unconditional score.
+        guidance: the scale of classifier-free guidance.
+    """
     if guidance == 1 or label is None:
         return lambda t: score_at(model, t, label)
     return lambda t: guided(score_at(model, t, label), score_at(model, t), guidance)

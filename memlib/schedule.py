@@ -49,14 +49,32 @@ class VariancePreserving:
 
     @classmethod
     def linear(cls, steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> VariancePreserving:
-        """Betas linear in t, as in DDPM (Ho et al. 2020)."""
+        """Betas linear in t, as in DDPM (Ho et al. 2020).
+
+        Args:
+            steps: the number of noise levels, at least 1.
+            first: the beta of the least noisy step.
+            last: the beta of the noisiest step.
+
+        Raises:
+            ValueError: fewer than one step, or betas outside of (0, 1).
+        """
         return cls.from_betas(torch.linspace(first, last, _at_least_one(steps), dtype=torch.float64))
 
     @classmethod
     def scaled_linear(
         cls, steps: int = 1000, first: float = 8.5e-4, last: float = 1.2e-2
     ) -> VariancePreserving:
-        """Square roots of the betas linear in t, as in Stable Diffusion 1 and 2."""
+        """Square roots of the betas linear in t, as in Stable Diffusion 1 and 2.
+
+        Args:
+            steps: the number of noise levels, at least 1.
+            first: the beta of the least noisy step.
+            last: the beta of the noisiest step.
+
+        Raises:
+            ValueError: fewer than one step, or betas outside of (0, 1).
+        """
         roots = torch.linspace(math.sqrt(first), math.sqrt(last), _at_least_one(steps), dtype=torch.float64)
         return cls.from_betas(roots**2)
 
@@ -64,7 +82,16 @@ class VariancePreserving:
     def cosine(
         cls, steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999
     ) -> VariancePreserving:
-        """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas capped at `largest_beta`."""
+        """Cosine schedule (Nichol & Dhariwal 2021, eq. 17), betas capped at `largest_beta`.
+
+        Args:
+            steps: the number of noise levels, at least 1.
+            offset: keeps the first betas from being too small.
+            largest_beta: the cap.
+
+        Raises:
+            ValueError: fewer than one step.
+        """
         t = torch.arange(_at_least_one(steps) + 1, dtype=torch.float64) / steps
         bar = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
         return cls.from_betas((1 - bar[1:] / bar[:-1]).clamp(max=largest_beta))
@@ -100,6 +127,13 @@ class VariancePreserving:
 
         "trailing" starts at T - 1; "leading" is what diffusers' DDIM does for Stable Diffusion (981, 961,
         ..., 1 for 50).
+
+        Args:
+            count: how many indices, in [1, T].
+            spacing: "trailing" or "leading".
+
+        Raises:
+            ValueError: another count or spacing.
         """
         if not 1 <= count <= self.steps:
             raise ValueError(f"count must lie in [1, {self.steps}], got {count}")

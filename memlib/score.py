@@ -38,6 +38,9 @@ class Score:
         sigma: scale of the noise, positive.
         name: for labels of figures and messages.
 
+    Raises:
+        ValueError: sigma is not positive.
+
     Example:
         >>> import torch
         >>> s = Score(lambda x: -x, alpha=0.6, sigma=0.8)
@@ -76,7 +79,15 @@ class Score:
 
 
 class ScoreDifference(Score):
-    """s_Delta = conditional - unconditional (Wen et al. 2024; the paper, section 4.2)."""
+    """s_Delta = conditional - unconditional (Wen et al. 2024; the paper, section 4.2).
+
+    Args:
+        conditional: the score under a condition.
+        unconditional: the score without it, at the same noise level.
+
+    Raises:
+        ValueError: two noise levels.
+    """
 
     def __init__(self, conditional: Score, unconditional: Score) -> None:
         if (conditional.alpha, conditional.sigma) != (unconditional.alpha, unconditional.sigma):

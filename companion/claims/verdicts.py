@@ -81,7 +81,16 @@ def find_faults(findings: Iterable[Finding]) -> list[str]:
 
 
 def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
-    """Notebook, key and number behind `key` or `notebook::key`."""
+    """Notebook, key and number behind `key` or `notebook::key`.
+
+    Args:
+        reference: `key` or `notebook::key`.
+        chapter: the notebook where none is named.
+        runs: the results of every notebook.
+
+    Raises:
+        ValueError: no such run, or no such number in it.
+    """
     notebook, _, key = reference.rpartition("::")
     notebook = notebook or chapter
     if notebook not in runs:

@@ -96,7 +96,11 @@ class Encoder:
 
     @torch.no_grad()
     def images(self, pictures: Iterable[Image]) -> Float32[Tensor, "N D"]:
-        """Vectors of images, on the CPU; that of one does not depend on the others."""
+        """Vectors of images, on the CPU; that of one does not depend on the others.
+
+        Raises:
+            ValueError: no image.
+        """
         parts = [
             self._see(self.processor(images=some, return_tensors="pt")["pixel_values"].to(self.device))
             for some in _batches(pictures, self.rows)

@@ -25,6 +25,9 @@ def similarity(
         centre: the mean over ordinary ones, the shape of one.
         where: pixels of the last two axes that count; None counts all.
 
+    Raises:
+        ValueError: shapes that do not fit, or values that are not finite.
+
     Example:
         >>> x, target = torch.tensor([[1.0, 0.0], [0.0, -2.0]]), torch.tensor([[3.0, 0.0]])
         >>> similarity(x, target, torch.zeros(2)).round(decimals=9).tolist()
@@ -44,6 +47,9 @@ def similarity(
 
 def diversity(x: Float[Tensor, "n ..."]) -> float:
     """Mean distance between two of the images of one prompt, a root mean square over their entries.
+
+    Raises:
+        ValueError: fewer than two images, or values that are not finite.
 
     Example:
         >>> diversity(torch.tensor([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]))  # doctest: +ELLIPSIS

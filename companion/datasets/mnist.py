@@ -30,6 +30,7 @@ def load(
 
     Raises:
         DataError: if a file's sha256 is not the one listed, saying what is wrong and what to do.
+        ValueError: an unknown split.
 
     Example:
         >>> images, digits = load("test")
@@ -48,7 +49,17 @@ def load(
 def digit(
     wanted: int, count: int, split: Split = "train", folder: Path | None = None
 ) -> Float32[Tensor, "N 1 28 28"]:
-    """The first `count` images of one digit, in the order of the files."""
+    """The first `count` images of one digit, in the order of the files.
+
+    Args:
+        wanted: the digit, 0 to 9.
+        count: how many images.
+        split: as in `load`.
+        folder: as in `load`.
+
+    Raises:
+        ValueError: no digit, or more images than there are.
+    """
     if not 0 <= wanted <= 9:
         raise ValueError(f"a digit lies in [0, 9], got {wanted}")
     images, digits = load(split, folder)

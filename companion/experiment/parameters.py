@@ -84,7 +84,12 @@ def read(notebook: Path) -> list[Parameter]:
 
 
 def parse(source: str) -> list[Parameter]:
-    """Parameters declared by the source text of a parameters cell."""
+    """Parameters declared by the source text of a parameters cell.
+
+    Raises:
+        ValueError: a line that declares no parameter, an unknown type, or a range that refers to something
+            else.
+    """
     comments = _comments(source)
     found = [_parameter(node, comments) for node in ast.parse(source).body if not _is_docstring(node)]
     numbers = {parameter.name for parameter in found if parameter.type in {"int", "float"}}

@@ -137,7 +137,16 @@ class Run:
         return frame
 
     def arrays(self, name: str, *, about: str = "", **arrays: Any) -> None:
-        """Save arrays or tensors of any shape as `tables/name.npz`: data of a figure that is no table."""
+        """Save arrays or tensors of any shape as `tables/name.npz`: data of a figure that is no table.
+
+        Args:
+            name: the name of the file, without suffix.
+            about: what the arrays are.
+            arrays: numbers, of any shape.
+
+        Raises:
+            ValueError: no array, one of objects, or a name that cannot be one of a file.
+        """
         if not arrays:
             raise ValueError(
                 f"arrays({name!r}) got no array; pass them by name, arrays({name!r}, x=..., y=...)"

@@ -70,7 +70,11 @@ class Place:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """One attempt at a time; the lock goes with the process that holds it."""
+        """One attempt at a time; the lock goes with the process that holds it.
+
+        Raises:
+            ValueError: another process holds the run.
+        """
         self.final.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.final.with_name(f".{self.run}.lock"), timeout=0):

@@ -25,7 +25,15 @@ def number(key: str, value: Any) -> bool | int | float:
 
 
 def array(key: str, value: Any) -> NDArray[Any]:
-    """An array from an array, a list or a tensor on any device; never of objects, which need pickle."""
+    """An array from an array, a list or a tensor on any device; never of objects, which need pickle.
+
+    Args:
+        key: what messages call it.
+        value: numbers.
+
+    Raises:
+        ValueError: objects instead of numbers.
+    """
     plain = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if plain.dtype == object:
         raise ValueError(f"{key} holds Python objects; pass arrays of numbers, each of one shape")

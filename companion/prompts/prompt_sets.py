@@ -69,6 +69,9 @@ def published(version: published_prompts.Version, folder: Path | None = None) ->
     Args:
         version: "sd1" or "sd2".
         folder: the folder of the files; None fetches them. See `companion.prompts.published.published`.
+
+    Raises:
+        ValueError: another version.
     """
     if version not in get_args(published_prompts.Version):
         raise ValueError(f"prompts must be 'organism', 'sd1' or 'sd2', got {version!r}")

@@ -64,6 +64,7 @@ def published(version: Version, folder: Path | None = None) -> tuple[PublishedPr
     Raises:
         ImportError: pooch is not installed.
         DataError: a file cannot be fetched or is not the one that was published.
+        ValueError: another version.
     """
     if version not in get_args(Version):
         raise ValueError(f"version must be one of {list(get_args(Version))}, got {version!r}")

@@ -36,7 +36,15 @@ HALVED = (64, 512, 2048)
 
 
 def training_images(count: int, half: Half = "first") -> Tensor:
-    """The `count` automobiles `(count, 3, 32, 32)` in [-1, 1] at one end of the training split."""
+    """The `count` automobiles `(count, 3, 32, 32)` in [-1, 1] at one end of the training split.
+
+    Args:
+        count: how many images, at least 1.
+        half: "first" or "last".
+
+    Raises:
+        ValueError: another half, or more images than there are.
+    """
     if half not in ("first", "last"):
         raise ValueError(f"half must be 'first' or 'last', got {half!r}")
     if half == "first":

@@ -45,14 +45,22 @@ class ClassifierRecipe(AnyRecipe[TrainedClassifier]):
     test: Callable[[], tuple[Tensor, Tensor]]
 
     def read(self, folder: Path, device: Device = "cpu") -> TrainedClassifier:
-        """The classifier in `folder`."""
+        """The classifier in `folder`.
+
+        Raises:
+            CheckpointError: a missing or changed file, or a network of another class.
+        """
         network, card = load_network(folder, device)
         if not isinstance(network, Classifier):
             raise CheckpointError(f"{folder} holds a {type(network).__name__}, expected a Classifier")
         return TrainedClassifier(network, card)
 
     def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
-        """Cross-entropy."""
+        """Cross-entropy.
+
+        Raises:
+            ValueError: a network of another class.
+        """
         if not isinstance(network, Classifier):
             raise ValueError(f"a ClassifierRecipe needs a Classifier, got {type(network).__name__}")
         return train_classifier(

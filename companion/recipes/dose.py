@@ -26,7 +26,11 @@ CONFIG = UNetConfig(channels=(24, 48), blocks=1, classes=len(DOSES))
 
 
 def images_of(seed: int) -> tuple[Tensor, Tensor]:
-    """Real images `(8, 700, 1, 28, 28)` and the one to be copied `(8, 1, 28, 28)` of each dose's class."""
+    """Real images `(8, 700, 1, 28, 28)` and the one to be copied `(8, 1, 28, 28)` of each dose's class.
+
+    Raises:
+        TypeError: the seed is no integer.
+    """
     if not isinstance(seed, int):
         raise TypeError(f"seed must be an integer, got {seed!r}")
     threes = mnist.digit(DIGIT, len(DOSES) * (REAL_IMAGES + 1))

@@ -34,7 +34,12 @@ class Anisotropy:
         return self.of(*parts(generation))
 
     def of(self, cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"]) -> Float64[Tensor, "P n"]:
-        """The weighted sum of `parts` that are at hand."""
+        """The weighted sum of `parts` that are at hand.
+
+        Args:
+            cosines: the first result of `parts`.
+            norms: the second one.
+        """
         return self.cosine * cosines + self.norm * norms
 
     @classmethod
@@ -42,6 +47,11 @@ class Anisotropy:
         cls, cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"], labels: Bool[Tensor, " P"]
     ) -> Anisotropy:
         """Weights from the `parts` of labelled prompts, averaged over seeds; true labels are memorized.
+
+        Args:
+            cosines: the first result of `parts`.
+            norms: the second one.
+            labels: true for memorized prompts.
 
         Raises:
             ImportError: scikit-learn is not installed.

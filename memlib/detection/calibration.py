@@ -84,7 +84,15 @@ def threshold(negative: NDArray[np.float64], target: float) -> NDArray[np.float6
 
 
 def exceeding(count: int, target: float) -> int:
-    """How many of `count` may exceed a threshold at the target."""
+    """How many of `count` may exceed a threshold at the target.
+
+    Args:
+        count: the number of scores.
+        target: the false positive rate, in [0, 1).
+
+    Raises:
+        ValueError: another target.
+    """
     if not 0 <= target < 1:
         raise ValueError(f"target must lie in [0, 1), got {target}")
     return math.floor(target * count + 1e-9)  # 0.29 * 100 is 28.999...

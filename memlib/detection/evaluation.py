@@ -145,6 +145,12 @@ def compare(first: Evaluation, second: Evaluation, *, level: float = 0.95, seed:
 
     The bootstrap resamples prompts, memorized and others apart, and takes both statistics at the same ones.
 
+    Args:
+        first: the evaluation of one statistic.
+        second: that of the other, of the same prompts in the same order.
+        level: the coverage of the interval, in (0, 1).
+        seed: the seed of the bootstrap.
+
     Raises:
         ValueError: the two were evaluated on other labels or targets.
     """

@@ -68,6 +68,9 @@ def by_product(
         product: with the Jacobian.
         t: time index; None takes the first of 50 steps.
         rows: prompts times seeds at a time, at least one prompt.
+
+    Raises:
+        ValueError: an unknown product, or one that the attention of the model has no rule for.
     """
     if product not in get_args(Product):
         raise ValueError(f"product must be one of {list(get_args(Product))}, got {product!r}")
@@ -107,6 +110,12 @@ def agreement(
     seed: int = 0,
 ) -> Agreement:
     """How the values of two products agree.
+
+    Args:
+        first: values of one product.
+        second: values of the other.
+        level: the coverage of the interval, in (0, 1).
+        seed: the seed of the bootstrap.
 
     Raises:
         ValueError: other shapes, or fewer than 4 prompts.

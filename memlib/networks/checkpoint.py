@@ -57,7 +57,11 @@ class Checkpoint:
 
 
 def build(network: dict[str, Any]) -> nn.Module:
-    """A freshly initialised network from `{"class": "UNet" | "MLP" | "Classifier", "config": {...}}`."""
+    """A freshly initialised network from `{"class": "UNet" | "MLP" | "Classifier", "config": {...}}`.
+
+    Raises:
+        CheckpointError: an unknown class, or a configuration that does not suit it.
+    """
     try:
         module, config = _NETWORKS[network["class"]]
         with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator
@@ -70,7 +74,11 @@ def build(network: dict[str, Any]) -> nn.Module:
 
 
 def schedule_named(name: str, steps: int) -> VariancePreserving:
-    """The schedule "linear", "scaled_linear" or "cosine" with `steps` steps."""
+    """The schedule "linear", "scaled_linear" or "cosine" with `steps` steps.
+
+    Raises:
+        CheckpointError: another name.
+    """
     if name not in _SCHEDULES:
         raise CheckpointError(f"unknown schedule {name!r}; expected one of {list(_SCHEDULES)}")
     return _SCHEDULES[name](steps)
@@ -121,6 +129,12 @@ def save_checkpoint(
 
     The card must hold "schedule" {"name", "steps"} and "prediction".
 
+    Args:
+        folder: is made if needed.
+        network: an `MLP` or a `UNet`.
+        card: whatever JSON can say.
+        dtype: the weights are rounded to it.
+
     Raises:
         CheckpointError: if such a checkpoint could not be loaded again; nothing is written then.
     """
@@ -130,6 +144,10 @@ def save_checkpoint(
 
 def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, dict[str, Any]]:
     """Read a network and its card once hash and configuration of the weights agree with the card.
+
+    Args:
+        folder: holds the weights and the card.
+        device: where the network goes.
 
     Raises:
         CheckpointError: a file is missing, the weights' sha256 is not the card's, or the card describes
@@ -165,6 +183,10 @@ def load_network(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.M
 
 def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Read a diffusion model; see `load_network` for what is checked.
+
+    Args:
+        folder: holds the weights and the card.
+        device: where the network goes.
 
     Raises:
         CheckpointError: as there, or the card names no schedule and prediction.

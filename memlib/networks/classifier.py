@@ -88,6 +88,14 @@ def classify(
 ) -> Int64[Tensor, " B"]:
     """The class of the largest logit of every image, on the device of `images`, `chunk` of them at a time.
 
+    Args:
+        network: a `Classifier`, or any module with logits `(B, K)`.
+        images: in [-1, 1].
+        chunk: how many images go through the network together.
+
+    Raises:
+        ValueError: images that are not finite, or no batch.
+
     Example:
         >>> classify(Classifier(ClassifierConfig()), torch.zeros(3, 1, 28, 28)).shape
         torch.Size([3])
@@ -109,7 +117,14 @@ def train_classifier(
 ) -> TrainingResult:
     """Train `network` in place on the cross-entropy of labelled batches; see `memlib.networks.fitting.fit`.
 
-    `data` says in words and hashes what `draw` draws from: a state resumes only under the same.
+    Args:
+        network: is trained in place.
+        draw: makes a batch of images and labels from a generator.
+        config: the training.
+        data: says in words and hashes what `draw` draws from; a state resumes only under the same.
+        state: the file of a training that can be resumed; None keeps none.
+        save_every: steps between two savings of the state.
+        device: where the network is trained.
 
     Raises:
         ValueError: if a batch has no labels, or labels that are no classes of the network, or if `state` was

@@ -31,6 +31,15 @@ def expand_index(name: str, value: int | Tensor, batch: int, device: torch.devic
     """An index for every sample `(batch,)` from one int or a `(batch,)` integer tensor.
 
     Its range is for the caller to check: reading values here would stop a GPU and break traced calls.
+
+    Args:
+        name: what messages call the index.
+        value: one int or a tensor of integers.
+        batch: the number of samples.
+        device: where the result goes.
+
+    Raises:
+        ValueError: a floating dtype or another shape.
     """
     index = torch.as_tensor(value, device=device)
     if index.dtype.is_floating_point or index.ndim > 1 or (index.ndim == 1 and len(index) != batch):

@@ -41,7 +41,7 @@ class FitConfig:
             2017).
         average_decay: the decay of the exponential moving average of the weights, which a checkpoint holds.
         seed: the seed of the initial weights and of every draw.
-        precision: "float32" or "bfloat16", for the network's convolutions and products in training; "bfloat16"
+        precision: "float32" or "bfloat16", for convolutions and products in training; "bfloat16"
             is 1.6 times as fast on the CPUs that have it. Weights, moments and losses stay in float32.
     """
 

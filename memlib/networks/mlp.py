@@ -55,6 +55,9 @@ class MLP(nn.Module):
         """Prediction at `x` and time `t`, an int or `(B,)`.
 
         `label` is there for a common interface with the U-Net and must be None.
+
+        Raises:
+            ValueError: another shape, or a label.
         """
         checks.shaped("x", x, self.config.sample_shape)
         if label is not None:

@@ -149,6 +149,9 @@ class UNet(nn.Module):
         """Prediction at `x` and time `t`, an int or `(B,)`.
 
         `label` is an int or `(B,)`; None, or `config.classes`, asks for the unconditional prediction.
+
+        Raises:
+            ValueError: another shape, a label out of range, or one for a network without classes.
         """
         checks.shaped("x", x, self.config.sample_shape)
         label = self.config.classes if label is None else label
