@@ -1,7 +1,7 @@
 """What a machine can hold of the documentation: everything public has a docstring that tells its errors.
 
-What is offered to users, the modules of memlib and what its packages `networks` and `detection` export, also
-names its arguments where there is more than one.
+What is offered to users, the modules of memlib and what its numerical packages export, also names its
+arguments where there is more than one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(ROOT.glob("memlib/*.py"))
-EXPORTING = [ROOT / "memlib/networks/__init__.py", ROOT / "memlib/detection/__init__.py"]
+NUMERICAL = ("hessian", "sharpness", "networks", "detection")
+EXPORTING = [ROOT / "memlib" / name / "__init__.py" for name in NUMERICAL]
 OTHERS = [
     path
-    for name in ("memlib/networks", "memlib/detection", "memlib/mitigation", "companion")
+    for name in (*(f"memlib/{name}" for name in NUMERICAL), "memlib/mitigation", "companion")
     for path in sorted((ROOT / name).rglob("*.py"))
     if path.parent.name not in {"cli", "organism"}  # what a command's docstring says is its help
 ]

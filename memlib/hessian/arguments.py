@@ -72,7 +72,11 @@ def per_sample(name: str, value: float | Tensor, op: LinearOperator) -> Tensor:
 
 
 def positive_per_sample(name: str, value: float | Tensor, op: LinearOperator) -> Tensor:
-    """Like `per_sample`, and every entry must be greater than zero."""
+    """Like `per_sample`, and every entry must be greater than zero.
+
+    Raises:
+        ValueError: a value that is not positive, or another shape.
+    """
     out = per_sample(name, value, op)
     if not bool((out > 0).all()):
         raise ValueError(f"{name} must be greater than zero, got {value}")

@@ -52,9 +52,20 @@ def arnoldi(
 ) -> EigenResult:
     """Return complex Ritz values of B general operators from at most `steps` products per sample.
 
-    Arguments and errors are those of `lanczos`. `"most_negative"` and `"largest"` order by the real part. A
+    Errors are those of `lanczos`. `"most_negative"` and `"largest"` order by the real part. A
     `k` that falls between the members of a conjugate pair returns the member with positive imaginary part
     only.
+
+    Args:
+        op: general operators of batch B and dimension d.
+        steps: the largest number of products per sample.
+        k: how many values are wanted; None takes all of the basis.
+        which: as in `lanczos`; the real part orders.
+        max_basis: as in `lanczos`.
+        tol: as in `lanczos`.
+        vectors: whether to return the Ritz vectors.
+        start: as in `lanczos`.
+        generator: as in `lanczos`.
     """
     return solve(
         op,

@@ -68,6 +68,13 @@ class SpectralDensity:
         """Estimate the density smoothed by a Gaussian of standard deviation `width`, `(B, n)`.
 
         It integrates to one.
+
+        Args:
+            grid: points `(n,)` at which the density is wanted.
+            width: the standard deviation of the Gaussian.
+
+        Raises:
+            ValueError: a width that is not positive.
         """
         if not width > 0:
             raise ValueError(f"width must be greater than zero, got {width}")

@@ -18,7 +18,11 @@ _DETACHED = (
 
 
 class Graph:
-    """The score at `copies` copies of the points with its retained graph, and that of its reverse pass."""
+    """The score at `copies` copies of the points with its retained graph, and that of its reverse pass.
+
+    Raises:
+        ValueError: the score does not depend on x through autograd, or has another shape or dtype.
+    """
 
     def __init__(self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, twice: bool) -> None:
         self.input = x.repeat_interleave(copies, 0) if copies > 1 else x.clone()
@@ -38,7 +42,11 @@ class Graph:
         return self.output.detach().flatten(1)
 
     def product(self, rows: Tensor, product: Product) -> Tensor:
-        """One product for every row, `(rows, *sample_shape)`; all but "vjp" need `twice=True`."""
+        """One product for every row, `(rows, *sample_shape)`; all but "vjp" need `twice=True`.
+
+        Raises:
+            RuntimeError: the product needs a graph that was built with `twice`.
+        """
         if product == "vjp":
             return _vjp(self.output, self.input, rows)
         if self.backward is None:

@@ -136,13 +136,21 @@ class JacobianOperator(LinearOperator):
         return value
 
     def matvec(self, v: Float[Tensor, "B d"]) -> Float[Tensor, "B d"]:
-        """One product for every sample."""
+        """One product for every sample.
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
         if v.shape != (self.batch, self.dim):
             raise ValueError(f"v must have shape {(self.batch, self.dim)}, got {tuple(v.shape)}")
         return self.matmat(v[:, :, None])[:, :, 0]
 
     def matmat(self, V: Float[Tensor, "B d K"]) -> Float[Tensor, "B d K"]:
-        """Several products for every sample; `passes` grows by the sweeps they took."""
+        """Several products for every sample; `passes` grows by the sweeps they took.
+
+        Raises:
+            ValueError: another shape or dtype.
+        """
         if V.ndim != 3 or V.shape[:2] != (self.batch, self.dim):
             raise ValueError(f"V must have shape ({self.batch}, {self.dim}, K), got {tuple(V.shape)}")
         checks.floating("V", V)
@@ -153,6 +161,13 @@ class JacobianOperator(LinearOperator):
 
         The standard error is the delta method's for a ratio of means. Without a generator the signs come from
         a new one with seed 0.
+
+        Args:
+            probes: the number of random directions, at least 2.
+            generator: draws them; None takes seed 0.
+
+        Raises:
+            ValueError: fewer probes, or product="difference", which has no transpose.
         """
         if probes < 2:
             raise ValueError(f"an error bar needs at least 2 probes, got {probes}")

@@ -51,11 +51,18 @@ class LinearOperator:
         return self.matmat(v[:, :, None])[:, :, 0]
 
     def matmat(self, V: Float[Tensor, "B d K"]) -> Float[Tensor, "B d K"]:
-        """Several products for every sample, columns in, columns out."""
+        """Several products for every sample, columns in, columns out.
+
+        Raises:
+            NotImplementedError: a subclass does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define matmat")
 
     def scipy(self, sample: int = 0) -> linalg.LinearOperator:
         """One matrix as SciPy's operator, for its solvers; a product with it costs one of the whole batch.
+
+        Raises:
+            ValueError: no such sample.
 
         Example:
             >>> from scipy.sparse.linalg import eigsh
@@ -101,7 +108,11 @@ class LinearOperator:
 
 
 class DenseOperator(LinearOperator):
-    """Explicit matrices `(B, d, d)`, for toys and tests."""
+    """Explicit matrices `(B, d, d)`, for toys and tests.
+
+    Raises:
+        ValueError: another shape.
+    """
 
     def __init__(self, matrices: Float[Tensor, "B d d"]) -> None:
         checks.batched("matrices", matrices)

@@ -29,7 +29,11 @@ class Estimate:
     method: str
 
     def interval(self, level: float = 0.95) -> tuple[Float[Tensor, "*B"], Float[Tensor, "*B"]]:
-        """Return the two ends of the confidence interval of the given level, by Student's t distribution."""
+        """Return the two ends of the confidence interval of the given level, by Student's t distribution.
+
+        Raises:
+            ValueError: another level.
+        """
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, got {level}")
         half = float(student.ppf(0.5 + level / 2, self.samples - 1)) * self.stderr

@@ -48,6 +48,9 @@ def spectra(
         at_once: samples whose matrices are held together.
         progress: show a progress bar over the parts.
 
+    Raises:
+        ValueError: fewer than one sample at once, or points that are not finite.
+
     Example:
         >>> spectra(lambda x: -x, torch.zeros(3, 2), at_once=2).eigenvalues.round(decimals=6).tolist()
         [[-1.0, -1.0], [-1.0, -1.0], [-1.0, -1.0]]

@@ -67,7 +67,14 @@ def estimated_dimension(
 def flipd(
     score: Score, x: Float[Tensor, "B ..."], *, probes: int, generator: torch.Generator | None = None
 ) -> Estimate:
-    """FLIPD (Kamkari et al. 2024) at points without noise, alpha x_0, from `probes` random directions."""
+    """FLIPD (Kamkari et al. 2024) at points without noise, alpha x_0, from `probes` random directions.
+
+    Args:
+        score: at the noise level asked about.
+        x: points.
+        probes: the number of random directions.
+        generator: draws them; None takes seed 0.
+    """
     with JacobianOperator(score, x) as jacobian:
         trace = hessian.trace(jacobian, probes, generator=generator)
         return flipd_from_trace(trace, norms.of_score(jacobian.value), score.sigma, jacobian.dim)
@@ -76,13 +83,16 @@ def flipd(
 def flipd_from_trace(
     trace: Estimate, score_norm: Float[Tensor, " B"], sigma: float | Float[Tensor, " B"], dim: int
 ) -> Estimate:
-    """D + sigma^2 (tr H + ||s||^2), shape `(B,)`, from an estimate of the trace.
+    """FLIPD, d + sigma^2 (tr H + ||s||^2), shape `(B,)`, from an estimate of the trace.
 
     Args:
         trace: tr H with its error, from `memlib.hessian.trace`.
         score_norm: ||s|| of each sample at the same point.
         sigma: noise level, one number or one per sample.
         dim: d, the number of entries of a sample.
+
+    Raises:
+        ValueError: norms of another shape than the trace.
     """
     if score_norm.shape != trace.value.shape:
         raise ValueError(

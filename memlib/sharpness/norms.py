@@ -31,7 +31,15 @@ def of_product(
 
 
 def score_norm(score: Callable[[Tensor], Tensor], x: Float[Tensor, "B ..."]) -> Float64[Tensor, " B"]:
-    """||s(x)|| per sample."""
+    """||s(x)|| per sample.
+
+    Args:
+        score: x `(B, *sample_shape)` -> s of the same shape.
+        x: points, `(B, *sample_shape)`, finite.
+
+    Raises:
+        ValueError: points that are not finite, or no batch.
+    """
     with torch.no_grad():
         s = score(checks.batched("x", x))
     return of_score(s.double())
@@ -40,18 +48,44 @@ def score_norm(score: Callable[[Tensor], Tensor], x: Float[Tensor, "B ..."]) -> 
 def hessian_score_norm(
     score: Score, x: Float[Tensor, "B ..."], product: Product = "jvp"
 ) -> Float64[Tensor, " B"]:
-    """||H s|| at x (lemma 4.3: the mean of its square is -tr H^3 for a Gaussian)."""
+    """||H s|| at x (lemma 4.3: the mean of its square is -tr H^3 for a Gaussian).
+
+    Args:
+        score: the score at one noise level.
+        x: points, `(B, *sample_shape)`, finite.
+        product: how the Jacobian is multiplied, see `memlib.hessian.JacobianOperator`.
+
+    Raises:
+        ValueError: points that are not finite, or no batch.
+    """
     with JacobianOperator(score, x, product=product) as op:
         return of_product(op.matvec(op.value))
 
 
 def difference_norm(difference: ScoreDifference, x: Float[Tensor, "B ..."]) -> Float64[Tensor, " B"]:
-    """||s_Delta|| at x, in score units (Wen et al. 2024 measure sigma times this)."""
+    """||s_Delta|| at x, in score units (Wen et al. 2024 measure sigma times this).
+
+    Args:
+        difference: conditional minus unconditional score.
+        x: points, `(B, *sample_shape)`, finite.
+
+    Raises:
+        ValueError: points that are not finite, or no batch.
+    """
     return score_norm(difference, x)
 
 
 def curvature_gain(
     difference: ScoreDifference, x: Float[Tensor, "B ..."], product: Product = "jvp"
 ) -> Float64[Tensor, " B"]:
-    """||H_Delta s_Delta||, H_Delta the Jacobian of s_Delta; the paper takes its square (section 4.3)."""
+    """||H_Delta s_Delta||, H_Delta the Jacobian of s_Delta; the paper takes its square (section 4.3).
+
+    Args:
+        difference: conditional minus unconditional score.
+        x: points, `(B, *sample_shape)`, finite.
+        product: how the Jacobian is multiplied, see `memlib.hessian.JacobianOperator`.
+
+    Raises:
+        ValueError: points that are not finite, or no batch.
+    """
     return hessian_score_norm(difference, x, product)

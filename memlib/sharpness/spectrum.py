@@ -10,7 +10,15 @@ from memlib.hessian import at_or_above
 
 
 def scaled(eigenvalues: Float[Tensor, "B d"], sigma: float) -> Float[Tensor, "B d"]:
-    """Eigenvalues times sigma^2, which have one scale at every t: an isolated point has all values -1."""
+    """Eigenvalues times sigma^2, which have one scale at every t: an isolated point has all values -1.
+
+    Args:
+        eigenvalues: `(B, d)`, finite.
+        sigma: the noise scale.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
+    """
     return _spectrum(eigenvalues) * sigma**2
 
 
@@ -28,7 +36,15 @@ def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"
 
 
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
-    """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 goes with ||H s||^2 (lemma 4.3)."""
+    """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 goes with ||H s||^2 (lemma 4.3).
+
+    Args:
+        eigenvalues: `(B, d)`, finite.
+        power: the power of H, 1 or more.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
+    """
     return _spectrum(eigenvalues).double().pow(power).sum(dim=1)
 
 
