@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.animation import FuncAnimation
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -108,6 +110,32 @@ def band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, co
     low, middle, high = np.percentile(values, [tail, 50, 100 - tail], axis=0)
     ax.plot(x, middle, color=color, label=label)
     ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+
+
+def ranges(ax: Axes, table: pd.DataFrame, line: str, cross: str, color: Any, label: str) -> None:
+    """Two columns against the column `t` of a table: means as a line and as crosses, with ranges."""
+    found = table.groupby("t")[[line, cross]].agg(["mean", "min", "max"])
+    t, middle = found.index, found[cross, "mean"]
+    ax.plot(t, found[line, "mean"], color=color, label=label)
+    ax.fill_between(t, found[line, "min"], found[line, "max"], color=color, alpha=0.15, linewidth=0)
+    lengths = [middle - found[cross, "min"], found[cross, "max"] - middle]
+    ax.errorbar(t, middle, lengths, fmt="x", color=color)
+
+
+def boxes(ax: Axes, groups: Mapping[str, Sequence[np.ndarray]], colors: Mapping[str, Any]) -> None:
+    """For each label boxes at 0, 1, ..., side by side: half of the values, with whiskers around 95 %."""
+    for k, (label, samples) in enumerate(groups.items()):
+        shift = (k - (len(groups) - 1) / 2) * 0.32
+        parts = ax.boxplot(
+            samples,
+            positions=np.arange(len(samples)) + shift,
+            widths=0.26,
+            whis=(2.5, 97.5),
+            showfliers=False,
+        )
+        for line in chain(*parts.values()):
+            line.set_color(colors[label])
+        ax.plot([], [], color=colors[label], label=label)
 
 
 def dose_axis(ax: Axes, doses: Sequence[int]) -> None:

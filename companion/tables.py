@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from string import Formatter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -74,15 +75,16 @@ def tabulate(
         about: what the table holds.
         record: for some columns the key and the description under which each row's value is recorded. Names
             in braces stand for values of the row: `{"share": ("share_{t}", "Share of copies at t = {t}")}`.
-            A row without a value in the column is passed over.
+            A row without a value in the column, or for a name in the key, is passed over.
 
     Returns:
         The table of numbers.
     """
     read = _read(values)
     for column, (key, meaning) in (record or {}).items():
+        needed = [column, *(name for _, name, _, _ in Formatter().parse(key) if name)]
         for row in read.to_dict("records"):
-            if isinstance(row[column], Interval) or not pd.isna(row[column]):
+            if all(isinstance(row[name], Interval) or not pd.isna(row[name]) for name in needed):
                 run.record(key.format_map(row), row[column], about=meaning.format_map(row))
     return run.table(frame(read), name, about=about)
 

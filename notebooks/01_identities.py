@@ -248,7 +248,7 @@ columns = ["d", "commuting", "equal means", "measured", "low", "high", "closed f
 one_each[columns].style.format(precision=2).hide(axis="index")
 
 # %% [markdown]
-# Drawn: {glue:text}`sign_measured:.3f` (between {glue:text}`sign_measured_lo:.3f` and {glue:text}`sign_measured_hi:.3f`). Derived: {glue:text}`sign_derived:.3f`.
+# Drawn: {interval}`sign_measured:.3f`. Derived: {glue:text}`sign_derived:.3f`.
 # Printed: {glue:text}`sign_printed:.3f`. Over all random pairs, equal means or not, the intervals exclude the printed form in a share of
 # {glue:text}`sign_printed_excluded:.2f`; the table shows one pair of each kind.
 #
@@ -359,9 +359,8 @@ shown.columns = ["lemma", "world", "d", "mixtures", "interval holds 1", "mean ra
 shown.style.format(precision=3).hide(axis="index")
 
 # %% [markdown]
-# On the two Gaussians Lemma B.2 gives {glue:text}`hyvarinen_ratio_two:.3f`
-# ({glue:text}`hyvarinen_ratio_two_lo:.3f` to {glue:text}`hyvarinen_ratio_two_hi:.3f`). The ratio of Lemma 4.3 is
-# {glue:text}`third_power_ratio_two:.3f` ({glue:text}`third_power_ratio_two_lo:.3f` to {glue:text}`third_power_ratio_two_hi:.3f`): between the modes $H$ has
+# On the two Gaussians Lemma B.2 gives {interval}`hyvarinen_ratio_two:.3f`. The ratio of Lemma 4.3 is
+# {interval}`third_power_ratio_two:.3f`: between the modes $H$ has
 # a positive eigenvalue, which enters $-\tr H^3$ with its sign and $\norm{Hs}^2$ without. In high dimension, where a point belongs to one mode without
 # doubt, the mixture looks Gaussian and the ratio returns to 1. That the curves of $\norm{Hs}^2$ and $-\tr H^3$ lie on top of
 # each other (the paper's Figure 4) is therefore a finding about those models and no consequence of the lemma.
@@ -457,7 +456,7 @@ run.figure(
 )
 
 # %% [markdown]
-# At $\Sigma = 2I$ the measured ratio is {glue:text}`fisher_two:.3f` ({glue:text}`fisher_two_lo:.3f` to {glue:text}`fisher_two_hi:.3f`): a factor of two away from the printed
+# At $\Sigma = 2I$ the measured ratio is {interval}`fisher_two:.3f`: a factor of two away from the printed
 # statement. Weighted, it is {glue:text}`fisher_weighted_two:.3f`. Along the schedule it is {glue:text}`fisher_last_time:.3f` at the largest time, as the paper needs
 # it, and {glue:text}`fisher_first_time:.0f` at the smallest.
 
@@ -565,7 +564,7 @@ run.figure(
 
 # %% [markdown]
 # At $t = $ {glue:text}`flipd_time:.0f`, FLIPD is {glue:text}`flipd_clean:.2f` at noise-free points (predicted {glue:text}`flipd_predicted:.2f`) and
-# {glue:text}`flipd_noisy:.1f` ({glue:text}`flipd_noisy_lo:.1f` to {glue:text}`flipd_noisy_hi:.1f`) at noisy ones; the effective dimension is
+# {interval}`flipd_noisy:.1f` at noisy ones; the effective dimension is
 # {glue:text}`effective_dimension:.2f`.
 
 # %% [markdown]

@@ -10,18 +10,28 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# % [markdown]
 # # MNIST: many threes, one nine
 #
 # A class-conditional diffusion model has seen three thousand different threes, and under the label "9" one image, a hundred
-# times over. It memorizes the nine. Its Hessian says so.
+# times over. It memorizes the nine. Does its Hessian say so?
+#
+# **It does, at the end of sampling.** At the last step samples of the nine keep {interval}`memorized_count_last:.0f` of 784 eigenvalues that are not negative, samples of threes
+# {interval}`general_count_last:.0f`, and every sample of the nine has fewer than every three. At the first step no eigenvalue of either is non-negative, and only the mean
+# tells them apart: it is higher for threes by {interval}`mean_gap_first:.4f` of $1/\sigma_t^2$.
+#
+# ```{glue:figure} figure_spectra
+# :alt: Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it.
+# :name: fig-mnist-spectra
+# All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.
+# ```
 #
 # :::{admonition} This chapter
 # :class: note
 #
 # - **Answers** Figures 2, 4 and 5 of the paper {cite}`jeon2024understanding` on MNIST: all 784 eigenvalues of the Hessian of the conditional log
 #   density for the memorized and for the general class, norms in place of traces along the path, and eigenvalues with the condition
-#   minus those without. And a question the paper leaves open: what does its second-order loss do?
+#   minus those without. It also asks what the paper leaves open: what does its second-order loss do?
 # - **Adds** the times in between, the same noises for both classes, several samples with their spread, a classifier that says
 #   what the samples show, the asymmetry of the learned Jacobian, and intervals.
 # - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes about an hour on one
@@ -34,10 +44,7 @@
 # that labelled images are drawn evenly from the 3,100, copies counted. The network of the main sections is trained by plain score
 # matching; the paper's second-order loss has a section of its own ({ref}`mnist-second-order`).
 
-# %% [markdown]
-# ## Parameters
-
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noises
 samples: int = 4  # [2, drawn] samples per class whose spectra are taken, from the same noises
 drawn: int = 4  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
@@ -49,41 +56,43 @@ probes: int = 16  # [2, 784] random directions behind each trace
 gallery: int = 24  # [2, 5000] further samples per class, for the classifier and the copies
 gallery_steps: int = 40  # [2, 1000] DDIM steps of those
 held_out: int = 8  # [2, 800] images of each class on which the two losses are compared
-compared: list[int] = [299, 99, 1]  # [0, 1000) times at which the losses are compared
-counted: int = 3  # [2, held_out] of those images, whose whole spectra are taken at the last of these times
+counted: int = 3  # [2, held_out] of those images, whose whole spectra are taken, too
 train: bool = False  # True trains the network of the main sections anew instead of reading the shipped one
-training_steps: int = 9000  # [1, 10**6] used when train is True
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/04_mnist/interactive
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
+from itertools import product
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from companion import experiment, plots
+from companion import experiment, measures, plots, tables
 from companion.datasets import mnist
-from companion.recipes.classifier import DIGIT_CLASSIFIER
-from companion.recipes.mnist import (
-    CONFIG,
-    COPIED,
-    GENERAL,
-    MNIST_COPIES,
-    MNIST_FIRST_ORDER,
-    MNIST_SECOND_ORDER,
-    REAL_IMAGES,
-    copied_image,
-    training_images,
-)
-from memlib import intervals, sharpness
+from companion.recipes import classifier
+from companion.recipes import mnist as recipe
+from companion.recipes.mnist import COPIED, GENERAL, copied_image
+from memlib import hessian, intervals, sharpness
 from memlib.copies import is_copy, nearest
-from memlib.hessian import JacobianOperator, lanczos, spectra, trace, trace_power
-from memlib.networks import classify, score_matching_errors
+from memlib.networks import classify
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 
 plots.use_style()
 run = experiment.start("04_mnist", globals())
+copies = recipe.MNIST_COPIES
+trained = copies.train(run.output / "checkpoint", device=run.device) if train else copies.load(run.device)
+model, schedule = trained.model, trained.model.schedule
+labels = {"general": GENERAL, "memorized": COPIED}
+colors = {"general": plots.GENERAL, "memorized": plots.MEMORIZED}
+threes, nines = recipe.training_images()[GENERAL], mnist.digit(COPIED, recipe.REAL_IMAGES)
+start, further = (  # noises of the samples whose spectra are taken, and of the gallery
+    torch.randn(count, *recipe.CONFIG.sample_shape, generator=torch.Generator().manual_seed(source)).to(
+        run.device
+    )
+    for count, source in ((drawn, seed), (gallery, seed + 1))
+)
 run.parameter_table()
 
 # %% [markdown]
@@ -91,20 +100,7 @@ run.parameter_table()
 #
 # Every noise is carried to a sample under both labels.
 
-# %%
-recipe = MNIST_COPIES.with_training(steps=training_steps)
-checkpoint = (
-    recipe.train(run.output / "checkpoint", device=run.device) if train else MNIST_COPIES.load(run.device)
-)
-model = checkpoint.model
-schedule = model.schedule
-labels = {"general": GENERAL, "memorized": COPIED}
-colors = {"general": plots.GENERAL, "memorized": plots.MEMORIZED}
-threes, nines = training_images()[GENERAL], mnist.digit(COPIED, REAL_IMAGES)
-start, further = (  # noises of the samples whose spectra are taken, and of the gallery
-    torch.randn(count, *CONFIG.sample_shape, generator=torch.Generator().manual_seed(source)).to(run.device)
-    for count, source in ((drawn, seed), (gallery, seed + 1))
-)
+# %% tags=["hide-input"]
 shown = {
     name: ddim(model_score(model, label, guidance), schedule, further, steps=gallery_steps).samples.cpu()
     for name, label in labels.items()
@@ -132,115 +128,100 @@ run.figure(
 # images names the digit. A sample is called a copy where the nearest image of its class is nearer than a third of the second nearest
 # {cite}`yoon2023diffusion`; for nines the class is that of the 3,000 different ones, the copied nine among them.
 
-# %%
-classifier = DIGIT_CLASSIFIER.load(run.device)
-accuracy = intervals.Interval(**classifier.card["test"]["accuracy"])
+# %% tags=["hide-input"]
+judge = classifier.DIGIT_CLASSIFIER.load(run.device)
+accuracy = intervals.Interval(**judge.card["test"]["accuracy"])
 run.record(
     "classifier_accuracy", accuracy, about="Accuracy of the classifier on the 10,000 MNIST test images"
 )
+rows = []
 for name, label in labels.items():
-    found = classify(classifier.network, shown[name].to(run.device)).cpu()
-    run.record(
-        f"{name}_recognised",
-        intervals.proportion(found == label),
-        about=f"Share of samples under {label} that the classifier calls a {label}",
-    )
-    run.record(
-        f"{name}_copies",
-        intervals.proportion(is_copy(neighbours[name])),
-        about=f"Share of samples under {label} that are copies by the ratio test",
-    )
+    called = classify(judge.network, shown[name].to(run.device)).cpu() == label
+    copied = is_copy(neighbours[name])
+    rows.append({"class": name, "label": label, "recognised": intervals.proportion(called)})
+    rows[-1] |= {"copies": intervals.proportion(copied)}
+of_one = intervals.proportion(copied & (neighbours["memorized"].index == 0))
 run.record(
-    "memorized_copies_of_one",
-    intervals.proportion(is_copy(neighbours["memorized"]) & (neighbours["memorized"].index == 0)),
-    about="Share of samples under 9 that are copies of the copied nine by the ratio test",
+    "memorized_copies_of_one", of_one, about="Share of samples under 9 that are copies of the copied nine"
 )
+record = {
+    "recognised": (
+        "{class}_recognised",
+        "Share of samples under {label} that the classifier calls a {label}",
+    ),
+    "copies": ("{class}_copies", "Share of samples under {label} that are copies by the ratio test"),
+}
+tables.tabulate(run, "gallery", rows, about="What classifier and ratio test say of samples", record=record)
+tables.shown(rows, {"class": "class", "recognised": "recognised as their digit", "copies": "copies"})
 
 # %% [markdown]
-# The classifier names {glue:text}`classifier_accuracy:.2%` of the 10,000 test images rightly (95 % interval
-# {glue:text}`classifier_accuracy_lo:.2%` to {glue:text}`classifier_accuracy_hi:.2%`). It recognises
-# {glue:text}`general_recognised:.0%` of the samples under 3 as threes ({glue:text}`general_recognised_lo:.0%` to
-# {glue:text}`general_recognised_hi:.0%`) and {glue:text}`memorized_recognised:.0%` of those under 9 as nines
-# ({glue:text}`memorized_recognised_lo:.0%` to {glue:text}`memorized_recognised_hi:.0%`). Under 9 a share of
-# {glue:text}`memorized_copies_of_one:.0%` are copies of the one image ({glue:text}`memorized_copies_of_one_lo:.0%` to
-# {glue:text}`memorized_copies_of_one_hi:.0%`), under 3 a share of {glue:text}`general_copies:.0%` are copies of any training three
-# ({glue:text}`general_copies_lo:.0%` to {glue:text}`general_copies_hi:.0%`).
+# The classifier names {interval}`classifier_accuracy:.2%` of the 10,000 test images rightly. It recognises
+# {interval}`general_recognised:.0%` of the samples under 3 as threes and {interval}`memorized_recognised:.0%` of those under 9 as nines. Under 9 a share of
+# {interval}`memorized_copies_of_one:.0%` are copies of the one image, under 3 a share of {interval}`general_copies:.0%` are copies of any training three.
 #
 # The samples whose spectra are taken go through the paper's 500 steps. The paper draws 1,000 under 3 and keeps the 500 that lie
 # farthest from the training images, so that none of them is near a copy; the preset `full` does so, `quick` keeps all it draws.
 
-# %%
-times = sorted({schedule.timesteps(steps)[k] for k in positions}, reverse=True)
-path_times = sorted({schedule.timesteps(steps)[k] for k in path + positions}, reverse=True)
-trajectory = ddim(
-    model_score(model, GENERAL, guidance), schedule, start, steps=steps, keep=path + positions, progress=True
+# %% tags=["hide-input"]
+times, path_times = (
+    sorted({schedule.timesteps(steps)[k] for k in chosen}, reverse=True)
+    for chosen in (positions, path + positions)
 )
+places = {t: f"t{t}" for t in path_times} | {times[0]: "first", times[-1]: "last"}
+options = {"steps": steps, "keep": path + positions, "progress": True}
+trajectory = ddim(model_score(model, GENERAL, guidance), schedule, start, **options)
 distance = nearest(trajectory.samples.cpu(), threes).distance
 kept = distance.argsort(descending=True)[:samples].sort().values.to(run.device)
-repeated = ddim(
-    model_score(model, COPIED, guidance),
-    schedule,
-    start[kept],
-    steps=steps,
-    keep=path + positions,
-    progress=True,
-)
+repeated = ddim(model_score(model, COPIED, guidance), schedule, start[kept], **options)
 states = {"general": {t: x[kept] for t, x in trajectory.states.items()}, "memorized": repeated.states}
 typical = nearest(threes[:500], threes).second.median()  # the nearest one is the image itself
 distances = {
     "general": distance[kept.cpu()],
     "copied": (repeated.samples.cpu() - copied_image()).flatten(1).double().norm(dim=1),
 }
-run.record(
-    "copied_distance",
-    intervals.mean(distances["copied"] / typical),
-    about="Distance of samples under 9 to the copied image, in units of the typical distance between neighbouring threes",
+about = (
+    "Distance of samples under 9 to the copied image, in units of the typical one between neighbouring threes"
 )
-run.record(
-    "general_distance",
-    intervals.mean(distances["general"] / typical),
-    about="Distance of samples under 3 to the nearest training three, in the same units",
-)
+run.record("copied_distance", intervals.mean(distances["copied"] / typical), about=about)
+about = "Distance of samples under 3 to the nearest training three, in the same units"
+run.record("general_distance", intervals.mean(distances["general"] / typical), about=about)
 
 # %% [markdown]
-# Their distance to the copied nine is {glue:text}`copied_distance:.2f` of the typical distance between neighbouring threes
-# ({glue:text}`copied_distance_lo:.2f` to {glue:text}`copied_distance_hi:.2f`); samples under 3 lie
-# {glue:text}`general_distance:.2f` from the nearest training image ({glue:text}`general_distance_lo:.2f` to {glue:text}`general_distance_hi:.2f`).
+# The distance of samples under 9 to the copied nine is {interval}`copied_distance:.2f` of the typical distance between neighbouring threes; samples under 3 lie
+# {interval}`general_distance:.2f` from the nearest training image, in the same units.
 
 # %% [markdown]
 # ## Spectra
 #
 # At each chosen step the Hessian of the conditional log density, $H_\theta(x_t, c)$, is computed whole, by 784 products per
 # sample, at the point where that sample's path stands. It is the Jacobian of the conditional score, without guidance. The
-# eigenvalues are those of its symmetric part. From the second of these steps on the same is done
+# eigenvalues are those of its symmetric part ({numref}`fig-mnist-spectra`). From the second of these steps on the same is done
 # without the condition, for the differences further down ({ref}`mnist-differences`).
 
-# %%
+# %% tags=["hide-input"]
 with_condition = {
-    name: {t: spectra(score_at(model, t, label), states[name][t], progress=True) for t in times}
+    name: {t: hessian.spectra(score_at(model, t, label), states[name][t], progress=True) for t in times}
     for name, label in labels.items()
 }
 without = {
-    name: {t: spectra(score_at(model, t), states[name][t], progress=True) for t in times[1:]}
+    name: {t: hessian.spectra(score_at(model, t), states[name][t], progress=True) for t in times[1:]}
     for name in labels
 }
 eigenvalues = {name: {t: s.eigenvalues.cpu() for t, s in by.items()} for name, by in with_condition.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it."}, "figure": {"caption": "All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.", "name": "fig-mnist-spectra"}}
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-for ax, t in zip(axes, (times[0], times[-1]), strict=True):
-    for name, color in colors.items():
-        values = sharpness.scaled(eigenvalues[name][t], schedule.sigma(t).item())
-        plots.spectra(ax, values.numpy(), color, name)
-    ax.set(title=rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$", xlabel="index of the eigenvalue")
-axes[1].axhline(0, color=plots.NEUTRAL, linewidth=0.6)
-axes[0].set_ylabel(r"$\lambda\,\sigma_t^2$")
-axes[0].legend(loc="upper left")
+# %% tags=["hide-input"]
+panels = {
+    rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$": {
+        name: sharpness.scaled(eigenvalues[name][t], schedule.sigma(t).item()).numpy() for name in labels
+    }
+    for t in (times[0], times[-1])
+}
 run.figure(
-    figure,
+    plots.spectra_panels(panels, colors),
     "spectra",
     about="Spectra of both classes at the first and last step; all times are in the data",
     data={"t": times} | {f"{name}_t{t}": eigenvalues[name][t] for name in labels for t in times},
+    opening=True,
 )
 
 # %% [markdown]
@@ -248,48 +229,38 @@ run.figure(
 # which a copied image leaves none.
 
 # %% tags=["hide-input"]
-rows_of_table = []
+rows = []
 for t in times:
-    counts = {name: sharpness.nonnegative_count(eigenvalues[name][t]) for name in labels}
-    level = {
-        name: sharpness.trace(eigenvalues[name][t]) * schedule.sigma(t).item() ** 2 / 784 for name in labels
-    }
-    # paired: same noise under both labels
-    gap = intervals.mean((counts["general"] - counts["memorized"]).double())
-    level_gap = intervals.mean(level["general"] - level["memorized"])
-    rows_of_table.append(
-        {"t": t, "sigma": schedule.sigma(t).item()}
-        | {f"{name}, lowest": int(counts[name].min()) for name in labels}
-        | {f"{name}, highest": int(counts[name].max()) for name in labels}
-        | {"mean gap": gap.value, "gap low": gap.low, "gap high": gap.high}
-        | {"gap of mean scaled eigenvalue": level_gap.value}
-        | {"gap of mean low": level_gap.low, "gap of mean high": level_gap.high}
+    sigma = schedule.sigma(t).item()
+    counts = {name: sharpness.nonnegative_count(eigenvalues[name][t]).double() for name in labels}
+    means = {name: sharpness.trace(eigenvalues[name][t]) * sigma**2 / 784 for name in labels}
+    rows.append(
+        {"t": t, "place": places[t], "sigma": sigma}
+        | {name: intervals.mean(counts[name]) for name in labels}
+        | {f"{name}, {end.__name__}": int(end(counts[name])) for name in labels for end in (min, max)}
+        # paired: same noise under both labels
+        | {"gap": intervals.mean(counts["general"] - counts["memorized"])}
+        | {"mean gap": intervals.mean(means["general"] - means["memorized"])}
         | {f"asymmetry, {name}": with_condition[name][t].asymmetry.mean().item() for name in labels}
     )
-    position = "first" if t == times[0] else "last" if t == times[-1] else f"t{t}"
-    run.record(
-        f"count_gap_{position}",
-        gap,
-        about=f"Non-negative eigenvalues, general minus memorized, same noise, t = {t}",
-    )
-    run.record(
-        f"mean_gap_{position}",
-        level_gap,
-        about=f"Mean eigenvalue times sigma^2, general minus memorized, same noise, t = {t}",
-    )
-    for name in labels:
-        run.record(
-            f"{name}_count_{position}",
-            intervals.mean(counts[name].double()),
-            about=f"Non-negative eigenvalues of {name} samples, mean, t = {t}",
-        )
-table = run.table(
-    pd.DataFrame(rows_of_table), "counts", about="Non-negative eigenvalues of both classes over time"
+of_count, about = (
+    "Non-negative eigenvalues of {} samples, mean, t = {{t}}",
+    "general minus memorized, same noise, t = {t}",
 )
-columns = [c for c in table if c in ("t", "sigma") or c.startswith(("general", "memorized", "asymmetry"))]
-table[columns].style.format("{:.3f}", subset=[c for c in columns if c.startswith(("sigma", "asym"))]).hide(
-    axis="index"
+tables.tabulate(
+    run,
+    "counts",
+    rows,
+    about="Non-negative eigenvalues of both classes over time",
+    record={name: (f"{name}_count_{{place}}", of_count.format(name)) for name in labels}
+    | {
+        "gap": ("count_gap_{place}", f"Non-negative eigenvalues, {about}"),
+        "mean gap": ("mean_gap_{place}", f"Mean eigenvalue times sigma^2, {about}"),
+    },
 )
+headings = {"t": "t", "sigma": "sigma"} | {name: f"{name}, ≥ 0" for name in labels}
+headings |= {f"asymmetry, {name}": f"asymmetry, {name}" for name in labels}
+tables.shown(rows, headings, dict.fromkeys(headings, ".3f") | dict.fromkeys(labels, ".1f"))
 
 # %% [markdown]
 # ## Norms in place of traces
@@ -300,28 +271,14 @@ table[columns].style.format("{:.3f}", subset=[c for c in columns if c.startswith
 # error far smaller than the spread between samples. At the first step, where a path is still its noise, further noises are added. Multiplied by $\sigma_t^2$ and $\sigma_t^6$ all four are 784 at an isolated
 # point.
 
-# %%
+# %% tags=["hide-input"]
 parts = []
 for t in path_times:
-    sigma = schedule.sigma(t).item()
     for name, label in labels.items():
-        x = states[name][t]
-        if t == path_times[0]:  # every path is still its noise, and more noises cost no sampling
-            x = torch.cat([x, further[: 3 * samples]])
-        with (
-            JacobianOperator(score_at(model, t, label), x) as H,
-            JacobianOperator(score_at(model, t), x) as U,
-        ):
-            values = {
-                "-tr H": -trace(H, probes).value * sigma**2,
-                "norm of s": H.value.square().sum(1) * sigma**2,
-                "-tr H^3": -trace_power(H, 3, 2 * probes, symmetric=True).value * sigma**6,
-                "norm of Hs": H.matvec(H.value).square().sum(1) * sigma**6,
-                "-tr H without condition": -trace(U, probes).value * sigma**2,
-            }
-        parts.append(
-            pd.DataFrame({"t": t, "class": name, **{key: v.cpu().numpy() for key, v in values.items()}})
-        )
+        # At the first step every path is still its noise, and more noises cost no sampling.
+        x = torch.cat([states[name][t], further[: 3 * samples]]) if t == path_times[0] else states[name][t]
+        found = measures.traces_and_norms(model, label, x, t, probes)
+        parts.append(pd.DataFrame({"t": t, "class": name, **found}))
 norms = run.table(
     pd.concat(parts, ignore_index=True),
     "norms",
@@ -332,34 +289,30 @@ norms = run.table(
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 for ax, (line, cross) in zip(axes, (("-tr H", "norm of s"), ("-tr H^3", "norm of Hs")), strict=True):
     for name, color in colors.items():
-        part = norms[norms["class"] == name].groupby("t")[[line, cross]].agg(["mean", "min", "max"])
-        ax.plot(part.index, part[line, "mean"], color=color, label=name)
-        ax.fill_between(
-            part.index, part[line, "min"], part[line, "max"], color=color, alpha=0.15, linewidth=0
-        )
-        middle = part[cross, "mean"]
-        ax.errorbar(
-            part.index,
-            middle,
-            [middle - part[cross, "min"], part[cross, "max"] - middle],
-            fmt="x",
-            color=color,
-        )
-    ax.set(xlabel="time $t$", xlim=(times[0] + 15, -15))
+        plots.ranges(ax, norms[norms["class"] == name], line, cross, color, name)
+    plots.time_axis(ax, path_times)
     ax.set_ylim(bottom=0)
 axes[0].set_title(r"$-\mathrm{tr}\,H\,\sigma_t^2$ and $\|s\|^2 \sigma_t^2$ (crosses)")
 axes[1].set_title(r"$-\mathrm{tr}\,H^3 \sigma_t^6$ and $\|Hs\|^2 \sigma_t^6$ (crosses)")
 axes[0].legend(loc="lower left")
 run.figure(figure, "norms_over_time", about="Traces and norms over time")
-for position, t in (("first", times[0]), ("last", times[-1])):
-    for name in labels:
-        part = norms[(norms["t"] == t) & (norms["class"] == name)]
-        for key, line, cross in (("norm", "-tr H", "norm of s"), ("cube", "-tr H^3", "norm of Hs")):
-            run.record(
-                f"{key}_ratio_{position}_{name}",
-                intervals.mean(part[cross] / part[line]),
-                about=f"{cross} (squared) over {line}, {name} samples, t = {t}",
-            )
+by_class = norms[norms["t"].isin([times[0], times[-1]])].groupby(["t", "class"], sort=False)
+ratios = [
+    {"t": t, "place": places[t], "class": name}
+    | {"norm": intervals.mean(part["norm of s"] / part["-tr H"])}
+    | {"cube": intervals.mean(part["norm of Hs"] / part["-tr H^3"])}
+    for (t, name), part in by_class
+]
+tables.tabulate(
+    run,
+    "ratios",
+    ratios,
+    about="Squared norms over the traces that they stand for, at both ends of the path",
+    record={
+        "norm": ("norm_ratio_{place}_{class}", "norm of s (squared) over -tr H, {class} samples, t = {t}"),
+        "cube": ("cube_ratio_{place}_{class}", "norm of Hs (squared) over -tr H^3, {class} samples, t = {t}"),
+    },
+)
 
 # %% [markdown]
 # The first pair agrees where the noise is large: the mean ratio of norm to trace is {glue:text}`norm_ratio_first_memorized:.2f` for
@@ -368,32 +321,20 @@ for position, t in (("first", times[0]), ("last", times[-1])):
 # {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and nothing seems to be able to go wrong. The score itself
 # shows what does: how much of it lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
 
-# %%
-share, curvature = [], []
-for name, label in labels.items():
-    x, first = states[name][times[0]], score_at(model, times[0], label)
-    with JacobianOperator(first, x, product="symmetric") as H:
-        top = lanczos(H, 40, k=1, which="largest", vectors=True).eigenvectors[:, :, 0]
-        share.append((top * H.value).sum(1).square() / H.value.square().sum(1))
-        radial = torch.nn.functional.normalize(x.flatten(1).double(), dim=1)
-        curvature.append((radial * H.matvec(radial)).sum(1) * first.sigma**2)
-run.record(
-    "score_share_of_top",
-    intervals.mean(torch.cat(share).cpu()),
-    about="Share of ||s||^2 along the eigenvector of the largest eigenvalue, first step, all samples",
-)
-run.record(
-    "radial_curvature",
-    intervals.mean(torch.cat(curvature).cpu()),
-    about="Second derivative of the log density along x_t, times sigma^2, first step; -1 is right",
-)
+# %% tags=["hide-input"]
+found = [measures.radial(model, label, states[name][times[0]], times[0]) for name, label in labels.items()]
+share, curvature = (intervals.mean(torch.cat(values)) for values in zip(*found, strict=True))
+about = "Share of ||s||^2 along the eigenvector of the largest eigenvalue, first step, all samples"
+run.record("score_share_of_top", share, about=about)
+about = "Second derivative of the log density along x_t, times sigma^2, first step; -1 is right"
+run.record("radial_curvature", curvature, about=about)
 
 # %% [markdown]
 # Most of it: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
 # towards and away from the origin. In 784 dimensions noise has a length of $\sqrt{784} = 28$ and hardly any other, so the network
 # was never shown what happens when the length changes, and its normalisation layers make it indifferent to it: the curvature along
-# the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions and does not mind one.
-# $\lVert Hs \rVert$ looks along this very one.
+# the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions so that a single wrong one hardly changes it.
+# $\lVert Hs \rVert$ weighs exactly this direction.
 
 # %% [markdown]
 # (mnist-differences)=
@@ -405,86 +346,62 @@ run.record(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Above, the mean difference of all eigenvalues against time: for general samples it stays on the zero line; for memorized ones it leaves it after the first steps, falls to its lowest near the end and comes half-way back at the last step. Below, the sorted differences at two late steps: near zero for general samples, far below it in the upper third of the spectrum for memorized ones."}, "figure": {"caption": "The paper's Figure 5 on MNIST: eigenvalues with the condition minus those without, times sigma squared: the mean of all 784 along the path, with 95 % intervals over samples (sampling runs from left to right), and the sorted eigenvalues at two steps near its end (thin lines: single samples; thick: their mean; mind the two scales).", "name": "fig-mnist-differences"}}
 differences = {
-    name: {
-        t: sharpness.scaled(found.eigenvalues - without[name][t].eigenvalues, schedule.sigma(t).item())
-        .cpu()
-        .numpy()
-        for t, found in with_condition[name].items()
-        if t in without[name]
-    }
-    for name in labels
+    (name, t): sharpness.scaled(
+        with_condition[name][t].eigenvalues - without[name][t].eigenvalues, schedule.sigma(t).item()
+    )
+    .cpu()
+    .numpy()
+    for name, t in product(labels, times[1:])
 }
 norms["shift"] = (norms["-tr H without condition"] - norms["-tr H"]) / 784
-mean_shift = {
-    place: intervals.mean(part["shift"]) for place, part in norms.groupby(["t", "class"], sort=False)
-}
-rows_of_table = [
-    {"t": t, "class": name, "mean": shift.value, "low": shift.low, "high": shift.high}
-    for (t, name), shift in mean_shift.items()
-]
-shifts = run.table(
-    pd.DataFrame(rows_of_table),
-    "shifts",
-    about="Mean over all eigenvalues, with condition minus without, times sigma^2, over time",
-)
+shifts = {place: intervals.mean(part["shift"]) for place, part in norms.groupby(["t", "class"], sort=False)}
 figure, axes = plt.subplot_mosaic([["mean", "mean"], times[-2:]], figsize=(6.6, 5.6), layout="constrained")
-for name, color in colors.items():
-    of_class = [mean_shift[t, name] for t in path_times]
-    plots.interval_line(axes["mean"], path_times, of_class, color, name)
-    for t in times[-2:]:
-        plots.spectra(axes[t], differences[name][t], color, name)
-axes["mean"].set(title="mean of all 784", xlabel="time $t$", xlim=(times[0] + 15, -15))
+of_class = {name: [shifts[t, name] for t in path_times] for name in labels}
+plots.interval_lines(axes["mean"], path_times, of_class, colors)
+plots.time_axis(axes["mean"], path_times)
+axes["mean"].set(title="mean of all 784")
 axes["mean"].legend(loc="lower left")
 for t in times[-2:]:
-    axes[t].set(title=rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$", xlabel="index of the eigenvalue")
+    for name, color in colors.items():
+        plots.spectra(axes[t], differences[name, t], color, name)
+    axes[t].set(title=rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$")
 for ax in (axes["mean"], axes[times[-2]]):
     ax.set_ylabel(r"difference of $\lambda\,\sigma_t^2$")
-for ax in axes.values():
-    ax.axhline(0, color=plots.NEUTRAL, linewidth=0.6)
+plots.level(axes.values())
 run.figure(
     figure,
     "differences",
     about="Sorted eigenvalues with condition minus without; mean over all of them against time",
-    data={"t": times[1:]} | {f"{name}_t{t}": differences[name][t] for name in labels for t in times[1:]},
+    data={"t": times[1:]} | {f"{name}_t{t}": values for (name, t), values in differences.items()},
 )
 
 # %% tags=["hide-input"]
-for (t, name), shift in mean_shift.items():
-    position = "first" if t == times[0] else "last" if t == times[-1] else f"t{t}"
-    run.record(
-        f"shift_{position}_{name}",
-        shift,
-        about=f"Mean eigenvalue with condition minus without, times sigma^2, {name} samples, t = {t}",
-    )
-largest = max(path_times, key=lambda t: abs(mean_shift[t, "general"].value))
-run.record(
-    "shift_largest_general",
-    mean_shift[largest, "general"],
-    about=f"The largest of the general samples' mean differences over all times, at t = {largest}",
+rows = [row | {"place": places[row["t"]]} for row in tables.rows(shifts, ["t", "class"], "mean")]
+about = "Mean eigenvalue with condition minus without, times sigma^2, {class} samples, t = {t}"
+tables.tabulate(
+    run,
+    "shifts",
+    rows,
+    about="Mean over all eigenvalues, with condition minus without, times sigma^2, over time",
+    record={"mean": ("shift_{place}_{class}", about)},
 )
-shown_shifts = shifts.pivot(index="t", columns="class").swaplevel(axis=1).sort_index(axis=1)
-shown_shifts = shown_shifts.sort_index(ascending=False)[list(labels)]
-# One row of headings: an empty cell above the times would be a heading without words.
-shown_shifts.columns = [", ".join(parts) for parts in shown_shifts.columns]
-shown_shifts.reset_index().style.format("{:.4f}", subset=list(shown_shifts.columns)).hide(axis="index")
+largest = max(path_times, key=lambda t: abs(shifts[t, "general"].value))
+about = f"The largest of the general samples' mean differences over all times, at t = {largest}"
+run.record("shift_largest_general", shifts[largest, "general"], about=about)
+tables.shown({"t": path_times} | of_class, formats=".4f")
 
 # %% [markdown]
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is
-# {glue:text}`shift_largest_general:.4f` in units of $1/\sigma_t^2$ (95 % interval {glue:text}`shift_largest_general_lo:.4f` to
-# {glue:text}`shift_largest_general_hi:.4f`), at the last step it is {glue:text}`shift_last_general:.4f`
-# ({glue:text}`shift_last_general_lo:.4f` to {glue:text}`shift_last_general_hi:.4f`). Under 9 it adds no sharpness at the first
-# step either, {glue:text}`shift_first_memorized:.4f` ({glue:text}`shift_first_memorized_lo:.4f` to
-# {glue:text}`shift_first_memorized_hi:.4f`). Half-way, at $t = 499$, the difference is {glue:text}`shift_t499_memorized:.4f`
-# ({glue:text}`shift_t499_memorized_lo:.4f` to {glue:text}`shift_t499_memorized_hi:.4f`), and it grows to
-# {glue:text}`shift_t19_memorized:.3f` ({glue:text}`shift_t19_memorized_lo:.3f` to {glue:text}`shift_t19_memorized_hi:.3f`) at
-# $t = 19$. At the last step it is smaller again, {glue:text}`shift_last_memorized:.3f` ({glue:text}`shift_last_memorized_lo:.3f` to {glue:text}`shift_last_memorized_hi:.3f`): the needle is narrower
+# {interval}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {interval}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
+# step either, {interval}`shift_first_memorized:.4f`. Half-way, at $t = 499$, the difference is {interval}`shift_t499_memorized:.4f`, and it grows to
+# {interval}`shift_t19_memorized:.3f` at
+# $t = 19$. At the last step it is smaller again, {interval}`shift_last_memorized:.3f`: the needle is narrower
 # than this network can follow.
 #
 # The difference sits where one would look for it, in the upper third of the spectrum: the condition takes away the directions
 # along which the unconditional density of threes and nines is flat. The conditional spectra alone part at the first step by a
 # little ({ref}`mnist-against`); these differences say that it is not the memorized class that is sharper there than without a condition, but
-# the general one that is flatter, by {glue:text}`shift_first_general:.4f` ({glue:text}`shift_first_general_lo:.4f` to
-# {glue:text}`shift_first_general_hi:.4f`).
+# the general one that is flatter, by {interval}`shift_first_general:.4f`.
 
 # %% [markdown]
 # (mnist-second-order)=
@@ -497,113 +414,59 @@ shown_shifts.reset_index().style.format("{:.4f}", subset=list(shown_shifts.colum
 # and trained for less long. Here they are compared on the same noised images: threes that neither was trained on, and the copied
 # nine.
 
-# %%
-pair = {"plain": MNIST_FIRST_ORDER.load(run.device), "second-order": MNIST_SECOND_ORDER.load(run.device)}
+# %% tags=["hide-input"]
+pair = {"plain": recipe.MNIST_FIRST_ORDER, "second-order": recipe.MNIST_SECOND_ORDER}
+pair = {loss: network.load(run.device) for loss, network in pair.items()}
 images = {
     "general": mnist.digit(GENERAL, held_out, "test").to(run.device),
     "memorized": copied_image().expand(held_out, -1, -1, -1).to(run.device),
 }
-parts = []
-for t in compared:
-    for name, label in labels.items():
-        source = torch.Generator().manual_seed(seed)
-        noise = torch.randn(images[name].shape, generator=source).to(run.device)
-        x = schedule.alpha(t).item() * images[name] + schedule.sigma(t).item() * noise
-        for loss, trained in pair.items():
-            network = trained.model.network
-            first_error, second_error = score_matching_errors(
-                network, schedule, images[name], label, t, torch.Generator().manual_seed(seed)
-            )
-            with JacobianOperator(score_at(trained.model, t, label), x) as H:
-                values = {
-                    "first-order loss": first_error,
-                    "second-order loss": second_error,
-                    "asymmetry": H.asymmetry(8).ratio,
-                    "mean eigenvalue": trace(H, probes).value * schedule.sigma(t).item() ** 2 / 784,
-                }
-            parts.append(
-                pd.DataFrame(
-                    {"t": t, "class": name, "loss": loss, "image": range(held_out)}
-                    | {key: v.cpu().numpy() for key, v in values.items()}
-                )
-            )
-each = run.table(
-    pd.concat(parts, ignore_index=True),
-    "losses",
-    about="Errors, asymmetry and mean scaled eigenvalue of both networks on every image",
+compared, parts = [299, 99, 1], []  # times; whole spectra are taken at the last
+for t, (name, label), (loss, network) in product(compared, labels.items(), pair.items()):
+    found = measures.losses(network.model, images[name], label, t, probes=probes, seed=seed)
+    parts.append(pd.DataFrame({"t": t, "class": name, "loss": loss, "image": range(held_out), **found}))
+    if t == compared[-1]:
+        x = measures.noised(images[name], network.model, t, seed)[:counted]
+        eigenvalues_of_pair = hessian.spectra(score_at(network.model, t, label), x, progress=True).eigenvalues
+        parts[-1].loc[: counted - 1, "count"] = sharpness.nonnegative_count(eigenvalues_of_pair).cpu().numpy()
+each = pd.concat(parts, ignore_index=True)
+run.table(
+    each, "losses", about="Errors, asymmetry, mean eigenvalue and count of both networks on every image"
 )
-found_counts = {}
-for loss, trained in pair.items():
-    for name, label in labels.items():
-        t = compared[-1]
-        noise = torch.randn(images[name].shape, generator=torch.Generator().manual_seed(seed)).to(run.device)
-        x = schedule.alpha(t).item() * images[name] + schedule.sigma(t).item() * noise
-        found = spectra(score_at(trained.model, t, label), x[:counted], progress=True)
-        found_counts[loss, name] = sharpness.nonnegative_count(found.eigenvalues).double().cpu()
 
 # %% tags=["hide-input"]
-measured = ["first-order loss", "second-order loss", "asymmetry", "mean eigenvalue"]
-paired = each.pivot(index=["t", "class", "image"], columns="loss", values=measured)
-rows_of_table = []
-for (t, name), part in paired.groupby(level=["t", "class"], sort=False):
-    for quantity in measured:
-        plain, second = part[quantity, "plain"], part[quantity, "second-order"]
-        change = intervals.mean(second - plain)
-        key = quantity.replace("-order", "").replace(" ", "_")
-        run.record(
-            f"change_{key}_{name}_t{t}",
-            change,
-            about=f"{quantity}, second-order network minus plain one, {name} images, t = {t}",
-        )
-        rows_of_table.append(
-            {"quantity": quantity, "class": name, "t": t}
-            | {"plain": plain.mean(), "second-order": second.mean()}
-            | {"change": change.value, "low": change.low, "high": change.high}
-        )
-for name in labels:
-    plain, second = found_counts["plain", name], found_counts["second-order", name]
-    change = intervals.mean(second - plain)
-    run.record(
-        f"change_count_{name}_t{compared[-1]}",
-        change,
-        about=f"Non-negative eigenvalues, second-order network minus plain one, {name} images, t = {compared[-1]}",
-    )
-    rows_of_table.append(
-        {"quantity": "eigenvalues >= 0", "class": name, "t": compared[-1]}
-        | {"plain": plain.mean().item(), "second-order": second.mean().item()}
-        | {"change": change.value, "low": change.low, "high": change.high}
-    )
-cards = {loss: trained.card for loss, trained in pair.items()}
+quantities = {
+    "first_loss": "first-order loss",
+    "second_loss": "second-order loss",
+    "asymmetry": "asymmetry",
+    "mean_eigenvalue": "mean eigenvalue",
+    "count": "eigenvalues >= 0",
+}
+changes = measures.paired_changes(each, ["class", "t"], "loss", "image", quantities)
+about = "{quantity}, second-order network minus plain one, {class} images, t = {t}"
+tables.tabulate(
+    run,
+    "second_order",
+    changes,
+    about="What the second-order loss changes, on the same noised images",
+    record={"change": ("change_{key}_{class}_t{t}", about)},
+)
+cards = {loss: network.card for loss, network in pair.items()}
 seconds = {loss: card["seconds"] / card["training"]["steps"] for loss, card in cards.items()}
 run.record(
     "pair_steps", cards["plain"]["training"]["steps"], about="Training steps of each of the two networks"
 )
-run.record(
-    "second_order_cost",
-    seconds["second-order"] / seconds["plain"],
-    about="Seconds per training step with the second-order term over those without, from the cards of one pair",
-)
-comparison = run.table(
-    pd.DataFrame(rows_of_table).sort_values(["quantity", "class", "t"], ascending=[True, True, False]),
-    "second_order",
-    about="What the second-order loss changes, on the same noised images",
-)
-comparison.style.format("{:.4f}", subset=["plain", "second-order", "change", "low", "high"]).hide(
-    axis="index"
-)
+about = "Seconds per training step with the second-order term over those without, from the cards of one pair"
+run.record("second_order_cost", seconds["second-order"] / seconds["plain"], about=about)
+tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "change"], ".4f")
 
 # %% [markdown]
 # After the same number of steps the second-order network is behind in every row, **its own loss included**. On held-out threes
-# at $t = 299$ its first-order loss is higher by {glue:text}`change_first_loss_general_t299:.3f`
-# ({glue:text}`change_first_loss_general_t299_lo:.3f` to {glue:text}`change_first_loss_general_t299_hi:.3f`), its second-order loss by
-# {glue:text}`change_second_loss_general_t299:.1f` ({glue:text}`change_second_loss_general_t299_lo:.1f` to
-# {glue:text}`change_second_loss_general_t299_hi:.1f`), and its Jacobian is not more symmetric but less, by
-# {glue:text}`change_asymmetry_general_t299:.3f` ({glue:text}`change_asymmetry_general_t299_lo:.3f` to
-# {glue:text}`change_asymmetry_general_t299_hi:.3f`). At $t = 1$ its mean eigenvalue is flatter by
-# {glue:text}`change_mean_eigenvalue_memorized_t1:.2f` of $1/\sigma_t^2$ on the copied nine
-# ({glue:text}`change_mean_eigenvalue_memorized_t1_lo:.2f` to {glue:text}`change_mean_eigenvalue_memorized_t1_hi:.2f`), where it should be the
-# steeper one, and it leaves {glue:text}`change_count_memorized_t1:.1f` more eigenvalues that are not negative
-# ({glue:text}`change_count_memorized_t1_lo:.1f` to {glue:text}`change_count_memorized_t1_hi:.1f`). A step took
+# at $t = 299$ its first-order loss is higher by {interval}`change_first_loss_general_t299:.3f`, its second-order loss by
+# {interval}`change_second_loss_general_t299:.1f`, and its Jacobian is not more symmetric but less, by
+# {interval}`change_asymmetry_general_t299:.3f`. At $t = 1$ its mean eigenvalue is flatter by
+# {interval}`change_mean_eigenvalue_memorized_t1:.2f` of $1/\sigma_t^2$ on the copied nine, where it should be the
+# steeper one, and it leaves {interval}`change_count_memorized_t1:.1f` more eigenvalues that are not negative. A step took
 # {glue:text}`second_order_cost:.1f` times as long, by the two cards, on a machine that was busy with other work.
 #
 # Why? The term $\ell\ell^\top$ makes the loss a fourth power of the residual. Where little noise is left, no network of this size predicts
@@ -622,15 +485,13 @@ comparison.style.format("{:.4f}", subset=["plain", "second-order", "change", "lo
 #
 # - **First step.** No eigenvalue is non-negative in either class, so the count says nothing yet (gap
 #   {glue:text}`count_gap_first:.0f`). The mean eigenvalue does: at the same noise the general class is flatter by
-#   {glue:text}`mean_gap_first:.4f` of $1/\sigma_t^2$, with a 95 % interval of {glue:text}`mean_gap_first_lo:.4f` to
-#   {glue:text}`mean_gap_first_hi:.4f` over the noises. That is the paper's "small but clear difference", with its size.
+#   {interval}`mean_gap_first:.4f` of $1/\sigma_t^2$ over the noises. That is the paper's "small but clear difference", with its size.
 # - **Last step.** The memorized class keeps {glue:text}`memorized_count_last:.1f` non-negative eigenvalues on average, the
 #   general one {glue:text}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
 #   the same order.
 # - **What differs.** In the paper's figure the memorized spectrum is large and negative throughout. Here its upper third rises
 #   towards zero at the last step, as the general one does: at the smallest noise this network no longer resolves the needle, and
-#   the *mean* eigenvalue of the two classes is not told apart there (gap {glue:text}`mean_gap_last:.3f`, interval
-#   {glue:text}`mean_gap_last_lo:.3f` to {glue:text}`mean_gap_last_hi:.3f`). The count is the better statistic at small times, the
+#   the *mean* eigenvalue of the two classes is not told apart there (gap {interval}`mean_gap_last:.3f`). The count is the better statistic at small times, the
 #   trace at large ones. The second-order loss, which the paper trained with, does not mend this here ({ref}`mnist-second-order`).
 # - **With the condition and without** (Figure 5). As in the paper: near zero for the general class throughout, and for the memorized
 #   one little at large noise and much towards the end, here most at the last step but a few.
@@ -643,7 +504,7 @@ comparison.style.format("{:.4f}", subset=["plain", "second-order", "change", "lo
 # %% [markdown]
 # ## What the run shows
 
-# %%
+# %% tags=["hide-input"]
 last = {name: sharpness.nonnegative_count(eigenvalues[name][times[-1]]) for name in labels}
 assert last["memorized"].max() < last["general"].min(), (
     "every memorized sample must have fewer non-negative eigenvalues than every general one"

@@ -652,40 +652,33 @@ on_paths.style.format("{:.2f}", subset=["AUC", "low", "high"]).hide(axis="index"
 #
 # - **When copying starts.** Without guidance the first copy among all samples appears at a dose of {glue:text}`first_copy_plain:,.0f`, and copies are surely more
 #   frequent than at dose 0 from {glue:text}`onset_plain:,.0f` on. Under guidance, by the calibrated threshold, the first appears at {glue:text}`first_copy_guided_calibrated:,.0f`
-#   and the share there is {glue:text}`rate_guided_calibrated_100:.2f` ({glue:text}`rate_guided_calibrated_100_lo:.2f` to {glue:text}`rate_guided_calibrated_100_hi:.2f`).
+#   and the share there is {interval}`rate_guided_calibrated_100:.2f`.
 # - **Below or above a perfect model.** Without guidance below it in between: at doses of 100 and 300 the share of copies (calibrated) differs from $k / (700 + k)$ by
-#   {glue:text}`excess_calibrated_100:+.2f` ({glue:text}`excess_calibrated_100_lo:+.2f` to {glue:text}`excess_calibrated_100_hi:+.2f`) and
-#   {glue:text}`excess_calibrated_300:+.2f` ({glue:text}`excess_calibrated_300_lo:+.2f` to {glue:text}`excess_calibrated_300_hi:+.2f`). At 1,000 it is
-#   {glue:text}`excess_calibrated_1000:+.2f` ({glue:text}`excess_calibrated_1000_lo:+.2f` to {glue:text}`excess_calibrated_1000_hi:+.2f`). Guidance goes beyond: at 100 by
-#   {glue:text}`excess_guided_calibrated_100:+.2f` ({glue:text}`excess_guided_calibrated_100_lo:+.2f` to {glue:text}`excess_guided_calibrated_100_hi:+.2f`).
+#   {interval}`excess_calibrated_100:+.2f` and
+#   {interval}`excess_calibrated_300:+.2f`. At 1,000 it is
+#   {interval}`excess_calibrated_1000:+.2f`. Guidance goes beyond: at 100 by
+#   {interval}`excess_guided_calibrated_100:+.2f`.
 #   A network this small smooths the needle away until it is heavy; guidance turns an image seen too often into one that is returned too often.
 # - **The ratio test under guidance.** At the largest dose it calls {glue:text}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
 #   {glue:text}`rate_guided_calibrated_1000:.2f`. The picture shows which is right: guidance overshoots in contrast and leaves a
 #   distance that is large against a third of the next.
 # - **Does a statistic see it before a sample shows it?** Of {glue:text}`series:.0f` statistics and times, {glue:text}`seen_before_copy:.0f` surely single out the image at a smaller dose than that of the
-#   first unguided copy; if all are to hold together, {glue:text}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {glue:text}`gain_20_dose_30:.2f`
-#   ({glue:text}`gain_20_dose_30_lo:.2f` to {glue:text}`gain_20_dose_30_hi:.2f`) at 30 copies. Against the dose at which copies are surely frequent without guidance the
+#   first unguided copy; if all are to hold together, {glue:text}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {interval}`gain_20_dose_30:.2f` at 30 copies. Against the dose at which copies are surely frequent without guidance the
 #   numbers are {glue:text}`seen_before_onset:.0f` and {glue:text}`seen_before_onset_of_all:.0f`: at 100 copies, where a sampler without guidance hardly ever returns the image, score difference and paper's
 #   statistic tell it at $t = 100$ with AUCs of {glue:text}`difference_100_dose_100:.2f` and {glue:text}`gain_100_dose_100:.2f`, sharpness with
-#   {glue:text}`sharpness_100_dose_100:.2f` ({glue:text}`sharpness_100_dose_100_lo:.2f` to {glue:text}`sharpness_100_dose_100_hi:.2f`).
+#   {interval}`sharpness_100_dose_100:.2f`.
 #   So: yes, by about one step of the dose against an unguided sampler; a guided one shows copies at that dose too.
-# - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {glue:text}`sharpness_600_dose_1000:.2f`
-#   ({glue:text}`sharpness_600_dose_1000_lo:.2f` to {glue:text}`sharpness_600_dose_1000_hi:.2f`), that of the score difference {glue:text}`difference_600_dose_1000:.2f`
-#   ({glue:text}`difference_600_dose_1000_lo:.2f` to {glue:text}`difference_600_dose_1000_hi:.2f`).
-# - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {glue:text}`gain_less_difference_300:+.2f`
-#   ({glue:text}`gain_less_difference_300_lo:+.2f` to {glue:text}`gain_less_difference_300_hi:+.2f`).
-# - **Controls.** At dose 1, where there is nothing to see, the score difference at $t = 100$ has an AUC of {glue:text}`difference_100_dose_1:.2f`
-#   ({glue:text}`difference_100_dose_1_lo:.2f` to {glue:text}`difference_100_dose_1_hi:.2f`). With so few networks an interval that covers one half says
+# - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {interval}`sharpness_600_dose_1000:.2f`, that of the score difference {interval}`difference_600_dose_1000:.2f`.
+# - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {interval}`gain_less_difference_300:+.2f`.
+# - **Controls.** At dose 1, where there is nothing to see, the score difference at $t = 100$ has an AUC of {interval}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half says
 #   little; that of a large dose which does not says much.
 # - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {glue:text}`flipd_value_100:.0f`, which is no dimension. As a score it still falls with the dose. The local dimension
-#   from the whole spectrum falls by {glue:text}`dimension_20_dose_1000:.0f` ({glue:text}`dimension_20_dose_1000_lo:.0f` to {glue:text}`dimension_20_dose_1000_hi:.0f`) at 1,000 copies.
+#   from the whole spectrum falls by {interval}`dimension_20_dose_1000:.0f` at 1,000 copies.
 #
 # ## Against the paper
 #
 # - The paper compares one class of copies only with one of many images. Here both live in one class, as they do in a real data set, and the dose decides.
-# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {glue:text}`count_20_dose_100:.1f` ({glue:text}`count_20_dose_100_lo:.1f` to
-#   {glue:text}`count_20_dose_100_hi:.1f`) at 100 copies and by {glue:text}`count_20_dose_1000:.1f` ({glue:text}`count_20_dose_1000_lo:.1f` to
-#   {glue:text}`count_20_dose_1000_hi:.1f`) at 1,000, where next to none is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
+# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {interval}`count_20_dose_100:.1f` at 100 copies and by {interval}`count_20_dose_1000:.1f` at 1,000, where next to none is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
 #   the image; below that the count says nothing.
 # - What differs: the network is small, so that doses are those of this network, data and length of training, and not a law; samples are drawn with
 #   ancestral steps; the copied image is left out of the unlabelled draws. The Jacobian's relative asymmetry at $t = 20$ is

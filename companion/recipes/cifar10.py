@@ -10,6 +10,7 @@ score matching all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -18,9 +19,10 @@ from torch import Tensor
 
 from companion.datasets import cifar10
 from companion.datasets.files import read_checksums
-from companion.paths import data_root
+from companion.paths import data_root, project_root
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import Recipe
+from memlib.networks import DiffusionModel
 from memlib.networks.fitting import Draw
 from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
@@ -31,6 +33,7 @@ CONFIG = UNetConfig(image_channels=3, image_size=32, channels=(32, 64, 64), bloc
 LARGE = UNetConfig(image_channels=3, image_size=32, patch=1, channels=(64, 128, 256), blocks=2, classes=1)
 STEPS = {64: 5000, 128: 5000, 512: 7000, 2048: 9000, 4096: 18_000}
 """Training steps of the networks that ship, by the number of images."""
+LARGE_STEPS = 40_000
 HALVED = (64, 512, 2048)
 """Sizes of which networks on both ends ship: a small, a middle and a large one that fits twice."""
 
@@ -95,6 +98,31 @@ def automobiles(
         prediction="v",
         dtype=torch.float16,
     )
+
+
+def networks(
+    counts: Sequence[int], half: Half = "first", *, large: bool = False, device: str = "cpu"
+) -> dict[int, DiffusionModel]:
+    """Trained networks by the number of images that they have seen.
+
+    Args:
+        counts: of training images.
+        half: the end of the training split they come from.
+        large: False reads the networks that ship; True takes `LARGE` ones from `build/checkpoints`, and
+            trains there those that are not finished.
+        device: on which they are returned, and trained.
+    """
+    found = {}
+    for count in counts:
+        if not large:
+            found[count] = automobiles(count, half).load(device).model
+            continue
+        recipe = automobiles(count, half, network=LARGE, steps=LARGE_STEPS)
+        folder = project_root() / "build" / "checkpoints" / f"large_{recipe.name}"
+        finished = (folder / "card.json").is_file()
+        trained = recipe.read(folder, device) if finished else recipe.train(folder, device=device)
+        found[count] = trained.model
+    return found
 
 
 CIFAR10 = (

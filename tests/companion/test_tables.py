@@ -72,6 +72,14 @@ def test_rows_are_saved_and_recorded_under_keys_made_of_their_values(run):
     assert list(saved) == list(table)
 
 
+def test_a_row_without_a_part_of_its_key_is_not_recorded(run):
+    rows = [{"moment": "first", "gap": HALF}, {"moment": None, "gap": HALF}]
+    table = tables.tabulate(run, "gaps", rows, about="Gaps", record={"gap": ("gap_{moment}", "Gap")})
+    assert len(table) == 2
+    run.finish()
+    assert list(results.load(run.output).scalars) == ["gap_first"]
+
+
 def test_a_column_that_is_not_there_is_an_error(run):
     with pytest.raises(KeyError, match="gapp"):
         tables.tabulate(run, "gaps", ROWS, about="", record={"gapp": ("x", "")})

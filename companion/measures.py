@@ -1,0 +1,142 @@
+"""What chapters measure of a class-conditional network, image by image: its score and its Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from memlib import intervals
+from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
+from memlib.networks import DiffusionModel, score_matching_errors
+from memlib.score import Score, score_at
+
+
+def noised(
+    images: Float[Tensor, "B C H W"], model: DiffusionModel, t: int, seed: int
+) -> Float[Tensor, "B C H W"]:
+    """The images at time index t, under noise that depends on the seed alone."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images.device)
+    return model.schedule.alpha(t).item() * images + model.schedule.sigma(t).item() * noise
+
+
+def traces_and_norms(
+    model: DiffusionModel, label: int, x: Float[Tensor, "B C H W"], t: int, probes: int
+) -> dict[str, Float[Tensor, " B"]]:
+    """Traces of the Hessian and of its cube, and the squared norms that stand for them on Gaussians.
+
+    Args:
+        model: the network with its schedule.
+        label: condition of all points.
+        x: points at time index t.
+        t: time index.
+        probes: random directions behind each trace, the same with the condition and without it.
+
+    Returns:
+        On the CPU, in units of sigma, in which an isolated point has the dimension everywhere: `-tr H`,
+        `norm of s`, `-tr H^3`, `norm of Hs`, and `-tr H without condition`.
+    """
+    sigma = model.schedule.sigma(t).item()
+    with JacobianOperator(score_at(model, t, label), x) as H, JacobianOperator(score_at(model, t), x) as U:
+        found = {
+            "-tr H": -trace(H, probes).value * sigma**2,
+            "norm of s": H.value.square().sum(1) * sigma**2,
+            "-tr H^3": -trace_power(H, 3, 2 * probes, symmetric=True).value * sigma**6,
+            "norm of Hs": H.matvec(H.value).square().sum(1) * sigma**6,
+            "-tr H without condition": -trace(U, probes).value * sigma**2,
+        }
+    return {name: values.cpu() for name, values in found.items()}
+
+
+def radial(
+    model: DiffusionModel, label: int, x: Float[Tensor, "B C H W"], t: int
+) -> tuple[Float64[Tensor, " B"], Float64[Tensor, " B"]]:
+    """How much of the score lies along the top eigenvector, and the curvature along x itself.
+
+    Returns:
+        On the CPU: the share of ||s||^2 along the eigenvector of the largest eigenvalue, found by 40 steps of
+        Lanczos, and the second derivative of the log density along x in units of 1 / sigma^2.
+    """
+    score = score_at(model, t, label)
+    with JacobianOperator(score, x, product="symmetric") as H:
+        vectors = lanczos(H, 40, k=1, which="largest", vectors=True).eigenvectors
+        top = vectors[:, :, 0]  # type: ignore[index]  # asked for
+        share = (top * H.value).sum(1).square() / H.value.square().sum(1)
+        direction = torch.nn.functional.normalize(x.flatten(1).double(), dim=1)
+        curvature = (direction * H.matvec(direction)).sum(1) * score.sigma**2
+    return share.cpu(), curvature.cpu()
+
+
+def losses(
+    model: DiffusionModel, images: Float[Tensor, "B C H W"], label: int, t: int, *, probes: int, seed: int
+) -> dict[str, Float[Tensor, " B"]]:
+    """Both score-matching losses on every image at time index t, and the Jacobian there.
+
+    Args:
+        model: the network with its schedule.
+        images: clean ones, in the range that the network was trained on.
+        label: condition of all of them.
+        t: time index.
+        probes: random directions behind each mean eigenvalue.
+        seed: of the noise and the directions of the losses.
+
+    Returns:
+        On the CPU: `first_loss` and `second_loss` as `score_matching_errors` defines them, `asymmetry`
+        relative to the norm of the Jacobian, and `mean_eigenvalue` in units of 1 / sigma^2.
+    """
+    first, second = score_matching_errors(
+        model.network, model.schedule, images, label, t, torch.Generator().manual_seed(seed)
+    )
+    with JacobianOperator(score_at(model, t, label), noised(images, model, t, seed)) as jacobian:
+        asymmetry = jacobian.asymmetry(8).ratio
+        mean = trace(jacobian, probes).value * model.schedule.sigma(t).item() ** 2 / jacobian.dim
+    found = {"first_loss": first, "second_loss": second, "asymmetry": asymmetry, "mean_eigenvalue": mean}
+    return {name: values.detach().cpu() for name, values in found.items()}
+
+
+def squared_error(first: Float[Tensor, "B C H W"], second: Float[Tensor, "B C H W"]) -> Float64[Tensor, " B"]:
+    """Mean squared difference of each pair of images, on the CPU."""
+    return mse_loss(first, second, reduction="none").mean((1, 2, 3)).double().cpu()
+
+
+def denoised(
+    score: Score, images: Float[Tensor, "B C H W"], noise: Float[Tensor, "N C H W"]
+) -> tuple[Float[Tensor, "B C H W"], Float64[Tensor, " B"]]:
+    """What a network takes images for under noise, the first B of `noise`, and its `squared_error`."""
+    with torch.no_grad():
+        guess = score.denoised(score.alpha * images + score.sigma * noise[: len(images)])
+    return guess, squared_error(guess, images)
+
+
+def paired_changes(
+    each: pd.DataFrame, by: list[str], pair: str, of: str, names: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """Rows of what changes from the first to the second kind of a pair, on the same things.
+
+    Args:
+        each: one row for every kind and thing.
+        by: columns that make groups.
+        pair: the column that tells the two kinds apart; the kind that comes first is the reference.
+        of: the column that tells things apart.
+        names: the columns that are compared, and how they are called.
+
+    Returns:
+        For each quantity and group `key`, `quantity`, the group, the mean of each kind and `change`, the mean
+        of the paired differences with its interval. Things without a value are left out.
+    """
+    first, second = each[pair].unique()
+    rows: list[dict[str, object]] = []
+    for key, name in names.items():
+        for group, part in each.dropna(subset=[key]).groupby(by, sort=False):
+            values = part.pivot(index=of, columns=pair, values=key)
+            rows.append(
+                {"key": key, "quantity": name}
+                | dict(zip(by, group, strict=True))
+                | {kind: values[kind].mean() for kind in (first, second)}
+                | {"change": intervals.mean((values[second] - values[first]).to_numpy())}
+            )
+    return rows
