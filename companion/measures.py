@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from memlib import intervals
+from memlib import copies, hessian, intervals, sharpness
 from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
 from memlib.networks import DiffusionModel, score_matching_errors
 from memlib.score import Score, score_at
@@ -96,6 +96,62 @@ def losses(
         mean = trace(jacobian, probes).value * model.schedule.sigma(t).item() ** 2 / jacobian.dim
     found = {"first_loss": first, "second_loss": second, "asymmetry": asymmetry, "mean_eigenvalue": mean}
     return {name: values.detach().cpu() for name, values in found.items()}
+
+
+def conditional(
+    model: DiffusionModel,
+    labels: Int64[Tensor, " B"],
+    x: Float[Tensor, "B C H W"],
+    t: int,
+    probes: int,
+    generator: torch.Generator,
+) -> dict[str, Float64[Tensor, " B"]]:
+    """Sharpness and both norms of the score difference, see `sharpness.conditional_estimates`.
+
+    Returns:
+        On the CPU, in units of sigma: `sharpness` from `probes` random directions, `difference`, the norm of
+        the score difference, and `gain`, the paper's statistic.
+    """
+    found = sharpness.conditional_estimates(
+        score_at(model, t, labels), score_at(model, t), x, probes=probes, generator=generator
+    )
+    named = {"sharpness": found.sharpness, "difference": found.difference_norm, "gain": found.curvature_gain}
+    return {name: values.cpu() for name, values in named.items()}
+
+
+def whole_spectra(
+    model: DiffusionModel, label: int, x: Float[Tensor, "B C H W"], t: int
+) -> dict[str, Float[Tensor, " B"]]:
+    """On the CPU, by whole spectra: `count` of eigenvalues >= 0, local `dimension`, relative `asymmetry`."""
+    found = hessian.spectra(score_at(model, t, label), x)
+    eigenvalues = found.eigenvalues.cpu()
+    return {
+        "count": sharpness.nonnegative_count(eigenvalues),
+        "dimension": sharpness.local_dimension(eigenvalues, model.schedule.sigma(t).item()),
+        "asymmetry": found.asymmetry.cpu(),
+    }
+
+
+def copies_of_first(
+    points: Float[Tensor, "B C H W"], known: Float[Tensor, "N C H W"], threshold: float
+) -> dict[str, Tensor]:
+    """Whether samples are copies of the first of some known images, or of another one.
+
+    Returns:
+        `copy` by the ratio of a third, `calibrated` by the ratio `threshold`; `other`, whether it is one of
+        another image by the ratio of a third; and the `ratio` of distances itself.
+    """
+    found = copies.nearest(points, known)
+    first, copied = found.index == 0, copies.is_copy(found)
+    calibrated = first & copies.is_copy(found, ratio=threshold)
+    return {"copy": first & copied, "calibrated": calibrated, "other": ~first & copied, "ratio": found.ratio}
+
+
+def roc_areas(table: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Area under the ROC curve of column `value` for column `copied` in each group of a table."""
+    return table.groupby(by)[["value", "copied"]].apply(
+        lambda of: intervals.roc_area(of["value"][of["copied"]], of["value"][~of["copied"]])
+    )
 
 
 def squared_error(first: Float[Tensor, "B C H W"], second: Float[Tensor, "B C H W"]) -> Float64[Tensor, " B"]:

@@ -14,8 +14,18 @@
 # # Reading a Hessian one product at a time
 #
 # An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Nobody writes that
-# matrix down. Everything the paper measures can be had from products $Jv$ with a vector, each about as dear as one pass
-# through the network. This chapter is about which products to take, how many, and how far to trust what they say.
+# matrix down. Everything the paper measures can be had from products $Jv$ with a vector, each of which costs about as much as one pass
+# through the network. Which products should one take, how many, and how far can one trust what they say?
+#
+# **Orthogonalise twice, and estimate traces from plain sign probes.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above half-way. One pass of
+# Gram-Schmidt, which the paper's algorithm takes, counts {glue:text}`ghost_memorized_once:.0f`; two passes count {glue:text}`ghost_memorized_twice:.0f`. With 60 products the better of Hutch++ and
+# XTrace leaves an error larger than that of sign probes: the ratio is {glue:text}`trace_gain_memorized:.2f` at a memorized and {glue:text}`trace_gain_general:.2f` at a general image.
+#
+# ```{glue:figure} figure_ghosts
+# :alt: Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts.
+# :name: fig-ghosts
+# Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.
+# ```
 #
 # :::{admonition} This chapter
 # :class: note
@@ -27,10 +37,7 @@
 # - **Takes** less than a minute on one core, with the shipped checkpoints. Not timed on a GPU yet.
 # :::
 
-# %% [markdown]
-# ## Parameters
-
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of noises, start vectors and probes
 time: int = 20  # [0, 1000) time index at which the Hessians are taken, of 1,000
 repeats: int = 40  # [2, 10**4] repetitions of each random estimator
@@ -41,18 +48,18 @@ probes: int = 16  # [2, 784] random directions of the asymmetry estimates
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/03_hessian_routines/interactive
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
 from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from companion import experiment, plots
+from companion import experiment, plots, tables
 from companion.datasets import mnist
 from companion.experiment import benchmarks
 from companion.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
-from memlib import hessian, sharpness
+from memlib import hessian, intervals, sharpness
 from memlib.hessian.printed import algorithm_1
 from memlib.score import score_at
 
@@ -67,7 +74,7 @@ run.parameter_table()
 # The model is that of {doc}`04_mnist`: many threes, one copied nine. We look at one point of each kind, noised to the same
 # small time: the nine that was copied, and a three from the test set, which the model has never seen.
 
-# %%
+# %% tags=["hide-input"]
 model = MNIST_COPIES.load(run.device).model
 alpha, sigma = model.schedule.alpha(time).item(), model.schedule.sigma(time).item()
 clean = torch.stack([copied_image(), mnist.digit(GENERAL, 1, "test")[0]])
@@ -80,11 +87,8 @@ symmetric = truth.symmetric
 threshold = -0.5 / sigma**2
 true_count = truth.count_above(threshold)
 for k, kind in enumerate(kinds):
-    run.record(
-        f"count_{kind}",
-        true_count[k].item(),
-        about=f"Eigenvalues of the {kind} Hessian above -1/(2 sigma^2), dense",
-    )
+    about = f"Eigenvalues of the {kind} Hessian above -1/(2 sigma^2), dense"
+    run.record(f"count_{kind}", true_count[k].item(), about=about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Histograms of the scaled eigenvalues of both Hessians. Both have a tall peak at minus one; the general one also has a tail that reaches past zero."}, "figure": {"caption": "Both spectra, times sigma squared, with the density estimated by stochastic Lanczos quadrature (line, with a band of two standard errors) on top of the exact histogram. Most directions lead off the data and sit at minus one; what makes a point general is the tail to the right.", "name": "fig-two-spectra"}}
 op = hessian.DenseOperator(symmetric)
@@ -94,25 +98,15 @@ smooth = spectral.smooth(grid / sigma**2, width / sigma**2)
 exact_scaled = (truth.eigenvalues * sigma**2).cpu().numpy()
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
 for k, (ax, (kind, color)) in enumerate(zip(axes, kinds.items(), strict=True)):
-    ax.hist(
-        exact_scaled[k], bins=np.linspace(-1.6, 0.6, 56), density=True, color=color, alpha=0.35, label="exact"
-    )
+    ax.hist(exact_scaled[k], np.linspace(-1.6, 0.6, 56), density=True, color=color, alpha=0.35, label="exact")
     middle, error = (smooth.value[k] / sigma**2).cpu().numpy(), (smooth.stderr[k] / sigma**2).cpu().numpy()
     ax.plot(grid, middle, color=color, label="quadrature")
     ax.fill_between(grid, middle - 2 * error, middle + 2 * error, color=color, alpha=0.3, linewidth=0)
     ax.set(title=kind, xlabel=r"$\lambda\,\sigma_t^2$", yscale="log", ylim=(1e-3, 40))
     ax.legend(loc="upper right")
-run.figure(
-    figure,
-    "spectra",
-    about="Exact spectra of both Hessians and their quadrature estimate",
-    data={
-        "exact_scaled": exact_scaled,
-        "grid": grid,
-        "estimate": smooth.value.cpu() / sigma**2,
-        "stderr": smooth.stderr.cpu() / sigma**2,
-    },
-)
+data = {"exact_scaled": exact_scaled, "grid": grid, "estimate": smooth.value.cpu() / sigma**2}
+data |= {"stderr": smooth.stderr.cpu() / sigma**2}
+run.figure(figure, "spectra", about="Exact spectra of both Hessians and their quadrature estimate", data=data)
 
 # %% [markdown]
 # ## Ghosts
@@ -120,111 +114,69 @@ run.figure(
 # The paper counts eigenvalues, and obtains them from Arnoldi's method with one pass of modified Gram-Schmidt. In floating point
 # that pass leaves the new direction slightly inside the space already spanned, and wherever an eigenvalue has converged it is
 # found again: a *ghost*. Score Hessians are the worst case, hundreds of eigenvalues in a tight cluster and a few outside it,
-# because those few converge early. A second pass, "twice is enough", removes the ghosts and costs next to nothing beside a
+# because those few converge early. A second pass, "twice is enough", removes the ghosts and costs little beside a
 # pass through the network.
 #
 # Count the eigenvalues above $-1/(2\sigma_t^2)$, half-way between an isolated point and a free direction, on the symmetric
 # part of both Hessians and on a matrix built to look like them: 300 eigenvalues, 280 of them near $-100$, 20 in $[-5, 1]$.
 
 # %% tags=["hide-input"]
-built = torch.cat(
-    [
-        -100 + 0.1 * torch.rand(280, generator=generator, dtype=torch.float64),
-        torch.linspace(-5, 1, 20).double(),
-    ]
-)
+cluster = -100 + 0.1 * torch.rand(280, generator=generator, dtype=torch.float64)
+built = torch.cat([cluster, torch.linspace(-5, 1, 20).double()])
 basis = torch.linalg.qr(torch.randn(300, 300, generator=generator, dtype=torch.float64)).Q
 cases = {
     "built": (basis @ torch.diag(built) @ basis.T, -50.0),
     "memorized": (symmetric[0].cpu(), threshold),
     "general": (symmetric[1].cpu(), threshold),
 }
-ghosts = {
-    "Hessian": [],
-    "steps": [],
-    "true count": [],
-    "one pass": [],
-    "one pass, float32": [],
-    "two passes": [],
-    "settled": [],
+counts = {  # as they are called here, in the figure, and in the text
+    "once": "one pass, float64",
+    "once32": "one pass, float32",
+    "twice": "two passes",
+    "true": "true count",
 }
+ghosts = []
 for name, (matrix, cut) in cases.items():
     start = torch.randn(len(matrix), generator=generator, dtype=torch.float64)
+    true = int((torch.linalg.eigvalsh(matrix) > cut).sum())
     for steps in krylov_steps:
         once = [
-            int(
-                (
-                    torch.linalg.eigvals(algorithm_1((matrix.to(dtype)).mv, start.to(dtype), steps)).real
-                    > cut
-                ).sum()
-            )
+            torch.linalg.eigvals(algorithm_1(matrix.to(dtype).mv, start.to(dtype), steps)).real
             for dtype in (torch.float64, torch.float32)
         ]
         twice = hessian.lanczos(hessian.DenseOperator(matrix[None]), steps, start=start[None]).count_above(
             cut
         )
-        row = (
-            name,
-            steps,
-            int((torch.linalg.eigvalsh(matrix) > cut).sum()),
-            *once,
-            twice.value.item(),
-            bool(twice.settled),
-        )
-        for column, value in zip(ghosts.values(), row, strict=True):
-            column.append(value)
-ghost_table = run.table(
-    ghosts, "ghosts", about="Eigenvalues counted above the threshold, against the number of Krylov steps"
-)
+        found = (*(int((values > cut).sum()) for values in once), twice.value.item(), true)
+        ghosts.append({"Hessian": name, "steps": steps} | dict(zip(counts, found, strict=True)))
+        ghosts[-1] |= {"settled": bool(twice.settled)}
+about = "Eigenvalues counted above the threshold, against the number of Krylov steps"
+ghost_table = run.table(tables.frame(ghosts), "ghosts", about=about)
+for row in ghosts:
+    for key, words in counts.items():
+        if row["steps"] == max(krylov_steps):
+            about = f"Eigenvalues counted on the {row['Hessian']} Hessian after {row['steps']} steps: {words}"
+            run.record(f"ghost_{row['Hessian']}_{key}", row[key], about=about)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts."}, "figure": {"caption": "Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.", "name": "fig-ghosts"}}
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+lines = {"once32": ("v:", plots.MEMORIZED), "once": ("s--", plots.MEMORIZED), "twice": ("-", plots.GENERAL)}
 for ax, (name, part) in zip(axes, ghost_table.groupby("Hessian", sort=False), strict=True):
-    ax.plot(
-        part["steps"],
-        part["one pass, float32"],
-        "v:",
-        color=plots.MEMORIZED,
-        label="one pass, float32",
-        markersize=4,
-    )
-    ax.plot(
-        part["steps"], part["one pass"], "s--", color=plots.MEMORIZED, label="one pass, float64", markersize=4
-    )
-    ax.plot(part["steps"], part["two passes"], "-", color=plots.GENERAL, label="two passes")
+    for key, (style, color) in lines.items():
+        ax.plot(part["steps"], part[key], style, color=color, label=counts[key], markersize=4)
     for settled, face in ((True, plots.GENERAL), (False, "white")):
         chosen = part[part["settled"] == settled]
         ax.plot(
-            chosen["steps"],
-            chosen["two passes"],
-            "o",
-            color=plots.GENERAL,
-            markerfacecolor=face,
-            markersize=5,
+            chosen["steps"], chosen["twice"], "o", color=plots.GENERAL, markerfacecolor=face, markersize=5
         )
-    ax.axhline(part["true count"].iloc[0], color=plots.NEUTRAL, linewidth=0.8, linestyle="--")
+    ax.axhline(part["true"].iloc[0], color=plots.NEUTRAL, linewidth=0.8, linestyle="--")
     ax.set(title=name, xlabel="Krylov steps")
 axes[0].set_ylabel("eigenvalues counted")
 axes[0].legend(loc="upper left")
-run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, one pass and two")
-
-# %% tags=["hide-input"]
-last = ghost_table[ghost_table["steps"] == max(krylov_steps)].set_index("Hessian")
-for name in cases:
-    for column, key in (
-        ("one pass", "once"),
-        ("one pass, float32", "once32"),
-        ("two passes", "twice"),
-        ("true count", "true"),
-    ):
-        run.record(
-            f"ghost_{name}_{key}",
-            int(last.loc[name, column]),
-            about=f"Eigenvalues counted on the {name} Hessian after {max(krylov_steps)} steps: {column}",
-        )
+run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, one pass and two", opening=True)
 
 # %% [markdown]
-# At the largest number of steps, one pass counts {glue:text}`ghost_built_once:.0f` in float64 and {glue:text}`ghost_built_once32:.0f` in
+# {numref}`fig-ghosts` at the top shows the counts. At the largest number of steps, one pass counts {glue:text}`ghost_built_once:.0f` in float64 and {glue:text}`ghost_built_once32:.0f` in
 # float32 on the built matrix, where the truth is {glue:text}`ghost_built_true:.0f`; on the memorized Hessian
 # {glue:text}`ghost_memorized_once:.0f` and {glue:text}`ghost_memorized_once32:.0f`, where it is {glue:text}`ghost_memorized_true:.0f`. Two passes
 # give {glue:text}`ghost_built_twice:.0f` and {glue:text}`ghost_memorized_twice:.0f`. The ghosts come on the memorized side, where they make a
@@ -241,48 +193,32 @@ for name in cases:
 # than three sweeps each, for the finished model and for one stopped after a ninth of its training.
 
 # %% tags=["hide-input"]
-found = {"model": [], "kind": [], "t": [], "asymmetry": [], "standard error": []}
+found = []
 for name, recipe in (("finished", MNIST_COPIES), ("undertrained", MNIST_UNDERTRAINED)):
     candidate = recipe.load(run.device).model
     for t in asymmetry_times:
         at = candidate.schedule.alpha(t).item(), candidate.schedule.sigma(t).item()
         points = at[0] * clean + at[1] * torch.randn(clean.shape, generator=generator)
-        estimate = hessian.JacobianOperator(score_at(candidate, t, labels), points.to(run.device)).asymmetry(
-            probes, generator
-        )
+        jacobian = hessian.JacobianOperator(score_at(candidate, t, labels), points.to(run.device))
+        estimate = jacobian.asymmetry(probes, generator)
         for k, kind in enumerate(kinds):
-            row = (name, kind, t, estimate.ratio[k].item(), estimate.standard_error[k].item())
-            for column, value in zip(found.values(), row, strict=True):
-                column.append(value)
-asymmetry = run.table(
-    found, "asymmetry", about="||J - J^T|| / ||J|| over time, two models, two kinds of point"
-)
-for name in ("finished", "undertrained"):
-    for kind in kinds:
-        part = asymmetry[(asymmetry["model"] == name) & (asymmetry["kind"] == kind)]
-        worst = part.loc[part["asymmetry"].idxmax()]
-        half = 1.96 * worst["standard error"]
-        run.record(
-            f"asymmetry_{name}_{kind}",
-            worst["asymmetry"],
-            interval=(worst["asymmetry"] - half, worst["asymmetry"] + half),
-            level=0.95,
-            n=probes,
-            about=f"Largest asymmetry over the times, {name} model, {kind} point (at t = {worst['t']})",
-        )
+            row = {"model": name, "kind": kind, "t": t, "asymmetry": estimate.ratio[k].item()}
+            found.append(row | {"standard error": estimate.standard_error[k].item()})
+about = "||J - J^T|| / ||J|| over time, two models, two kinds of point"
+asymmetry = run.table(tables.frame(found), "asymmetry", about=about)
+for (name, kind), part in asymmetry.groupby(["model", "kind"]):
+    worst = part.loc[part["asymmetry"].idxmax()]
+    value, half = worst["asymmetry"], 1.96 * worst["standard error"]
+    about = f"Largest asymmetry over the times, {name} model, {kind} point (at t = {worst['t']})"
+    interval = intervals.Interval(value, value - half, value + half, 0.95, probes)
+    run.record(f"asymmetry_{name}_{kind}", interval, about=about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Asymmetry against time for the finished and the undertrained model at both points."}, "figure": {"caption": "Asymmetry of the learned Jacobian against time, with two standard errors.", "name": "fig-asymmetry"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for (name, kind), part in asymmetry.groupby(["model", "kind"]):
+    style = {"fmt": "o-" if name == "finished" else "s--", "color": kinds[kind], "label": f"{name}, {kind}"}
     ax.errorbar(
-        part["t"] + 1,
-        part["asymmetry"],
-        2 * part["standard error"],
-        fmt="o-" if name == "finished" else "s--",
-        color=kinds[kind],
-        label=f"{name}, {kind}",
-        markersize=4,
-        capsize=2,
+        part["t"] + 1, part["asymmetry"], 2 * part["standard error"], **style, markersize=4, capsize=2
     )
 ax.set(xlabel="time $t + 1$", ylabel=r"$\|J - J^\top\|_F\,/\,\|J\|_F$", xscale="log")
 ax.set_ylim(bottom=0)
@@ -290,23 +226,21 @@ ax.legend()
 run.figure(figure, "asymmetry", about="Asymmetry of the learned Jacobian over time")
 
 # %% [markdown]
-# At its worst the finished model has {glue:text}`asymmetry_finished_memorized:.3f` at the memorized point and
-# {glue:text}`asymmetry_finished_general:.3f` at the general one; the undertrained model
-# {glue:text}`asymmetry_undertrained_memorized:.3f` and {glue:text}`asymmetry_undertrained_general:.3f`. Training makes the field more of a
+# At its worst the finished model has {interval}`asymmetry_finished_memorized:.3f` at the memorized point and
+# {interval}`asymmetry_finished_general:.3f` at the general one; the undertrained model
+# {interval}`asymmetry_undertrained_memorized:.3f` and {interval}`asymmetry_undertrained_general:.3f`. Training makes the field more of a
 # gradient, and small times less.
 #
 # What it does to a statistic, at the two points above: $\lVert H s \rVert$ by each product.
 
-# %%
-by_product = {"product": [], "memorized": [], "general": []}
+# %% tags=["hide-input"]
+rows = []
 for product in ("jvp", "vjp", "symmetric", "difference"):
     with hessian.JacobianOperator(score, x, product=product) as jacobian:
         norms = jacobian.matvec(jacobian.value).norm(dim=1) * sigma**3
-    by_product["product"].append(product)
-    by_product["memorized"].append(norms[0].item())
-    by_product["general"].append(norms[1].item())
-products_table = run.table(by_product, "products", about="||H s|| sigma^3 by each product")
-products_table.style.format("{:.4f}", subset=["memorized", "general"]).hide(axis="index")
+    rows.append({"product": product} | dict(zip(kinds, norms.tolist(), strict=True)))
+run.table(tables.frame(rows), "products", about="||H s|| sigma^3 by each product")
+tables.shown(rows, formats=".4f")
 
 # %% [markdown]
 # ## Traces
@@ -333,54 +267,33 @@ methods = {
     "XTrace, raw": partial(hessian.trace, method="xtrace"),
     "XTrace, shifted": partial(sharpness.shifted_trace, sigma=sigma, method="xtrace"),
 }
-traces = {"estimator": [], "kind": [], "products": [], "rms error": [], "mean standard error": [], "z": []}
+traces = []
 for name, estimator in methods.items():
     for budget in budgets:
         estimate = estimator(many, budget, generator=generator)
-        value = (estimate.value * sigma**2).reshape(2, repeats)
-        stderr = (estimate.stderr * sigma**2).reshape(2, repeats)
+        value, stderr = ((part * sigma**2).reshape(2, repeats) for part in (estimate.value, estimate.stderr))
         error = value - true_trace[:, None]
         for k, kind in enumerate(kinds):
-            row = (
-                name,
-                kind,
-                budget,
-                error[k].square().mean().sqrt().item(),
-                stderr[k].mean().item(),
-                (error[k] / stderr[k]).square().mean().sqrt().item(),
-            )
-            for column, item in zip(traces.values(), row, strict=True):
-                column.append(item)
-trace_table = run.table(
-    traces,
-    "traces",
-    about="Error of the trace estimators against products; z is the root mean square of error over reported standard error",
-)
+            row = {"estimator": name, "kind": kind, "products": budget}
+            row |= {"rms error": error[k].square().mean().sqrt().item()}
+            row |= {"mean standard error": stderr[k].mean().item()}
+            traces.append(row | {"z": (error[k] / stderr[k]).square().mean().sqrt().item()})
+about = "Error of the trace estimators; z is the root mean square of error over reported standard error"
+trace_table = run.table(tables.frame(traces), "traces", about=about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Root mean square error of five trace estimators against the number of products, for both Hessians."}, "figure": {"caption": "Error of the trace estimators against the products they spend.", "name": "fig-traces"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
-styles = {
-    "Hutchinson": ("k", "-"),
-    "Hutch++, raw": ("tab:orange", ":"),
-    "Hutch++, shifted": ("tab:orange", "-"),
-    "XTrace, raw": ("tab:green", ":"),
-    "XTrace, shifted": ("tab:green", "-"),
-}
+tones = {"Hutchinson": "black", "Hutch++": "tab:orange", "XTrace": "tab:green"}
+for (kind, name), part in trace_table.groupby(["kind", "estimator"], sort=False):
+    ax, color = (
+        axes[list(kinds).index(kind)],
+        next(tones[method] for method in tones if name.startswith(method)),
+    )
+    style = ":o" if name.endswith("raw") else "-o"
+    ax.plot(part["products"], part["rms error"], style, color=color, markersize=3, label=name)
 for ax, kind in zip(axes, kinds, strict=True):
-    for name, (color, line) in styles.items():
-        part = trace_table[(trace_table["estimator"] == name) & (trace_table["kind"] == kind)]
-        ax.plot(
-            part["products"],
-            part["rms error"],
-            color=color,
-            linestyle=line,
-            marker="o",
-            markersize=3,
-            label=name,
-        )
-    ax.set(title=kind, xlabel="products", xscale="log", yscale="log")
-    ax.set_xticks(budgets, [str(b) for b in budgets])
-    ax.minorticks_off()
+    ax.set(title=kind, xlabel="products", yscale="log")
+    plots.log_axis(ax, budgets)
 axes[0].set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
 axes[0].set_ylabel(r"rms error of $\mathrm{tr}\,\sigma_t^2 H$")
 axes[1].legend(fontsize=8)
@@ -391,7 +304,7 @@ run.figure(figure, "traces", about="Root mean square error of the trace estimato
 # sign probe comes from the entries *off* the diagonal alone, its variance being
 # $2\,(\lVert S \rVert_F^2 - \sum_i S_{ii}^2)$ for a symmetric $S$, and over pixels these Hessians are nearly diagonal. And
 # $\sigma_t^2 H + I$ is not as low in rank as theory has it for exact scores: a trained network leaves hundreds of eigenvalues
-# spread between 0 and 1. Suppose the 30 best directions were known for nothing, and 30 sign probes spent on what remains:
+# spread between 0 and 1. Suppose the 30 best directions were known at no cost, and 30 sign probes spent on what remains:
 
 # %% tags=["hide-input"]
 at_sixty = trace_table[trace_table["products"] == 60].set_index(["estimator", "kind"])["rms error"]
@@ -402,24 +315,15 @@ kept = torch.zeros_like(values).scatter(1, order, values.gather(1, order))
 for k, kind in enumerate(kinds):
     remainder = vectors[k] @ torch.diag(kept[k]) @ vectors[k].T
     spread = [(2 * (m.square().sum() - m.diagonal().square().sum())).sqrt() for m in (shifted[k], remainder)]
+    plain = at_sixty["Hutchinson", kind]
     best = min(at_sixty["Hutch++, shifted", kind], at_sixty["XTrace, shifted", kind])
-    run.record(
-        f"trace_gain_{kind}",
-        at_sixty["Hutchinson", kind] / best,
-        n=repeats,
-        about=f"Hutchinson's error over that of the better of Hutch++ and XTrace (shifted), 60 products, {kind}",
-    )
-    run.record(
-        f"hutchinson_error_{kind}",
-        at_sixty["Hutchinson", kind],
-        n=repeats,
-        about=f"Hutchinson's rms error of tr sigma^2 H at 60 products, {kind} Hessian",
-    )
-    run.record(
-        f"deflation_gain_{kind}",
-        (spread[0] / 60**0.5) / (spread[1] / 30**0.5),
-        about=f"Error of 60 sign probes over that of 30 once the 30 best directions are removed for nothing, {kind}",
-    )
+    deflated = (spread[0] / 60**0.5) / (spread[1] / 30**0.5)
+    about = f"Hutchinson's error over that of the better of Hutch++ and XTrace (shifted), 60 products, {kind}"
+    run.record(f"trace_gain_{kind}", plain / best, n=repeats, about=about)
+    about = f"Hutchinson's rms error of tr sigma^2 H at 60 products, {kind} Hessian"
+    run.record(f"hutchinson_error_{kind}", plain, n=repeats, about=about)
+    about = f"Error of 60 sign probes over that of 30 once the 30 best directions are removed, {kind}"
+    run.record(f"deflation_gain_{kind}", deflated, about=about)
 
 # %% [markdown]
 # The gain is {glue:text}`deflation_gain_memorized:.2f` on the memorized Hessian and {glue:text}`deflation_gain_general:.2f` on the
@@ -442,30 +346,25 @@ filtered = sharpness.estimated_dimension(hessian.density(op, probes=24, steps=40
 kappa = 0.1
 exact_filtered = (1 / (1 + (torch.tensor(exact_scaled).abs() / kappa) ** 4)).sum(1)
 flipd = sharpness.flipd(score, (alpha * clean).to(run.device), probes=60, generator=generator)
-dimension = {
-    "kind": list(kinds),
-    "spectral filter": [],
-    "standard error": [],
-    "exact filter": [],
-    "FLIPD": [],
-    "FLIPD standard error": [],
-}
-for k in range(2):
-    for column, value in zip(
-        list(dimension.values())[1:],
-        (filtered.value[k], filtered.stderr[k], exact_filtered[k], flipd.value[k], flipd.stderr[k]),
-        strict=True,
-    ):
-        column.append(float(value))
+rows = []
 for k, kind in enumerate(kinds):
+    row = {"kind": kind, "exact filter": exact_filtered[k].item()}
     for key, estimate, about in (
-        ("flipd", flipd, f"FLIPD at the {kind} image, interval over its sign probes"),
         ("filter", filtered, f"Spectral-filter dimension at the {kind} point, interval over its probes"),
+        ("flipd", flipd, f"FLIPD at the {kind} image, interval over its sign probes"),
     ):
         ends = [float(end[k]) for end in estimate.interval(0.95)]
         run.record(f"{key}_{kind}", estimate.value[k], interval=ends, level=0.95, about=about)
-dimension_table = run.table(dimension, "dimension", about="Local dimension of both points by two estimators")
-dimension_table.style.format("{:.1f}", subset=list(dimension)[1:]).hide(axis="index")
+        row |= {key: float(estimate.value[k]), f"{key}, standard error": float(estimate.stderr[k])}
+    rows.append(row)
+run.table(tables.frame(rows), "dimension", about="Local dimension of both points by two estimators")
+headings = {"kind": "kind", "filter": "spectral filter", "filter, standard error": "standard error"}
+headings |= {
+    "exact filter": "exact filter",
+    "flipd": "FLIPD",
+    "flipd, standard error": "FLIPD standard error",
+}
+tables.shown(rows, headings, ".1f")
 
 # %% [markdown]
 # The filter finds {glue:text}`filter_memorized:.1f` free directions at the copied nine and {glue:text}`filter_general:.0f` at the unseen
@@ -494,12 +393,8 @@ for ax in axes.flat:
 for ax, title in zip(axes[0], ("$x_t$", "exact", "120 products"), strict=True):
     ax.set_title(title)
 figure.colorbar(shown, ax=axes, shrink=0.8, label=r"$1 + \sigma_t^2 H_{ii}$")
-run.figure(
-    figure,
-    "diagonal",
-    about="Diagonal of sigma^2 H + I, exact and estimated",
-    data={"maps": maps, "x": x.cpu()},
-)
+data = {"maps": maps, "x": x.cpu()}
+run.figure(figure, "diagonal", about="Diagonal of sigma^2 H + I, exact and estimated", data=data)
 
 # %% [markdown]
 # ## Precision
@@ -512,45 +407,26 @@ double = MNIST_COPIES.load(run.device).model
 double.network.double()
 direction = torch.randn(2, 784, generator=generator, dtype=torch.float64).to(run.device)
 reference = {
-    p: hessian.JacobianOperator(score_at(double, time, labels), x.double(), product=p).matvec(direction)
-    for p in ("jvp", "vjp")
+    product: hessian.JacobianOperator(score_at(double, time, labels), x.double(), product=product).matvec(
+        direction
+    )
+    for product in ("jvp", "vjp")
 }
 reference["difference"] = reference["jvp"]
-precision = {"network": [], "product": [], "memorized": [], "general": []}
-for dtype in (torch.float32, torch.bfloat16):
+rows = []
+for dtype, word in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16")):
     low = MNIST_COPIES.load(run.device).model
     low.network.to(dtype)
     for product, exact_product in reference.items():
-        result = hessian.JacobianOperator(score_at(low, time, labels), x.to(dtype), product=product).matvec(
-            direction
-        )
-        errors = ((result - exact_product).norm(dim=1) / exact_product.norm(dim=1)).tolist()
-        for column, value in zip(
-            precision.values(), (str(dtype).removeprefix("torch."), product, *errors), strict=True
-        ):
-            column.append(value)
-precision_table = run.table(
-    precision, "precision", about="Relative error of one product against the network in float64"
+        jacobian = hessian.JacobianOperator(score_at(low, time, labels), x.to(dtype), product=product)
+        errors = (jacobian.matvec(direction) - exact_product).norm(dim=1) / exact_product.norm(dim=1)
+        rows.append({"network": word, "product": product} | dict(zip(kinds, errors.tolist(), strict=True)))
+    largest = max(max(row[kind] for kind in kinds) for row in rows[-3:] if row["product"] != "difference")
+    run.record(f"{word}_error", largest, about=f"Largest relative error of an exact {word} product")
+run.table(
+    tables.frame(rows), "precision", about="Relative error of one product against the network in float64"
 )
-run.record(
-    "float32_error",
-    precision_table[(precision_table["network"] == "float32") & (precision_table["product"] != "difference")][
-        ["memorized", "general"]
-    ]
-    .to_numpy()
-    .max(),
-    about="Largest relative error of an exact float32 product",
-)
-run.record(
-    "bfloat16_error",
-    precision_table[
-        (precision_table["network"] == "bfloat16") & (precision_table["product"] != "difference")
-    ][["memorized", "general"]]
-    .to_numpy()
-    .max(),
-    about="Largest relative error of an exact bfloat16 product",
-)
-precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axis="index")
+tables.shown(rows, formats=".1e")
 
 # %% [markdown]
 # ## What it costs
@@ -565,11 +441,8 @@ precision_table.style.format("{:.1e}", subset=["memorized", "general"]).hide(axi
 # are. *Traces*: see above.
 
 # %% tags=["hide-input"]
-costs = run.table(
-    benchmarks.recorded("hessian"),
-    "benchmarks",
-    about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
-)
+about = "Recorded benchmarks, with settings, seconds, notes and agreement of both sides"
+costs = run.table(benchmarks.recorded("hessian"), "benchmarks", about=about)
 benchmarks.summary(costs).style.hide(axis="index")
 
 # %% [markdown]
@@ -579,7 +452,7 @@ benchmarks.summary(costs).style.hide(axis="index")
 #
 # ```python
 # import torch
-# from memlib import hessian
+# from memlib import hessian, intervals, sharpness
 # from memlib.score import Score
 #
 # def fn(x):                                   # your network, at one fixed time and condition
@@ -595,17 +468,18 @@ benchmarks.summary(costs).style.hide(axis="index")
 # %% [markdown]
 # ## What the run shows
 
-# %%
-assert (ghost_table[ghost_table["settled"]].eval("`two passes` == `true count`")).all(), (
-    "a settled count must be the true one"
+# %% tags=["hide-input"]
+settled = ghost_table[ghost_table["settled"]]
+run.check(
+    "settled_is_true", (settled["twice"] == settled["true"]).all(), "a settled count must be the true one"
 )
-assert last.loc["built", "one pass"] > last.loc["built", "true count"], (
-    "one pass must return ghosts on the built matrix"
-)
+one_pass = ghost_table[ghost_table["Hessian"] == "built"].iloc[-1]
+about = "one pass must return ghosts on the built matrix"
+run.check("ghosts", one_pass["once"] > one_pass["true"], about)
 worst = asymmetry.groupby("model")["asymmetry"].max()
-assert worst["finished"] < worst["undertrained"], "training must make the field more of a gradient"
-assert ((filtered.value.cpu() - exact_filtered).abs() < 5 * filtered.stderr.cpu() + 1).all(), (
-    "the filter must agree with the dense one"
-)
+about = "training must make the field more of a gradient"
+run.check("training_symmetrises", worst["finished"] < worst["undertrained"], about)
+near = (filtered.value.cpu() - exact_filtered).abs() < 5 * filtered.stderr.cpu() + 1
+run.check("filters_agree", near.all(), "the filter must agree with the dense one")
 provenance = run.finish()
 provenance

@@ -15,6 +15,17 @@
 #
 # How many copies of one image make a diffusion model return it, and does the Hessian know before a sampler does?
 #
+# **A hundred copies under guidance, a thousand without, and the Hessian knows one step of the dose earlier than an unguided sampler.** Under guidance a share of
+# {interval}`rate_guided_calibrated_100:.2f` of the samples are copies of the image at 100 copies; without guidance {interval}`rate_calibrated_100:.2f`, and
+# {interval}`rate_calibrated_1000:.2f` at 1,000. At 100 copies the paper's statistic at $t = 100$ tells the image from others of its class with an area under the ROC curve
+# (AUC) of {interval}`gain_100_dose_100:.2f`.
+#
+# ```{glue:figure} figure_rates
+# :alt: Share of copies against the dose: near zero up to 30 copies in all cases. With guidance it jumps to more than one half at 100 copies and, by the calibrated threshold, on to one, by the ratio of one third it falls again; without guidance it stays below the dashed curve of a perfect model at 100 and 300 and meets it at 1,000.
+# :name: fig-dose-rates
+# How often the copied image comes out. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.
+# ```
+#
 # :::{admonition} This chapter
 # :class: note
 #
@@ -35,10 +46,7 @@
 # **Intervals run over networks.** What is seen twice in one network shares its images and weights, so that each network counts
 # as one observation, however many samples and noises it is asked about. They are 95 % intervals of Student's, unless said otherwise.
 
-# %% [markdown]
-# ## Parameters
-
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 networks: list[int] = [0, 1, 2, 3]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
 samples: int = 32  # [2, 2000] samples per class without guidance
@@ -49,49 +57,35 @@ times: list[int] = [20, 100, 300, 600]  # 2+ ascending of [0, 1000) time indices
 repeats: int = 6  # [2, 500] noises added to the copied image of each class
 others: int = 12  # [2, 64] other training images of each class, one noise each
 probes: int = 4  # [2, 784] random directions of the trace estimate
-spectrum_time: int = 20  # [0, 1000) time index of the whole spectra
-sample_doses: list[int] = [100, 300, 1000]  # {1, 3, 10, 30, 100, 300, 1000} doses looked at along paths
 sample_times: list[int] = [100, 300, 600]  # ascending of [0, 1000) time indices on those paths
 spectra: int = 1  # [1, 64] whole spectra of the copied image, and of other images, per class
 train: bool = False  # True trains the networks anew instead of reading the shipped checkpoints
-training_steps: int = 3500  # [1, 10**6] used when train is True
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/05_dose_response/interactive
 
-# %%
-from dataclasses import asdict, replace
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
-from companion import experiment, plots
+from companion import experiment, measures, plots, tables
 from companion.datasets import mnist
-from companion.recipes.dose import CONFIG, DIGIT, DOSES, REAL_IMAGES, dose_response, images_of
-from memlib import copies, hessian, intervals, sharpness
+from companion.recipes import dose as recipe
+from companion.recipes.dose import DOSES
+from memlib import copies, intervals, sharpness
 from memlib.sampling import ancestral, ddim, model_score
 from memlib.score import score_at
 
 plots.use_style()
 run = experiment.start("05_dose_response", globals())
-run.parameter_table()
-
-# %% tags=["hide-input"]
-if len(networks) < 2:
-    raise ValueError(f"intervals run over networks: give at least 2 of them, got {networks}")
-models = []
-for number in networks:
-    recipe = dose_response(number)
-    checkpoint = (
-        recipe.with_training(steps=training_steps).train(run.output / recipe.name, device=run.device)
-        if train
-        else recipe.load(run.device)
-    )
-    models.append(checkpoint.model)
-schedule = models[0].schedule
-images = [images_of(number) for number in networks]  # (real, copied) of each network
+models = recipe.networks(networks, train_in=run.output if train else None, device=run.device)
+schedule, shape = models[0].schedule, recipe.CONFIG.sample_shape
+images = [recipe.images_of(number) for number in networks]  # (real, copied) of each network
 classes = torch.arange(len(DOSES), device=run.device)
+spectrum_time, sample_doses = 20, [100, 300, 1000]  # of whole spectra; doses looked at along paths
 # A source of noise for each purpose and network.
 purposes = ("plain", "guided", "points", "spectra", "paths", "lengths")
 sources = {
@@ -99,6 +93,7 @@ sources = {
     for number, purpose in enumerate(purposes)
     for i in range(len(models))
 }
+run.parameter_table()
 
 # %% [markdown]
 # ## Samples
@@ -108,7 +103,7 @@ sources = {
 # a path that starts a little too long grows longer and ends in speckles. Fresh noise forgets the error. The lengths half-way show it, below.
 
 
-# %%
+# %% tags=["hide-input"]
 visited = schedule.timesteps(steps)
 keep = sorted({min(range(steps), key=lambda i: abs(visited[i] - t)) for t in sample_times})
 trajectories = {"plain": [], "guided": []}  # of each network, class by class
@@ -116,37 +111,25 @@ for way, count, scale, kept in (("plain", samples, 1.0, keep), ("guided", guided
     labels = classes.repeat_interleave(count)
     for i, model in enumerate(models):
         source = sources[way, i]
-        noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=source).to(run.device)
+        noise = torch.randn(len(labels), *shape, generator=source).to(run.device)
         score = model_score(model, labels, scale)
         trajectories[way].append(ancestral(score, schedule, noise, source, steps=steps, keep=kept))
 
 # %% tags=["hide-input"]
 halfway = min(trajectories["plain"][0].states, key=lambda t: abs(t - 300))
 alpha, sigma = schedule.alpha(halfway).item(), schedule.sigma(halfway).item()
-spreads = {"ancestral": [], "ddim": [], "training": []}
+spreads, labels = {"ancestral": [], "ddim": [], "training": []}, classes.repeat_interleave(4)
 for i, (real, _) in enumerate(images):
-    labels = classes.repeat_interleave(4)
-    noise = torch.randn(len(labels), *CONFIG.sample_shape, generator=sources["lengths", i])
-    even = ddim(
-        model_score(models[i], labels),
-        schedule,
-        noise.to(run.device),
-        steps=steps,
-        keep=[visited.index(halfway)],
-    )
+    noise = torch.randn(len(labels), *shape, generator=sources["lengths", i])
+    score, chosen = model_score(models[i], labels), [visited.index(halfway)]
+    even = ddim(score, schedule, noise.to(run.device), steps=steps, keep=chosen)
     noised = alpha * real[:, :4].flatten(0, 1) + sigma * noise
-    for name, x in (
-        ("ancestral", trajectories["plain"][i].states[halfway]),
-        ("ddim", even.states[halfway]),
-        ("training", noised),
-    ):
+    points = (trajectories["plain"][i].states[halfway], even.states[halfway], noised)
+    for name, x in zip(spreads, points, strict=True):
         spreads[name].append(x.flatten(1).norm(dim=1).std().item())
 for name, values in spreads.items():
-    run.record(
-        f"length_spread_{name}",
-        intervals.mean(values),
-        about=f"Standard deviation of the length of x_t, t near 300: {name}",
-    )
+    about = f"Standard deviation of the length of x_t, t near 300: {name}"
+    run.record(f"length_spread_{name}", intervals.mean(values), about=about)
 
 # %% [markdown]
 # At $t \approx 300$ the lengths of noised training images vary by {glue:text}`length_spread_training:.1f` (standard deviation), those
@@ -184,8 +167,8 @@ run.figure(
 # second, calibrated threshold is the one under which one in a hundred real threes from the test split would pass
 # for a copy of *some* image of a class.
 
-# %%
-held_out = mnist.digit(DIGIT, 300, "test")
+# %% tags=["hide-input"]
+held_out = mnist.digit(recipe.DIGIT, 300, "test")
 parts = []
 for i, (real, copied) in enumerate(images):
     known = [torch.cat([copied[k : k + 1], real[k]]) for k in range(len(DOSES))]
@@ -193,111 +176,65 @@ for i, (real, copied) in enumerate(images):
     for way, scale in (("plain", 1.0), ("guided", guidance)):
         drawn = trajectories[way][i].samples.cpu().chunk(len(DOSES))
         for dose, some, points in zip(DOSES, known, drawn, strict=True):
-            found = copies.nearest(points, some)
-            the_one = found.index == 0
-            columns = {
-                "copy": the_one & copies.is_copy(found),
-                "calibrated": the_one & copies.is_copy(found, ratio=threshold),
-                "other": ~the_one & copies.is_copy(found),
-                "ratio": found.ratio,
-            }
-            parts.append(
-                pd.DataFrame({name: column.numpy() for name, column in columns.items()}).assign(
-                    network=networks[i], dose=dose, guidance=scale, threshold=threshold
-                )
-            )
+            found = pd.DataFrame(measures.copies_of_first(points, some, threshold))
+            parts.append(found.assign(network=networks[i], dose=dose, guidance=scale, threshold=threshold))
 verdicts = run.table(
     pd.concat(parts, ignore_index=True), "verdicts", about="Every sample, and whether it is a copy"
 )
 shares = verdicts.groupby(["guidance", "dose", "network"])[["copy", "calibrated", "other"]].mean()
-perfect = {dose: dose / (REAL_IMAGES + dose) for dose in DOSES}
-ways = {
-    "plain": (1.0, "copy"),
-    "calibrated": (1.0, "calibrated"),
-    "guided": (guidance, "copy"),
-    "guided_calibrated": (guidance, "calibrated"),
+perfect = {dose: dose / (recipe.REAL_IMAGES + dose) for dose in DOSES}
+looks = {  # guidance, judgement, words, color, marker and shift in the figure
+    "plain": (1.0, "copy", "no guidance, ratio 1/3", plots.GENERAL, "o", 0.94),
+    "calibrated": (1.0, "calibrated", "no guidance, calibrated", plots.GENERAL, "^", 1.06),
+    "guided": (guidance, "copy", f"guidance {guidance:g}, ratio 1/3", plots.MEMORIZED, "o", 0.98),
+    "guided_calibrated": (
+        guidance,
+        "calibrated",
+        f"guidance {guidance:g}, calibrated",
+        plots.MEMORIZED,
+        "^",
+        1.02,
+    ),
 }
-rates = {name: [] for name in ways}
-for name, (scale, kind) in ways.items():
+rows = []
+for way, (scale, kind, words, *_) in looks.items():
     for dose in DOSES:
         share = shares.loc[scale, dose][kind]
         drawn = verdicts[(verdicts["guidance"] == scale) & (verdicts["dose"] == dose)]
         # Student's interval over networks; where all networks agree, Wilson's over samples.
         agree = share.nunique() == 1
         rate = intervals.proportion(drawn[kind]) if agree else intervals.mean(share).clipped(0.0, 1.0)
-        rates[name].append(rate)
-        run.record(
-            f"rate_{name}_{dose}",
-            rate,
-            about=f"Share of copies at dose {dose}, {name.replace('_', ', ')}",
-        )
-run.record(
-    "ratio_threshold",
-    intervals.mean(verdicts.groupby("network")["threshold"].first()),
-    about="Ratio of distances under which one in a hundred real threes would pass for a copy",
-)
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Share of copies against the dose: near zero up to 30 copies in all cases. With guidance it jumps to more than one half at 100 copies and, by the calibrated threshold, on to one, by the ratio of one third it falls again; without guidance it stays below the dashed curve of a perfect model at 100 and 300 and meets it at 1,000."}, "figure": {"caption": "How often the copied image comes out. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.", "name": "fig-dose-rates"}}
-offsets = dict(zip(rates, (0.94, 1.06, 0.98, 1.02), strict=True))
-looks = {
-    "plain": (plots.GENERAL, "o", "no guidance, ratio 1/3"),
-    "calibrated": (plots.GENERAL, "^", "no guidance, calibrated"),
-    "guided": (plots.MEMORIZED, "o", f"guidance {guidance:g}, ratio 1/3"),
-    "guided_calibrated": (plots.MEMORIZED, "^", f"guidance {guidance:g}, calibrated"),
+        ends = {name: getattr(rate, name) - perfect[dose] for name in ("value", "low", "high")}
+        rows.append({"way": way, "samples": words, "dose": dose, "perfect": perfect[dose], "rate": rate})
+        rows[-1] |= {"excess": replace(rate, **ends) if dose in DOSES[-4:] else None}
+record = {
+    "rate": ("rate_{way}_{dose}", "Share of copies at dose {dose}, {samples}"),
+    "excess": ("excess_{way}_{dose}", "Share of copies less k / (700 + k), dose {dose}, {samples}"),
 }
+tables.tabulate(run, "excess", rows, about="Share of copies, and less that of a perfect model", record=record)
+about = "Ratio of distances under which one in a hundred real threes would pass for a copy"
+run.record("ratio_threshold", intervals.mean(verdicts.groupby("network")["threshold"].first()), about=about)
+
+# %% tags=["hide-input"]
+rates = {way: [row["rate"] for row in rows if row["way"] == way] for way in looks}
 figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 ax.plot(DOSES, list(perfect.values()), color=plots.NEUTRAL, linestyle="--", label="$k / (700 + k)$")
-for name, estimates in rates.items():
-    color, marker, label = looks[name]
-    plots.interval_bars(ax, np.array(DOSES) * offsets[name], estimates, color, label, marker)
+for way, (_, _, words, color, marker, shift) in looks.items():
+    plots.interval_bars(ax, np.array(DOSES) * shift, rates[way], color, words, marker)
 plots.dose_axis(ax, DOSES)
 ax.set(ylabel="share of copies", ylim=(-0.02, 1.02))
 ax.legend(loc="upper left", fontsize=9)
-run.figure(
-    figure,
-    "rates",
-    about="Share of copies against the dose",
-    data={"dose": DOSES, "perfect": list(perfect.values())}
-    | {
-        f"{name}_{part}": [getattr(e, part) for e in estimates]
-        for name, estimates in rates.items()
-        for part in ("value", "low", "high")
-    },
-)
+data = tables.frame({"dose": DOSES, "perfect": list(perfect.values())} | rates)
+run.figure(figure, "rates", about="Share of copies against the dose", data=data, opening=True)
 
 # %% [markdown]
-# Below or above the perfect model? The difference of the two shares, at the four largest doses:
+# How often the image comes out is in {numref}`fig-dose-rates`. Is it more or less often than a perfect model would return it? The difference of the two shares, at the four largest doses:
 
 # %% tags=["hide-input"]
-excess_rows = []
-for dose in DOSES[-4:]:
-    for name in ways:
-        share = rates[name][DOSES.index(dose)]
-        excess = replace(
-            share,
-            value=share.value - perfect[dose],
-            low=share.low - perfect[dose],
-            high=share.high - perfect[dose],
-        )
-        run.record(
-            f"excess_{name}_{dose}",
-            excess,
-            about=f"Share of copies less k / (700 + k), dose {dose}, {name.replace('_', ', ')}",
-        )
-        excess_rows.append(
-            {
-                "dose": dose,
-                "samples": looks[name][2],
-                "perfect": perfect[dose],
-                "share less perfect": excess.value,
-                "low": excess.low,
-                "high": excess.high,
-            }
-        )
-excesses = run.table(
-    pd.DataFrame(excess_rows), "excess", about="Share of copies less that of a perfect model"
+tables.shown(
+    sorted((row for row in rows if row["excess"]), key=lambda row: row["dose"]),
+    {"dose": "dose", "samples": "samples", "perfect": "perfect", "excess": "share less perfect"},
 )
-excesses.style.format("{:.2f}", subset=["perfect", "share less perfect", "low", "high"]).hide(axis="index")
 
 # %% [markdown]
 # ## The image itself
@@ -315,69 +252,49 @@ excesses.style.format("{:.2f}", subset=["perfect", "share less perfect", "low", 
 # not at all. Two doses are controls. At dose 1 the image is one among 701 equals, but for being left out of the unlabelled draws; at
 # dose 0 the network has never seen it.
 
-# %%
-short = {"sharpness": "sharpness", "difference_norm": "difference", "curvature_gain": "gain"}
+# %% tags=["hide-input"]
 parts = []
 for i, (real, copied) in enumerate(images):
     source = sources["points", i]
-    noise = torch.randn(repeats, *CONFIG.sample_shape, generator=source)
+    noise = torch.randn(repeats, *shape, generator=source)
     noises = torch.cat([noise, noise.repeat(-(-others // repeats), 1, 1, 1)[:others]])
     single = torch.cat([copied[:, None], real[:, :others]], dim=1)  # (classes, 1 + others, ...)
     several = torch.cat([copied[:, None].expand(-1, repeats, -1, -1, -1), real[:, :others]], dim=1)
+    of_noisy, of_clean = (classes.repeat_interleave(x.shape[1]) for x in (several, single))
     for t in times:
         alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
         noisy = (alpha * several + sigma * noises).flatten(0, 1).to(run.device)
         clean = (alpha * single).flatten(0, 1).to(run.device)
-        of_noisy, of_clean = (classes.repeat_interleave(x.shape[1]) for x in (several, single))
-        estimates = sharpness.conditional_estimates(
-            score_at(models[i], t, of_noisy), score_at(models[i], t), noisy, probes=probes, generator=source
-        )
-        flipd = sharpness.flipd(
-            score_at(models[i], t, of_clean), clean, probes=probes, generator=source
-        ).value
-        found = {short[name]: values for name, values in asdict(estimates).items()} | {"flipd": flipd}
-        for name, values in found.items():
+        found = measures.conditional(models[i], of_noisy, noisy, t, probes, source)
+        flipd = sharpness.flipd(score_at(models[i], t, of_clean), clean, probes=probes, generator=source)
+        for name, values in (found | {"flipd": flipd.value.cpu()}).items():
             of_class = len(values) // len(DOSES)
             is_copied = np.arange(of_class) < of_class - others
             columns = {"dose": np.repeat(DOSES, of_class), "copied": np.tile(is_copied, len(DOSES))}
-            parts.append(
-                pd.DataFrame(columns | {"value": values.cpu().numpy()}).assign(
-                    statistic=name, network=networks[i], t=t
-                )
-            )
+            columns |= {"value": values.numpy(), "statistic": name, "network": networks[i], "t": t}
+            parts.append(pd.DataFrame(columns))
 points = run.table(pd.concat(parts, ignore_index=True), "points", about="Every statistic at every image")
 
 # %% [markdown]
-# The whole spectrum costs 784 products a point, and is taken at one time, $t = $ `spectrum_time`, for the copied image and another of its class
+# The whole spectrum costs 784 products a point, and is taken at one time, $t = 20$, for the copied image and another of its class
 # under the same noise. For the comparison the other images of all classes of a network are averaged, so that one odd image weighs less. It gives the count of non-negative eigenvalues, the paper's measure, and a local dimension that holds at noisy points: the number of
 # eigenvalues that are small against $1/\sigma_t^2$ (the spectral filter of {cite:t}`osada2026spectral`).
 
-# %%
-conditional_level = {
-    "alpha": schedule.alpha(spectrum_time).item(),
-    "sigma": schedule.sigma(spectrum_time).item(),
-}
+# %% tags=["hide-input"]
+alpha, sigma = schedule.alpha(spectrum_time).item(), schedule.sigma(spectrum_time).item()
 parts = []
 for i, (real, copied) in enumerate(images):
-    noise = torch.randn(spectra, *CONFIG.sample_shape, generator=sources["spectra", i])
+    noise = torch.randn(spectra, *shape, generator=sources["spectra", i])
     for k, dose in enumerate(DOSES):
         chosen = torch.cat([copied[k].expand(spectra, -1, -1, -1), real[k, :spectra]])
-        x = conditional_level["alpha"] * chosen + conditional_level["sigma"] * noise.repeat(2, 1, 1, 1)
-        found = hessian.spectra(score_at(models[i], spectrum_time, k), x.to(run.device))
-        eigenvalues = found.eigenvalues.cpu()
-        parts.append(
-            pd.DataFrame(
-                {
-                    "count": sharpness.nonnegative_count(eigenvalues),
-                    "dimension": sharpness.local_dimension(eigenvalues, conditional_level["sigma"]),
-                    "asymmetry": found.asymmetry.cpu(),
-                    "copied": np.arange(2 * spectra) < spectra,
-                }
-            ).assign(network=networks[i], dose=dose)
-        )
+        x = (alpha * chosen + sigma * noise.repeat(2, 1, 1, 1)).to(run.device)
+        found = pd.DataFrame(measures.whole_spectra(models[i], k, x, spectrum_time))
+        parts.append(found.assign(copied=np.arange(2 * spectra) < spectra, network=networks[i], dose=dose))
 whole = run.table(
     pd.concat(parts, ignore_index=True), "whole", about="Counts and dimensions from whole spectra"
 )
+about = "Relative asymmetry of the Jacobian, all images, the small time"
+run.record("asymmetry", intervals.mean(whole.groupby("network")["asymmetry"].mean()), about=about)
 
 # %% [markdown]
 # ### What each statistic says of a dose
@@ -391,7 +308,7 @@ titles = {
     "count": "eigenvalues $\\geq 0$",
     "dimension": "local dimension",
 }
-in_words = titles | {  # for tables, which set no formulas
+in_words = titles | {
     "sharpness": "−σ² tr H / d",
     "difference": "σ ‖s_Δ‖",
     "gain": "σ³ ‖H_Δ s_Δ‖",
@@ -401,16 +318,9 @@ kinds = {True: ("copied image", plots.MEMORIZED, "o"), False: ("other images", p
 means = points.groupby(["statistic", "t", "copied", "dose", "network"])["value"].mean()
 norms = ("difference", "gain")  # over orders of magnitude: geometric means
 at_point = ("sharpness", "difference", "gain", "flipd")
-figure, axes = plt.subplots(
-    len(at_point),
-    len(times),
-    figsize=(2.5 * len(times), 2.0 * len(at_point)),
-    sharex=True,
-    layout="constrained",
-    squeeze=False,
-)
+size = {"figsize": (2.5 * len(times), 2.0 * len(at_point)), "layout": "constrained"}
+figure, axes = plt.subplots(len(at_point), len(times), sharex=True, squeeze=False, **size)
 for row, name in zip(axes, at_point, strict=True):
-    row[0].set_ylabel(titles[name])
     average = intervals.geometric_mean if name in norms else intervals.mean
     for ax, t in zip(row, times, strict=True):
         for copied, (label, color, marker) in kinds.items():
@@ -418,45 +328,47 @@ for row, name in zip(axes, at_point, strict=True):
             plots.interval_bars(ax, DOSES, estimates, color, label, marker)
         plots.dose_axis(ax, [0, 1, 10, 100, 1000])
         ax.tick_params(axis="x", labelsize=8)
-        ax.set_yscale("log" if name in norms else "linear")
+        ax.set(
+            xlabel="copies $k$" if name == at_point[-1] else "",
+            title=f"$t={t}$" if name == at_point[0] else "",
+        )
         if name in norms:
+            ax.set_yscale("log")
             ax.yaxis.set_minor_formatter("")
-        ax.set_xlabel("copies $k$" if name == at_point[-1] else "")
-        ax.set_title(f"$t={t}$" if name == at_point[0] else "")
+    row[0].set_ylabel(titles[name])
 axes[0, 0].legend(loc="best", fontsize=8)
 run.figure(figure, "values", about="Statistics at the copied image and at others against the dose")
 
-# %%
+# %% tags=["hide-input"]
 signs = {"sharpness": 1, "difference": 1, "gain": 1, "flipd": -1}  # so that above one half means "memorized"
-series = {}  # (statistic, t) -> dose -> one number per network, and the value that means "no effect"
 signed = points.assign(value=points["value"] * points["statistic"].map(signs))
-areas = signed.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(
-    lambda of: intervals.roc_area(of["value"][of["copied"]], of["value"][~of["copied"]])
-)
-for name in at_point:
-    for t in times:
-        series[name, t] = ({dose: areas[name, t, dose].to_numpy() for dose in DOSES}, 0.5)
+areas = measures.roc_areas(signed, ["statistic", "t", "dose", "network"])
+# (statistic, t) -> for each dose one number per network, and the value that means "no effect"
+series = {
+    (name, t): ([areas[name, t, dose].to_numpy() for dose in DOSES], 0.5) for name in at_point for t in times
+}
 for name in ("count", "dimension"):
     ordinary = whole[~whole["copied"]].groupby("network")[name].mean()
     at_copied = whole[whole["copied"]].groupby(["dose", "network"])[name].mean()
-    series[name, spectrum_time] = (
-        {dose: (ordinary - at_copied[dose]).to_numpy() for dose in DOSES},
-        0.0,
-    )
-
+    series[name, spectrum_time] = ([(ordinary - at_copied[dose]).to_numpy() for dose in DOSES], 0.0)
 simultaneous = 1 - 0.05 / len(series)
-judged = {}
-for (name, t), (of_dose, _) in series.items():
-    limits = (0.0, 1.0) if name in at_point else (-np.inf, np.inf)
-    judged[name, t] = {
-        level: [intervals.mean(of_dose[dose], level=level).clipped(*limits) for dose in DOSES]
-        for level in (0.95, simultaneous)
-    }
+judged = {
+    (name, t, level): [
+        intervals.mean(values, level=level).clipped(*((0.0, 1.0) if null else (-np.inf, np.inf)))
+        for values in of_dose
+    ]
+    for (name, t), (of_dose, null) in series.items()
+    for level in (0.95, simultaneous)
+}
 run.record("series", len(series), about="Statistics times times that are followed over the doses")
-for (name, t), levels in judged.items():
-    for dose, estimate in zip(DOSES, levels[0.95], strict=True):
-        what = "Area under the ROC curve" if name in at_point else "Other images' mean less copied image's"
-        run.record(f"{name}_{t}_dose_{dose}", estimate, about=f"{what}: {name}, t = {t}, dose {dose}")
+rows = [
+    {"statistic": name, "t": t, "dose": dose, "value": estimate}
+    for name, t in series
+    for dose, estimate in zip(DOSES, judged[name, t, 0.95], strict=True)
+]
+about = "{statistic} at the copied image, t = {t}, dose {dose}: AUC, or other images' mean less its own for counts"
+record = {"value": ("{statistic}_{t}_dose_{dose}", about)}
+tables.tabulate(run, "responses", rows, about="Response of each statistic to the dose", record=record)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Area under the ROC curve against the dose in four panels, one line for each time. All scatter around one half up to 10 copies; all rise from 30 copies on and are near one at 100, at the largest time later or never."}, "figure": {"caption": "How well each statistic tells the noised copied image from other noised images of its class. One half is chance; bars are intervals over networks.", "name": "fig-dose-auc"}}
 shades = plt.get_cmap("viridis")(np.linspace(0, 0.75, len(times)))
@@ -465,25 +377,14 @@ for ax, name in zip(axes.flat, at_point, strict=True):
     ax.axhline(0.5, color=plots.NEUTRAL, linewidth=0.6)
     for j, (t, shade) in enumerate(zip(times, shades, strict=True)):
         moved = np.array(DOSES) * (0.92 + 0.05 * j)
-        plots.interval_bars(ax, moved, judged[name, t][0.95], shade, f"$t={t}$", "osD^"[j % 4])
+        plots.interval_bars(ax, moved, judged[name, t, 0.95], shade, f"$t={t}$", "osD^"[j % 4])
     plots.dose_axis(ax, DOSES)
     ax.set(title=titles[name], ylim=(-0.02, 1.05))
 for ax in axes[:, 0]:
     ax.set_ylabel("AUC")
 axes[0, 0].legend(loc="lower right", fontsize=8)
-run.figure(
-    figure,
-    "auc",
-    about="Area under the ROC curve of each statistic against the dose",
-    data=pd.DataFrame(
-        [
-            {"statistic": name, "t": t, "dose": dose, "auc": e.value, "low": e.low, "high": e.high}
-            for (name, t), levels in judged.items()
-            if name in at_point
-            for dose, e in zip(DOSES, levels[0.95], strict=True)
-        ]
-    ),
-)
+data = tables.frame([row for row in rows if row["statistic"] in at_point])
+run.figure(figure, "auc", about="Area under the ROC curve of each statistic against the dose", data=data)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Non-negative eigenvalues and local dimension against the dose: at the copied image both fall from about 100 copies on and are near zero from 300 on; at other images they stay level."}, "figure": {"caption": "From whole spectra at one small time: the paper's count, and the local dimension, at the copied image (red) and at another image of its class (blue).", "name": "fig-dose-spectra"}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
@@ -496,11 +397,6 @@ for ax, name in zip(axes, ("count", "dimension"), strict=True):
     ax.set(title=f"{titles[name]}, $t={spectrum_time}$")
 axes[0].legend(loc="lower left")
 run.figure(figure, "whole", about="Counts and local dimension against the dose")
-run.record(
-    "asymmetry",
-    intervals.mean(whole.groupby("network")["asymmetry"].mean()),
-    about="Relative asymmetry of the Jacobian, all images, the small time",
-)
 
 # %% [markdown]
 # ## Which comes first?
@@ -511,78 +407,72 @@ run.record(
 # (Bonferroni). The same for samples: the dose of the first copy at all, and the smallest
 # at which the share of copies is surely above that of dose 0. A statistic is early if it is sure at a smaller dose than the first copy.
 
-# %%
+# %% tags=["hide-input"]
 run.record("simultaneous_level", simultaneous, about="Level of intervals that hold for all series together")
-copied_doses = DOSES[1:]
-dose_of = {None: np.inf} | dict(enumerate(map(float, copied_doses)))  # of what `first_sure` returns
-first_copy, onset = {}, {}
-for name, (scale, kind) in ways.items():
+dose_of = {None: np.inf} | dict(enumerate(map(float, DOSES[1:])))  # of what `first_sure` returns
+samples_rows = []
+for way, (scale, kind, words, *_) in looks.items():
     share = shares.loc[scale][kind].unstack("dose")
-    with_copies = [dose for dose in DOSES if share[dose].max() > 0]
-    first_copy[name] = float(min(with_copies, default=np.inf))
-    increase = [intervals.mean(share[dose] - share[0]) for dose in copied_doses]
-    onset[name] = dose_of[intervals.first_sure(increase, 0.0, above=True)]
+    increase = [intervals.mean(share[dose] - share[0]) for dose in DOSES[1:]]
+    samples_rows.append({"way": way, "what": f"copies, {words}"})
+    samples_rows[-1] |= {
+        "first copy": float(min((dose for dose in DOSES if share[dose].max() > 0), default=np.inf))
+    }
+    samples_rows[-1] |= {
+        "sure": dose_of[intervals.first_sure(increase, 0.0, above=True)],
+        "sure of all": None,
+    }
 answers = [
-    {"what": f"{in_words[name]}, t = {t}"}
+    {"what": f"{in_words[name]}, t = {t}", "first copy": None}
     | {
-        column: dose_of[intervals.first_sure(levels[level][1:], series[name, t][1], above=True)]
+        column: dose_of[intervals.first_sure(judged[name, t, level][1:], null, above=True)]
         for column, level in (("sure", 0.95), ("sure of all", simultaneous))
     }
-    for (name, t), levels in judged.items()
+    for (name, t), (_, null) in series.items()
 ]
-copying = [
-    {"what": f"copies, {looks[name][2]}", "first copy": first_copy[name], "sure": onset[name]}
-    for name in ways
-]
-table = run.table(
-    pd.DataFrame(copying + sorted(answers, key=lambda row: (row["sure"], row["sure of all"]))),
-    "first_doses",
-    about="Smallest dose at which copies appear and at which each statistic sees the image",
-)
-table.replace(np.inf, "none").style.format(precision=0, thousands=",", na_rep="").hide(axis="index")
+first_doses = samples_rows + sorted(answers, key=lambda row: (row["sure"], row["sure of all"]))
+about = "Smallest dose at which copies appear and at which each statistic sees the image"
+run.table(tables.frame(first_doses).drop(columns="way"), "first_doses", about=about)
+shown = tables.shown(first_doses, ["what", "first copy", "sure", "sure of all"], ",.0f")
+shown.format(lambda text: {"inf": "none"}.get(text, text))
 
 # %% tags=["hide-input"]
-earliest_copy = min(first_copy["plain"], first_copy["calibrated"])
-for key, value in (
-    ("seen_before_copy", sum(row["sure"] < earliest_copy for row in answers)),
-    ("seen_before_copy_of_all", sum(row["sure of all"] < earliest_copy for row in answers)),
-    ("seen_before_onset", sum(row["sure"] < onset["plain"] for row in answers)),
-    ("seen_before_onset_of_all", sum(row["sure of all"] < onset["plain"] for row in answers)),
-):
-    run.record(key, value, about="Series that see the image at a smaller dose than samples show copies")
-for name in ways:
-    for key, value in ((f"first_copy_{name}", first_copy[name]), (f"onset_{name}", onset[name])):
-        if np.isfinite(value):
-            run.record(key, value, about=f"Smallest dose with a copy (first), or surely with (onset): {name}")
+of_way = {row["way"]: row for row in samples_rows}
+before = {
+    "copy": min(of_way["plain"]["first copy"], of_way["calibrated"]["first copy"]),
+    "onset": of_way["plain"]["sure"],
+}
+for key, dose in before.items():
+    for suffix, column in (("", "sure"), ("_of_all", "sure of all")):
+        seen = sum(row[column] < dose for row in answers)
+        about = "Series that see the image at a smaller dose than samples show copies"
+        run.record(f"seen_before_{key}{suffix}", seen, about=about)
+for way, row in of_way.items():
+    for key, column in (("first_copy", "first copy"), ("onset", "sure")):
+        if np.isfinite(row[column]):
+            about = f"Smallest dose with a copy (first), or surely with (onset): {way}"
+            run.record(f"{key}_{way}", row[column], about=about)
 
 # %% [markdown]
 # Does the paper's statistic see the image better than the norm of the score difference that it is built on? Their areas under the ROC curve, one
 # less the other, on average over the doses 10, 30 and 100 where the question is open:
 
 # %% tags=["hide-input"]
-undecided = [10, 30, 100]
-gains = []
+rows = []
 for t in times:
-    lead = sum(areas["gain", t, dose] - areas["difference", t, dose] for dose in undecided) / len(undecided)
-    estimate = intervals.mean(lead.to_numpy())
-    run.record(
-        f"gain_less_difference_{t}",
-        estimate,
-        about=f"Area under the ROC curve of the paper's statistic less that of the score difference, t = {t}, doses 10 to 100",
-    )
-    gains.append({"t": t, "difference of areas": estimate.value, "low": estimate.low, "high": estimate.high})
-run.table(
-    pd.DataFrame(gains), "gain_less_difference", about="The paper's statistic against the score difference"
-).style.format("{:.2f}", subset=["difference of areas", "low", "high"]).hide(axis="index")
-
-# %% tags=["hide-input"]
-for t in times:
+    lead = sum(areas["gain", t, dose] - areas["difference", t, dose] for dose in (10, 30, 100)) / 3
     ordinary = means["flipd", t, False].groupby("network").mean()
-    run.record(
-        f"flipd_value_{t}",
-        intervals.mean(ordinary),
-        about=f"FLIPD at ordinary training images, t = {t}, all doses",
-    )
+    rows.append({"t": t, "lead": intervals.mean(lead.to_numpy()), "flipd": intervals.mean(ordinary)})
+record = {
+    "lead": (
+        "gain_less_difference_{t}",
+        "AUC of the paper's statistic less that of the score difference, t = {t}",
+    ),
+    "flipd": ("flipd_value_{t}", "FLIPD at ordinary training images, t = {t}, all doses"),
+}
+about = "The paper's statistic against the score difference, and FLIPD of ordinary images"
+tables.tabulate(run, "gain_less_difference", rows, about=about, record=record)
+tables.shown(rows, {"t": "t", "lead": "difference of areas"})
 
 # %% [markdown]
 # ## Along the sampling path
@@ -593,59 +483,32 @@ for t in times:
 # %% tags=["hide-input"]
 parts = []
 for i, trajectory in enumerate(trajectories["plain"]):
-    source = sources["paths", i]
+    of_network = verdicts[(verdicts["network"] == networks[i]) & (verdicts["guidance"] == 1)]
     for dose in sample_doses:
         k = DOSES.index(dose)
-        rows, labels = slice(k * samples, (k + 1) * samples), classes[k].repeat(samples)
-        mine = verdicts[
-            (verdicts["network"] == networks[i]) & (verdicts["dose"] == dose) & (verdicts["guidance"] == 1)
-        ]
-        is_copy = mine["calibrated"].to_numpy()[:samples]
+        labels = classes[k].repeat(samples)
+        is_copy = of_network.loc[of_network["dose"] == dose, "calibrated"].to_numpy()[:samples]
         if not 0 < is_copy.sum() < samples:
             continue
         for t, states in trajectory.states.items():
-            estimates = sharpness.conditional_estimates(
-                score_at(models[i], t, labels),
-                score_at(models[i], t),
-                states[rows],
-                probes=probes,
-                generator=source,
-            )
-            for name, values in asdict(estimates).items():
-                parts.append(
-                    pd.DataFrame({"value": values.cpu().numpy(), "copied": is_copy}).assign(
-                        statistic=short[name], t=t, dose=dose, network=networks[i]
-                    )
-                )
+            x = states[k * samples : (k + 1) * samples]
+            for name, values in measures.conditional(
+                models[i], labels, x, t, probes, sources["paths", i]
+            ).items():
+                columns = {"value": values.numpy(), "copied": is_copy, "statistic": name}
+                parts.append(pd.DataFrame(columns).assign(t=t, dose=dose, network=networks[i]))
 paths = run.table(pd.concat(parts, ignore_index=True), "paths", about="Statistics along sampling paths")
-along = paths.groupby(["statistic", "t", "dose", "network"])[["value", "copied"]].apply(
-    lambda of: intervals.roc_area(of["value"][of["copied"]], of["value"][~of["copied"]])
-)
-rows_of_paths = []
-for (name, t, dose), of_networks in along.groupby(["statistic", "t", "dose"]):
-    if len(of_networks) < 2:
-        continue
-    estimate = intervals.mean(of_networks).clipped(0.0, 1.0)
-    run.record(
-        f"path_{name}_{t}_dose_{dose}",
-        estimate,
-        about=f"Area under the ROC curve, samples that become copies against the rest: {name}, t = {t}, dose {dose}",
-    )
-    rows_of_paths.append(
-        {
-            "statistic": in_words[name],
-            "t": t,
-            "dose": dose,
-            "AUC": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "networks": estimate.n,
-        }
-    )
-on_paths = run.table(
-    pd.DataFrame(rows_of_paths), "path_auc", about="How well statistics on the path foretell a copy"
-)
-on_paths.style.format("{:.2f}", subset=["AUC", "low", "high"]).hide(axis="index")
+along = measures.roc_areas(paths, ["statistic", "t", "dose", "network"]).groupby(["statistic", "t", "dose"])
+several = {key: of_networks for key, of_networks in along if len(of_networks) > 1}
+estimates = {key: intervals.mean(of_networks).clipped(0.0, 1.0) for key, of_networks in several.items()}
+rows = [
+    row | {"words": in_words[row["statistic"]], "networks": row["AUC"].n}
+    for row in tables.rows(estimates, ["statistic", "t", "dose"], "AUC")
+]
+about = "AUC of {statistic}, samples that become copies against the rest, t = {t}, dose {dose}"
+record = {"AUC": ("path_{statistic}_{t}_dose_{dose}", about)}
+tables.tabulate(run, "path_auc", rows, about="How well statistics on the path foretell a copy", record=record)
+tables.shown(rows, {"words": "statistic", "t": "t", "dose": "dose", "AUC": "AUC", "networks": "networks"})
 
 # %% [markdown]
 # ## What came out
@@ -671,7 +534,7 @@ on_paths.style.format("{:.2f}", subset=["AUC", "low", "high"]).hide(axis="index"
 # - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {interval}`sharpness_600_dose_1000:.2f`, that of the score difference {interval}`difference_600_dose_1000:.2f`.
 # - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {interval}`gain_less_difference_300:+.2f`.
 # - **Controls.** At dose 1, where there is nothing to see, the score difference at $t = 100$ has an AUC of {interval}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half says
-#   little; that of a large dose which does not says much.
+#   little; one at a large dose that excludes it says much.
 # - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {glue:text}`flipd_value_100:.0f`, which is no dimension. As a score it still falls with the dose. The local dimension
 #   from the whole spectrum falls by {interval}`dimension_20_dose_1000:.0f` at 1,000 copies.
 #
@@ -687,19 +550,22 @@ on_paths.style.format("{:.2f}", subset=["AUC", "low", "high"]).hide(axis="index"
 # %% [markdown]
 # ## What the run shows
 
-# %%
-assert shares.loc[1.0, 0]["copy"].max() == 0, "no sample may be a copy of an image that was never shown"
-assert rates["guided_calibrated"][-1].value > perfect[1000], (
-    "under guidance the image copied a thousand times must come out more often than it was drawn"
+# %% tags=["hide-input"]
+none, most = shares.loc[1.0, 0]["copy"].max(), rates["guided_calibrated"][-1].value
+run.check("nothing_copied_at_dose_0", none == 0, "no sample may be a copy of an image that was never shown")
+run.check(
+    "guidance_exceeds",
+    most > perfect[1000],
+    "under guidance the image copied a thousand times must come out more often than it was drawn",
 )
 at_most = whole[whole["copied"] & (whole["dose"] == 1000)]["count"].max()
-assert at_most < whole[~whole["copied"]]["count"].mean() / 10, (
-    "next to no non-negative eigenvalue may be left at the image copied a thousand times"
+run.check(
+    "count_vanishes",
+    at_most < whole[~whole["copied"]]["count"].mean() / 10,
+    "next to no non-negative eigenvalue may be left at the image copied a thousand times",
 )
-near_100 = min(times, key=lambda t: abs(t - 100))
 for name in ("difference", "sharpness"):
-    assert areas[name, 100, 1000].min() > 0.5, (
-        f"{name} at t = 100 must point to the image copied a thousand times"
-    )
+    about = f"{name} at t = 100 must point to the image copied a thousand times"
+    run.check(f"{name}_points_to_it", areas[name, 100, 1000].min() > 0.5, about)
 provenance = run.finish()
 provenance

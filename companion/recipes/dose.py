@@ -7,7 +7,9 @@ real images, other copied images and other initial weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from companion.datasets import mnist
 from companion.recipes.recipe import Recipe
+from memlib.networks import DiffusionModel
 from memlib.networks.fitting import Draw
 from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
@@ -79,3 +82,21 @@ def dose_response(seed: int) -> Recipe:
 
 
 MNIST_DOSE = tuple(dose_response(seed) for seed in SEEDS)
+
+
+def networks(
+    seeds: Sequence[int], *, train_in: Path | None = None, device: str = "cpu"
+) -> list[DiffusionModel]:
+    """Trained networks of some seeds.
+
+    Args:
+        seeds: of the networks, see `dose_response`.
+        train_in: a folder in which they are trained anew; None reads the ones that ship.
+        device: on which they are returned, and trained.
+    """
+    found = []
+    for seed in seeds:
+        recipe = dose_response(seed)
+        trained = recipe.train(train_in / recipe.name, device=device) if train_in else recipe.load(device)
+        found.append(trained.model)
+    return found
