@@ -154,6 +154,15 @@ def interval_line(
     ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
 
 
+def interval_dots(
+    ax: Axes, x: Sequence[float], estimates: Iterable[Interval], color: str, label: str
+) -> None:
+    """Estimates as dots, with their intervals as lines."""
+    found = list(estimates)
+    ax.plot(x, [e.value for e in found], "o", markersize=4, color=color, label=label)
+    ax.vlines(x, [e.low for e in found], [e.high for e in found], color=color)
+
+
 def interval_bars(
     ax: Axes, x: Sequence[float], estimates: Sequence[Interval], color: str, label: str, marker: str = "o"
 ) -> None:
@@ -213,7 +222,7 @@ def time_axis(ax: Axes, times: Sequence[float]) -> None:
 def log_axis(ax: Axes, values: Sequence[float]) -> None:
     """A logarithmic x axis with ticks at `values` and nowhere else, written out."""
     ax.set_xscale("log")
-    ax.set_xticks(values, [f"{value:,}" for value in values])
+    ax.set_xticks(values, [f"{value:,g}" for value in values])
     ax.minorticks_off()
 
 
