@@ -15,6 +15,26 @@ from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
 from memlib.networks import DiffusionModel, score_matching_errors
 from memlib.score import Score, score_at
 
+TITLES = {
+    "score_norm": r"$\|s\|\,\sigma$",
+    "tr_h": r"$-\mathrm{tr}\,H\,\sigma^2$",
+    "count": "eigenvalues $\\geq 0$",
+    "local_dimension": "local dimension",
+    "flipd": "FLIPD",
+    "norm_of_hs": r"$\|Hs\|\,\sigma^3$",
+    "training_set": "ratio test, with the training set",
+}
+"""Statistics of an unconditional score, and the test that has the training set, as titles of figures."""
+WORDS = TITLES | {
+    "score_norm": "‖s‖ σ",
+    "tr_h": "−tr H σ²",
+    "count": "eigenvalues ≥ 0",
+    "norm_of_hs": "‖Hs‖ σ³",
+}
+"""The same for tables, which set no formulas."""
+SIGNS = {"score_norm": 1, "tr_h": 1, "count": -1, "local_dimension": -1, "flipd": -1, "norm_of_hs": 1}
+"""The sign with which theory expects a copy to have the larger statistic."""
+
 
 def noised(
     images: Float[Tensor, "B C H W"], model: DiffusionModel, t: int, seed: int
@@ -96,6 +116,27 @@ def losses(
         mean = trace(jacobian, probes).value * model.schedule.sigma(t).item() ** 2 / jacobian.dim
     found = {"first_loss": first, "second_loss": second, "asymmetry": asymmetry, "mean_eigenvalue": mean}
     return {name: values.detach().cpu() for name, values in found.items()}
+
+
+def unconditional(
+    model: DiffusionModel,
+    x: Float[Tensor, "B C H W"],
+    t: int,
+    probes: int,
+    steps: int,
+    generator: torch.Generator,
+) -> dict[str, Float64[Tensor, " B"]]:
+    """The statistics of `SIGNS` at points without a condition, on the CPU, see `sharpness.estimates`."""
+    found = sharpness.estimates(score_at(model, t), x, probes=probes, steps=steps, generator=generator)
+    named = {
+        "score_norm": found.score_norm,
+        "tr_h": found.sharpness,
+        "count": found.nonnegative_count,
+        "local_dimension": found.local_dimension,
+        "flipd": found.flipd,
+        "norm_of_hs": found.hessian_score_norm,
+    }
+    return {name: values.cpu() for name, values in named.items()}
 
 
 def conditional(

@@ -312,14 +312,15 @@ run.animation(
 # %% [markdown]
 # ## What the run shows
 #
-# The page is not built if one of the assertions below fails.
+# The page is not built if one of the checks below fails.
 
 # %% tags=["hide-input"]
-learned_tiny, learned_broad = followed["learned", TINY][:, -1, 0], followed["learned", BROAD][:, -1, 0]
-assert learned_tiny.max() < learned_broad.min(), "memorized paths must end sharper than every general one"
-assert abs(followed["exact", TINY][:, -1, 0] + 1).max() < 0.02, (
-    "an isolated point has scaled eigenvalues of -1"
-)
-assert quality[0]["score error"] < 0.1, "the learned score must be right at large noise"
+memorized, general = (followed["learned", mode][:, -1, 0] for mode in (TINY, BROAD))
+at_spot = abs(followed["exact", TINY][:, -1, 0] + 1).max()
+about = "memorized paths must end sharper than every general one"
+run.check("memorized_are_sharper", memorized.max() < general.min(), about)
+run.check("isolated_point", at_spot < 0.02, "an isolated point has scaled eigenvalues of -1")
+about = "the learned score must be right at large noise"
+run.check("score_at_large_noise", quality[0]["score error"] < 0.1, about)
 provenance = run.finish()
 provenance

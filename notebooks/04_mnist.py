@@ -108,20 +108,12 @@ shown = {
 neighbours = {"general": nearest(shown["general"], threes), "memorized": nearest(shown["memorized"], nines)}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of digits: samples under the label 3, different from one another; the nearest training threes; samples under the label 9, all the same; the copied nine."}, "figure": {"caption": "Samples from the same noises under both labels, and the training images nearest to them.", "name": "fig-mnist-samples"}}
-figure = plots.image_grid(
-    {
-        "samples, label 3": shown["general"].numpy(),
-        "nearest training 3": threes[neighbours["general"].index].numpy(),
-        "samples, label 9": shown["memorized"].numpy(),
-        "the copied 9": copied_image()[None].expand(gallery, -1, -1, -1).numpy(),
-    }
-)
-run.figure(
-    figure,
-    "samples",
-    about="Samples of both classes and their nearest training images",
-    data={**shown, "nearest": threes[neighbours["general"].index]},
-)
+nearest_threes = threes[neighbours["general"].index]
+pictures = {"samples, label 3": shown["general"].numpy(), "nearest training 3": nearest_threes.numpy()}
+pictures |= {"samples, label 9": shown["memorized"].numpy()}
+pictures |= {"the copied 9": copied_image()[None].expand(gallery, -1, -1, -1).numpy()}
+figure, data = plots.image_grid(pictures), {**shown, "nearest": nearest_threes}
+run.figure(figure, "samples", about="Samples of both classes and their nearest training images", data=data)
 
 # %% [markdown]
 # Do the samples show digits, and are they copies? A small convolutional network that has seen all sixty thousand training
@@ -210,19 +202,14 @@ without = {
 eigenvalues = {name: {t: s.eigenvalues.cpu() for t, s in by.items()} for name, by in with_condition.items()}
 
 # %% tags=["hide-input"]
-panels = {
-    rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$": {
-        name: sharpness.scaled(eigenvalues[name][t], schedule.sigma(t).item()).numpy() for name in labels
-    }
-    for t in (times[0], times[-1])
-}
-run.figure(
-    plots.spectra_panels(panels, colors),
-    "spectra",
-    about="Spectra of both classes at the first and last step; all times are in the data",
-    data={"t": times} | {f"{name}_t{t}": eigenvalues[name][t] for name in labels for t in times},
-    opening=True,
-)
+panels = {}
+for t in (times[0], times[-1]):
+    sigma = schedule.sigma(t).item()
+    scaled = {name: sharpness.scaled(eigenvalues[name][t], sigma).numpy() for name in labels}
+    panels[rf"$t={t}$, $\sigma={sigma:.3f}$"] = scaled
+data = {"t": times} | {f"{name}_t{t}": eigenvalues[name][t] for name in labels for t in times}
+about = "Spectra of both classes at the first and last step; all times are in the data"
+run.figure(plots.spectra_panels(panels, colors), "spectra", about=about, data=data, opening=True)
 
 # %% [markdown]
 # The number of eigenvalues that are not negative is the paper's measure: directions in which the density does not fall off, of
@@ -279,11 +266,8 @@ for t in path_times:
         x = torch.cat([states[name][t], further[: 3 * samples]]) if t == path_times[0] else states[name][t]
         found = measures.traces_and_norms(model, label, x, t, probes)
         parts.append(pd.DataFrame({"t": t, "class": name, **found}))
-norms = run.table(
-    pd.concat(parts, ignore_index=True),
-    "norms",
-    about="Traces and norms of every sample over time, in units of sigma",
-)
+norms = pd.concat(parts, ignore_index=True)
+run.table(norms, "norms", about="Traces and norms of every sample over time, in units of sigma")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against time. Left: the crosses of the squared score norm lie near the line of the negative trace for both classes, and above it at the smallest times. Right: the crosses of the squared norm of Hessian times score lie a fifth below the line of the cubed trace at the first step and fall further below it towards the end."}, "figure": {"caption": "The paper's Figure 4 on MNIST: traces (lines) and norms (crosses), mean over samples with their range.", "name": "fig-mnist-norms"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -506,16 +490,25 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 
 # %% tags=["hide-input"]
 last = {name: sharpness.nonnegative_count(eigenvalues[name][times[-1]]) for name in labels}
-assert last["memorized"].max() < last["general"].min(), (
-    "every memorized sample must have fewer non-negative eigenvalues than every general one"
-)
-assert distances["copied"].max() < distances["general"].min(), (
-    "the copied class must be nearer to its image than any three to a training three"
+fewer, nearer = (
+    last["memorized"].max() < last["general"].min(),
+    distances["copied"].max() < distances["general"].min(),
 )
 late = norms[norms["t"] == times[-2]].groupby("class")["shift"]
-assert late.max()["memorized"] < late.min()["general"], (
-    "near the end the condition must add more sharpness to every memorized sample than to any general one"
-)
-assert accuracy.low > 0.98, "a classifier that errs more often than one time in fifty is no judge"
+for name, holds, about in (
+    (
+        "fewer",
+        fewer,
+        "every memorized sample must have fewer non-negative eigenvalues than every general one",
+    ),
+    ("nearer", nearer, "the copied class must be nearer to its image than any three to a training three"),
+    (
+        "sharper",
+        late.max()["memorized"] < late.min()["general"],
+        "the condition must sharpen every memorized sample more",
+    ),
+    ("judge", accuracy.low > 0.98, "a classifier that errs more often than one time in fifty is no judge"),
+):
+    run.check(name, holds, about)
 provenance = run.finish()
 provenance

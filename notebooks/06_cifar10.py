@@ -155,23 +155,18 @@ for count in sizes:
         | {"distance": found.distance.median().item(), "held-out distance": real.distance.median().item()}
         | {"twins": int((torch.bincount(groups[count])[groups[count]] > 1).sum())}
     )
-about = "Share of samples of the network on {N:,} images"
 record = {
-    "copied": ("copied_{N}", f"{about} called copies: nearest over second nearest distance below 1/3"),
-    "copied_calibrated": (
-        "copied_calibrated_{N}",
-        f"{about} called copies at the ratio that 1 % of the held-out images undercut",
-    ),
-    "too_near": ("too_near_{N}", f"{about} nearer to a training image than 97.5 % of the held-out images"),
-    "too_far": (
-        "too_far_{N}",
-        f"{about} farther from all training images than 97.5 % of the held-out images",
-    ),
-    "false": ("false_copies_{N}", "Share of held-out images called copies of {N:,} training images"),
+    name: (f"{name}_{{N}}", f"Share of samples of the network on {{N:,}} images {words}")
+    for name, words in {
+        "copied": "called copies: nearest over second nearest distance below 1/3",
+        "copied_calibrated": "called copies at the ratio that 1 % of the held-out images undercut",
+        "too_near": "nearer to a training image than 97.5 % of the held-out images",
+        "too_far": "farther from all training images than 97.5 % of the held-out images",
+    }.items()
 }
-tables.tabulate(
-    run, "copies", rows, about="Copies among samples, and the same tests on held-out images", record=record
-)
+record |= {"false": ("false_copies_{N}", "Share of held-out images called copies of {N:,} training images")}
+about = "Copies among samples, and the same tests on held-out images"
+tables.tabulate(run, "copies", rows, about=about, record=record)
 headings = {
     "N": "N",
     "ratio": "calibrated ratio",
@@ -271,35 +266,12 @@ run.figure(figure, "power", about="Power spectra of samples and held-out images"
 times = [t for t in schedule.timesteps(steps) if t in states[sizes[0]]]
 middle = times[len(times) // 2]
 moments = {times[0]: "first", middle: "middle", times[-1]: "last"}
-fields = {  # the name of each statistic here
-    "score_norm": "score_norm",
-    "sharpness": "tr_h",
-    "nonnegative_count": "count",
-    "local_dimension": "local_dimension",
-    "flipd": "flipd",
-    "hessian_score_norm": "norm_of_hs",
-}
-titles = {
-    "score_norm": r"$\|s\|\,\sigma$",
-    "tr_h": r"$-\mathrm{tr}\,H\,\sigma^2$",
-    "count": "eigenvalues $\\geq 0$",
-    "local_dimension": "local dimension",
-    "flipd": "FLIPD",
-    "norm_of_hs": r"$\|Hs\|\,\sigma^3$",
-    "training_set": "ratio test, with the training set",
-}
-words = titles | {
-    "score_norm": "‖s‖ σ",
-    "tr_h": "−tr H σ²",
-    "count": "eigenvalues ≥ 0",
-    "norm_of_hs": "‖Hs‖ σ³",
-}
 statistics = {}  # (count, t, name) -> one number for each sample
 for count, model in models.items():
     for t in times:
         source, x = torch.Generator().manual_seed(seed + t), states[count][t]
-        found = sharpness.estimates(score_at(model, t), x, probes=probes, steps=krylov, generator=source)
-        statistics |= {(count, t, name): getattr(found, field).cpu() for field, name in fields.items()}
+        found = measures.unconditional(model, x, t, probes, krylov, source)
+        statistics |= {(count, t, name): values for name, values in found.items()}
 
 # %% tags=["hide-input"]
 means = {key: intervals.mean(values[:samples]) for key, values in statistics.items()}
@@ -323,7 +295,7 @@ for ax, name in zip(axes.flat, ("tr_h", "count", "local_dimension", "norm_of_hs"
     series = {names[count]: [means[count, t, name] for t in times] for count in sizes}
     plots.interval_lines(ax, times, series, colors)
     plots.time_axis(ax, times)
-    ax.set(title=titles[name])
+    ax.set(title=measures.TITLES[name])
 plots.level(axes[0, 0], dimension)  # an isolated point
 axes[0, 0].legend()
 run.figure(figure, "statistics", about="Statistics of sharpness against time, for each network", opening=True)
@@ -375,7 +347,7 @@ for count in ends:
     for name, (truth, slow) in both.items():
         for k, bounds in enumerate(zip(*slow.interval(), strict=True)):
             checked.append(
-                {"N": count, "statistic": words[name], "whole": truth[k].item()}
+                {"N": count, "statistic": measures.WORDS[name], "whole": truth[k].item()}
                 | {f"{probes} x {krylov} products": statistics[count, middle, name][k].item()}
                 | {"4 x 40 symmetric": intervals.Interval(slow.value[k].item(), *map(float, bounds), 0.95, 4)}
                 | {"asymmetry": whole[count].asymmetry[k].item()}
@@ -464,22 +436,18 @@ for t in times:
             theirs, their_error = measures.denoised(score_at(others[count], t), reference, noised)
             apart = measures.squared_error(ours, theirs) / (error + their_error)
             rows[-1] |= {"disagreement": intervals.mean(apart)}
-tables.tabulate(
-    run,
-    "denoising",
-    rows,
-    about="Denoising of held-out images: error, and disagreement of two networks on disjoint halves",
-    record={
-        "gap": (
-            "gap_{N}_{moment}",
-            "Denoising error on held-out over seen images, network on {N:,} images, t = {t}",
-        ),
-        "disagreement": (
-            "disagreement_{N}_{moment}",
-            "Disagreement of two networks on {N:,} images each, t = {t}",
-        ),
-    },
-)
+record = {
+    "gap": (
+        "gap_{N}_{moment}",
+        "Denoising error on held-out over seen images, network on {N:,} images, t = {t}",
+    ),
+    "disagreement": (
+        "disagreement_{N}_{moment}",
+        "Disagreement of two networks on {N:,} images each, t = {t}",
+    ),
+}
+about = "Denoising of held-out images: error, and disagreement of two networks on disjoint halves"
+tables.tabulate(run, "denoising", rows, about=about, record=record)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. Left, the correlation of two networks' samples rises with the number of images and crosses the falling correlation with the nearest training image. Middle, disagreement is large at 64 and small at 2,048. Right, the error on held-out over seen images is far above one at 64 and near one at 2,048 and 4,096."}, "figure": {"caption": "Left, correlations of samples with those of the other network and with training images. Middle and right, at common points: the part of the error that the two networks do not share, and the error on held-out over that on training images.", "name": "fig-cifar10-agreement"}}
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
@@ -519,14 +487,15 @@ run.figure(figure, "agreement", about="Agreement of two networks on disjoint hal
 # test itself, applied to what the network takes the sample for at that time: it has the training set.
 
 # %% tags=["hide-input"]
-signs = {"score_norm": 1, "tr_h": 1, "count": -1, "local_dimension": -1, "flipd": -1, "norm_of_hs": 1}
 judging = {}  # (count, t, name) -> numbers that should be higher for a copy
 for count, model in models.items():
     for t in times:
         with torch.no_grad():
             guess = score_at(model, t).denoised(states[count][t]).cpu()
         with_the_data = copies.nearest(guess, training[count], groups=groups[count]).ratio
-        judging |= {(count, t, name): sign * statistics[count, t, name] for name, sign in signs.items()}
+        judging |= {
+            (count, t, name): sign * statistics[count, t, name] for name, sign in measures.SIGNS.items()
+        }
         judging[count, t, "training_set"] = -with_the_data
 # Each question: for some networks, which of how many of their samples are the positives.
 questions = {"pooled": {count: copied[count][:samples] for count in sizes}}
@@ -540,7 +509,7 @@ areas = {}
 for question, marks in questions.items():
     label = torch.cat(list(marks.values()))
     for t in times:
-        for name in titles:
+        for name in measures.TITLES:
             values = torch.cat([judging[count, t, name][: len(marked)] for count, marked in marks.items()])
             areas[question, t, name] = intervals.auc(values[label], values[~label])
 rows = [
@@ -555,20 +524,20 @@ tables.tabulate(
 )
 for question, text in asked.items():
     shown = [
-        {"statistic": words[name]} | {f"t = {t}": areas[question, t, name].value for t in times}
-        for name in titles
+        {"statistic": measures.WORDS[name]} | {f"t = {t}": areas[question, t, name].value for t in times}
+        for name in measures.TITLES
     ]
     display(tables.shown(shown).set_caption(text))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Seven panels of AUC against time. For copies within the network on 128 the number of non-negative eigenvalues and the local dimension rise well above one half in the middle of the path, and both norms lie below it. The ratio test with the training set is near one from the middle on."}, "figure": {"caption": "AUC of each statistic, with intervals, along the path. Sampling runs from left to right.", "name": "fig-cifar10-auc"}}
 figure, axes = plt.subplots(4, 2, figsize=(7.2, 8.4), layout="constrained", sharex=True, sharey=True)
 tones = [plots.NEUTRAL, *(colors[names[count]] for count in judged)]
-for ax, name in zip(axes.flat, titles, strict=False):
+for ax, name in zip(axes.flat, measures.TITLES, strict=False):
     series = {text: [areas[question, t, name] for t in times] for question, text in asked.items()}
     plots.interval_lines(ax, times, series, dict(zip(series, tones, strict=True)))
     plots.level(ax, 0.5)
     plots.time_axis(ax, times)
-    ax.set(title=titles[name], ylim=(0, 1.02))
+    ax.set(title=measures.TITLES[name], ylim=(0, 1.02))
 for ax in axes[:, 0]:
     ax.set_ylabel("AUC")
 axes[-1, 1].axis("off")
@@ -616,20 +585,18 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 # ## What the run shows
 
 # %% tags=["hide-input"]
-assert copied[ends[0]].double().mean() > 0.9, "the network on the fewest images must return them"
-assert copied[ends[1]].double().mean() < 0.1, "the network on the most images must not"
+shares = [copied[count].double().mean() for count in ends]
+run.check("fewest_copies", shares[0] > 0.9, "the network on the fewest images must return them")
+run.check("most_does_not", shares[1] < 0.1, "the network on the most images must not")
 fewest, most = (statistics[count, times[-1], "local_dimension"][:samples] for count in ends)
-assert fewest.max() < most.min(), (
-    "at the last step every sample of the network on the fewest images must have a lower local dimension than "
-    "every sample of the network on the most"
+about = (
+    "at the last step every sample of the network on the fewest images must have the lower local dimension"
 )
-for t in times[len(times) // 2 :]:
-    fewest, most = (statistics[count, t, "tr_h"][:samples] for count in ends)
-    assert intervals.mean(fewest - most).low > 0, (
-        f"from the middle of the path on, here at t = {t}, the network on the fewest images must be the sharper one"
-    )
-assert areas["pooled", times[-1], "local_dimension"].low > 0.7, (
-    "at the last step the local dimension must tell the copies of all networks from other samples"
-)
+run.check("dimensions_apart", fewest.max() < most.min(), about)
+late = [[statistics[count, t, "tr_h"][:samples] for count in ends] for t in times[len(times) // 2 :]]
+sharper = all(intervals.mean(fewest - most).low > 0 for fewest, most in late)
+run.check("sharper", sharper, "from the middle on the network on the fewest images must be the sharper one")
+about = "at the last step the local dimension must tell the copies of all networks from other samples"
+run.check("dimension_tells", areas["pooled", times[-1], "local_dimension"].low > 0.7, about)
 provenance = run.finish()
 provenance

@@ -6,6 +6,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from companion import plots
@@ -228,3 +229,26 @@ def test_panels_of_spectra_mark_zero_where_it_is_reached():
     assert [len(ax.lines) for ax in figure.axes] == [2, 5]
     assert list(near.lines[-1].get_ydata()) == [0, 0]
     assert [text.get_text() for text in far.get_legend().get_texts()] == ["a"]
+
+
+def test_dots_with_their_intervals(ax):
+    plots.interval_dots(ax, [1, 2], [Interval(2.0, 1.0, 4.0, 0.95, 4)] * 2, "red", "name")
+    (dots,) = ax.lines
+    assert dots.get_xydata().tolist() == [[1, 2], [2, 2]]
+    assert ax.collections[0].get_segments()[1].tolist() == [[2, 1], [2, 4]]
+
+
+def test_ranges_of_two_columns_over_time(ax):
+    table = pd.DataFrame({"t": [5, 5, 9], "trace": [1.0, 3.0, 7.0], "norm": [2.0, 6.0, 8.0]})
+    plots.ranges(ax, table, "trace", "norm", "red", "name")
+    assert ax.lines[0].get_xydata().tolist() == [[5, 2], [9, 7]]
+    (_, _, (bars,)) = ax.containers[0].lines
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[2, 6], [8, 8]]
+
+
+def test_boxes_stand_side_by_side(ax):
+    samples = [np.arange(5.0), np.arange(9.0)]
+    plots.boxes(ax, {"a": samples, "b": samples}, {"a": "red", "b": "blue"})
+    medians = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] == 2.0]
+    assert sorted({round(float(np.mean(line.get_xdata())), 2) for line in medians}) == [-0.16, 0.16]
+    assert ax.get_legend_handles_labels()[1] == ["a", "b"]
