@@ -247,7 +247,7 @@ def test_ranges_of_two_columns_over_time(ax):
 
 
 def test_boxes_stand_side_by_side(ax):
-    samples = [np.arange(5.0), np.arange(9.0)]
+    samples = [np.arange(5.0), 100 + np.arange(5.0)]
     plots.boxes(ax, {"a": samples, "b": samples}, {"a": "red", "b": "blue"})
     medians = [line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] == 2.0]
     assert sorted({round(float(np.mean(line.get_xdata())), 2) for line in medians}) == [-0.16, 0.16]
