@@ -7,9 +7,18 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The clone that holds `companion/`; the current folder when it is installed without one."""
+    """The clone that holds `companion/`.
+
+    Raises:
+        ValueError: `companion` was installed without its clone, whose notebooks and data it needs.
+    """
     clone = Path(__file__).resolve().parents[1]
-    return clone if (clone / "pyproject.toml").is_file() else Path.cwd()
+    if not (clone / "pyproject.toml").is_file():
+        raise ValueError(
+            f"companion lies in {clone}, without the notebooks and data that it works on; get a clone of the "
+            "repository and install from it with pip install -e '.[book]'"
+        )
+    return clone
 
 
 def data_root() -> Path:

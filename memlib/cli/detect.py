@@ -60,10 +60,11 @@ def detect(
             rich_help_panel="What",
         ),
     ] = False,
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, help="First steps that wen averages.", rich_help_panel="How")
+    average_steps: Annotated[
+        int,
+        typer.Option("--average-steps", min=1, help="First steps that wen averages.", rich_help_panel="How"),
     ] = 1,
-    trajectory: options.Trajectory = 50,
+    num_inference_steps: options.NumInferenceSteps = 50,
     guidance: options.Guidance = 7.5,
     product: Annotated[
         str,
@@ -95,10 +96,12 @@ def detect(
     prompt, label, family, seed, truncated, and a column for each statistic.
     """
     options.require_extras()
+    from memlib.detection.calibration import prompts_needed
     from memlib.screening import Screening, detection_task, prompt_files, ranking
     from memlib.screening.statistics import default_product, product_named
 
     names = [name.strip() for name in statistics.split(",") if name.strip()]
+    needed = prompts_needed(target)
     given = prompt_files.read(prompts)
     if reference is not None:
         given = prompt_files.with_reference(given, prompt_files.read(reference))
@@ -109,16 +112,16 @@ def detect(
         loaded,
         each,
         names,
-        steps=steps,
-        trajectory=trajectory,
+        average_steps=average_steps,
+        num_inference_steps=num_inference_steps,
         guidance=guidance,
         product=chosen,
         samples=images,
     )
     settings = {
         "command": "detect",
-        "steps": steps,
-        "trajectory": trajectory,
+        "average_steps": average_steps,
+        "num_inference_steps": num_inference_steps,
         "guidance": guidance,
         "product": chosen,
     }
@@ -128,18 +131,29 @@ def detect(
     scores = ranking.load(out)
     options.tell_truncated(scores.column("truncated"), loaded.tokenizer.model_max_length)
     thresholds = {name: ranking.threshold(scores, name, target) for name in names}
-    _show_ranked(scores, thresholds, top)
-    _show_thresholds(thresholds, {name: ranking.evaluation(scores, name, target) for name in names}, target)
+    enough = {name: found for name, found in thresholds.items() if found and found.rate.n >= needed}
+    _show_ranked(scores, enough, top)
+    if not any(thresholds.values()):
+        console.print(
+            "No threshold: a score says which prompts are more suspicious, not how many are memorized. Give "
+            "prompts known not to be memorized with --reference, or a column label, to calibrate thresholds."
+        )
+        return
+    evaluations = {name: ranking.evaluation(scores, name, target) for name in names}
+    for name, found in thresholds.items():
+        if name not in enough:
+            _tell_missing(name, found.rate.n if found else 0, needed, target)
+    _show_thresholds(enough, evaluations, target)
 
 
-def _show_ranked(scores: Scores, thresholds: dict[str, Threshold | None], top: int) -> None:
+def _show_ranked(scores: Scores, thresholds: dict[str, Threshold], top: int) -> None:
     names = list(scores.values)
     order = scores.ranked(names[0])
     families = any(scores.column("family"))
     table = Table("rank", "prompt", *(["family"] if families else []), *names, title=f"ranked by {names[0]}")
     prompts, family = scores.column("prompt"), scores.column("family")
     for rank, row in enumerate(order[:top], start=1):
-        cells = [_cell(scores, name, int(row), thresholds[name]) for name in names]
+        cells = [_cell(scores, name, int(row), thresholds.get(name)) for name in names]
         kind = [escape(_short(family[row] or "", 16))] if families else []
         table.add_row(str(rank), escape(_short(prompts[row], _WIDTH)), *kind, *cells)
     console.print(table)
@@ -156,35 +170,32 @@ def _cell(scores: Scores, name: str, row: int, threshold: Threshold | None) -> s
     return f"[bold]{value:.4g} *[/]" if beyond else f"{value:.4g}"
 
 
+def _tell_missing(name: str, there: int, needed: int, target: float) -> None:
+    console.print(
+        f"{name}: nothing is marked. A false positive rate of {target:.2%} takes {needed} prompts known not "
+        f"to be memorized; there are {there}, {needed - there} are missing. A larger --target takes fewer.",
+        highlight=False,
+    )
+
+
 def _show_thresholds(
-    thresholds: dict[str, Threshold | None], evaluations: dict[str, Evaluation | None], target: float
+    thresholds: dict[str, Threshold], evaluations: dict[str, Evaluation | None], target: float
 ) -> None:
-    found = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
-    if not found:
+    if thresholds:
+        console.print(f"Called memorized at a false positive rate of at most {target:.2%} (marked *):")
+    for name, threshold in thresholds.items():
+        side, value, rate = ">" if threshold.larger else "<", threshold.value, threshold.rate
         console.print(
-            "No threshold: a score says which prompts are more suspicious, not how many are memorized. Give "
-            "prompts known not to be memorized with --reference, or a column label, to calibrate thresholds."
+            f"  {name} {side} {value:.4g}, beyond which lie {rate.value:.2%} of the {rate.n} known prompts "
+            f"and {rate.low:.2%} to {rate.high:.2%} of new ones",
+            highlight=False,
         )
-        return
-    console.print(f"Called memorized at a false positive rate of at most {target:.2%} (marked *):")
-    for name, threshold in found.items():
-        console.print(_line(name, threshold, evaluations[name]), highlight=False)
-    console.print("Intervals at 95 %. They hold for prompts of the same kind as those that calibrated them.")
-
-
-def _line(name: str, threshold: Threshold, judged: Evaluation | None) -> str:
-    side, value, rate = ">" if threshold.larger else "<", threshold.value, threshold.rate
-    line = (
-        f"  {name} {side} {value.value:.4g} ({value.low:.4g} to {value.high:.4g}), beyond which lie "
-        f"{rate.value:.2%} of the {rate.n} known prompts and {rate.low:.2%} to {rate.high:.2%} of new ones"
-    )
-    if judged is None:
-        return line
-    auc, tpr = judged.auc, judged.tpr
-    return (
-        f"{line}; AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), finds {tpr.value:.1%} "
-        f"({tpr.low:.1%} to {tpr.high:.1%}) of those labelled memorized"
-    )
+    judged = {name: found for name, found in evaluations.items() if found is not None}
+    for name, found in judged.items():
+        finds = f", finds {found.tpr:.1%} of those labelled memorized" if name in thresholds else ""
+        console.print(f"  {name}: AUC {found.auc:.3f}{finds}", highlight=False)
+    if thresholds or judged:
+        console.print("Intervals at 95 %. They hold for prompts of the same kind as those that were known.")
 
 
 def _short(text: str, width: int) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from memlib.cli import mitigation, options
+from memlib.cli import mitigate_options as mitigation
+from memlib.cli import options
 from memlib.cli.program import app, console
 
 
@@ -23,7 +24,7 @@ def generate(
     mitigate: mitigation.Mitigate = "",
     setting: mitigation.Settings = None,
     reference: mitigation.Reference = None,
-    trajectory: options.Trajectory = 50,
+    num_inference_steps: options.NumInferenceSteps = 50,
     guidance: options.Guidance = 7.5,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
@@ -52,7 +53,7 @@ def generate(
     """
     options.require_extras()
     from memlib.screening import Images, Screening, gallery, guided, mitigated, noises, prompt_files
-    from memlib.screening.outcomes import outcomes
+    from memlib.screening.mitigation_table import summary
 
     if not mitigate:
         mitigation.refuse_without(setting or [], reference)
@@ -62,19 +63,32 @@ def generate(
     pictures, table = gallery.pictures_of(out), gallery.table_of(out)
     if mitigate:
         method = mitigation.chosen(
-            loaded, each, mitigate, setting or [], reference, trajectory=trajectory, batch=batch
+            loaded,
+            each,
+            mitigate,
+            setting or [],
+            reference,
+            num_inference_steps=num_inference_steps,
+            batch=batch,
         )
         screening = mitigated.screening(
-            loaded, given, each, mitigate, method, pictures, trajectory=trajectory, guidance=guidance
+            loaded,
+            given,
+            each,
+            mitigate,
+            method,
+            pictures,
+            num_inference_steps=num_inference_steps,
+            guidance=guidance,
         )
     else:
-        task = Images(loaded, noises(loaded, each), guided(trajectory, guidance))
-        settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance}
+        task = Images(loaded, noises(loaded, each), guided(num_inference_steps, guidance))
+        settings = {"command": "generate", "num_inference_steps": num_inference_steps, "guidance": guidance}
         screening = Screening(loaded, given, each, task, (), settings, pictures)
     options.go_through(screening, table, batch=batch, restart=restart)
     if restart:
         gallery.discard_others(out)
     gallery.finish(out)
     if mitigate:
-        mitigation.tell(outcomes(table))
+        mitigation.tell(summary(table))
     console.print(str(out / "sheet.png"), highlight=False)

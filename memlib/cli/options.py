@@ -6,19 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from memlib.cli.program import complain, console
 
 if TYPE_CHECKING:
-    from memlib.screening import Outcome, Screening
+    from memlib.screening import Screening
     from memlib.text_to_image import TextToImage
 
 Model = Annotated[
@@ -45,8 +37,9 @@ FirstSeed = Annotated[
         "--first-seed", min=0, help="Seeds count from here; all prompts share them.", rich_help_panel="What"
     ),
 ]
-Trajectory = Annotated[
-    int, typer.Option("--trajectory", min=1, help="Steps of a whole sampling.", rich_help_panel="How")
+NumInferenceSteps = Annotated[
+    int,
+    typer.Option("--num-inference-steps", min=1, help="Steps of a whole sampling.", rich_help_panel="How"),
 ]
 Guidance = Annotated[
     float, typer.Option("--guidance", help="Scale of classifier-free guidance.", rich_help_panel="How")
@@ -84,7 +77,8 @@ def require_extras() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"{error.name} is missing; install what this command needs: pip install 'memlib[screen]'"
+            f"{error.name} is missing; in the clone of memlib, install what this command needs: "
+            "pip install -e '.[screen]'"
         ) from error
 
 
@@ -101,42 +95,22 @@ def load_model(source: str, device: str, dtype: str, revision: str) -> TextToIma
     )
 
 
-def progress_bar() -> Progress:
-    """A bar on the error stream; use it as a context."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=complain)
-
-
-def go_through(screening: Screening, out: Path, *, batch: int, restart: bool) -> Outcome:
-    """Run with a progress bar; when interrupted say what is kept."""
-    with progress_bar() as bar:
-        task = bar.add_task("prompts", total=None)
-        try:
-            outcome = screening.run(
-                out,
-                rows=batch or None,
-                restart=restart,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        except KeyboardInterrupt:
-            done, total = int(bar.tasks[task].completed), len(screening.captions)
-            bar.stop()
-            complain.print(
-                f"stopped: {done} of {total} prompts are finished and kept; call again to go on there"
-            )
-            raise typer.Exit(130) from None
-    _tell(outcome, len(screening.seeds))
-    return outcome
-
-
-def _tell(outcome: Outcome, seeds: int) -> None:
-    fresh = outcome.prompts - outcome.resumed
-    before = f", {outcome.resumed} of them from an earlier call" if outcome.resumed else ""
-    console.print(f"{outcome.prompts} prompts x {seeds} seeds{before}: {outcome.path}", highlight=False)
+def go_through(screening: Screening, out: Path, *, batch: int, restart: bool) -> None:
+    """Run with a progress bar and say what was done; when interrupted say what is kept."""
+    try:
+        summary = screening.run(out, rows=batch or None, restart=restart, progress=True)
+    except KeyboardInterrupt as stop:
+        complain.print(f"stopped: {stop}")
+        raise typer.Exit(130) from None
+    fresh = summary.prompts - summary.resumed
+    before = f", {summary.resumed} of them from an earlier call" if summary.resumed else ""
+    console.print(
+        f"{summary.prompts} prompts x {len(screening.seeds)} seeds{before}: {summary.path}", highlight=False
+    )
     if fresh:
-        rate = fresh / outcome.seconds
+        rate = fresh / summary.seconds
         console.print(
-            f"{outcome.seconds:.1f} s, {rate:.3g} prompts a second, {outcome.rows} rows at a time",
+            f"{summary.seconds:.1f} s, {rate:.3g} prompts a second, {summary.rows} rows at a time",
             highlight=False,
         )
 

@@ -21,6 +21,10 @@ MOVED = frozenset(
 """Commands of the book, which `companion` has now."""
 
 
+RENAMED = {"trajectory": "num-inference-steps", "steps": "average-steps"}
+"""Options by the names that they had, which still work."""
+
+
 class Commands(TyperGroup):
     """The commands; one that has moved says where it is."""
 
@@ -37,7 +41,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: RENAMED.get(name, name),
+    },
 )
 console = Console(soft_wrap=True)
 complain = Console(stderr=True, soft_wrap=True, highlight=False)

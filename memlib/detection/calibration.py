@@ -75,6 +75,26 @@ def calibrate(
     )
 
 
+def prompts_needed(target: float, *, level: float = 0.95) -> int:
+    """How many calibration prompts a false positive rate takes, at least.
+
+    The largest of n scores lies beyond the quantile of the rate with probability 1 - (1 - target)^n. Below
+    this n that is less than what an end of the interval of `calibrate` asks for: the interval is open on
+    that side, and no score that was seen shows that the rate is kept.
+
+    Args:
+        target: false positive rate, in (0, 1).
+        level: coverage of the interval.
+
+    Example:
+        >>> prompts_needed(0.01), prompts_needed(0.1)
+        (368, 36)
+    """
+    if not 0 < target < 1:
+        raise ValueError(f"target must lie in (0, 1), got {target}; no number of prompts shows another rate")
+    return math.ceil(math.log((1 - level) / 2) / math.log1p(-target))
+
+
 def threshold(negative: NDArray[np.float64], target: float) -> NDArray[np.float64]:
     """The smallest value that at most the share `target` of negatives `(..., N)` exceeds, `(...)`."""
     count = negative.shape[-1]

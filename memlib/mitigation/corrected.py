@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -30,22 +31,17 @@ class Sail:
       the network has seen no noise.
     - Every image has starting noises of its own: its given one, then fresh ones. None is used twice.
     - The threshold never moves; what an image ended at is in the record.
-
-    Attributes:
-        threshold: the threshold of ||H_Delta s_Delta||, in score units.
-        steps: gradient steps from each starting noise, at most; 0 only selects.
-        candidates: starting noises tried for each image, the given one first; 1 only optimises.
-        learning_rate: the learning rate of Adam.
-        displacement: h, a length in x.
-        project: back to the sphere; False leaves x_T where the steps take it.
     """
 
-    threshold: float
-    steps: int = 10
-    candidates: int = 4
-    learning_rate: float = 0.05
-    displacement: float = 0.1
-    project: bool = True
+    threshold: Annotated[float, "value of ||H_Delta s_Delta|| to get under, in score units"]
+    steps: Annotated[int, "gradient steps at most from each starting noise; 0 only selects"] = 10
+    candidates: Annotated[
+        int,
+        "starting noises tried for each image, the given one first; 1 only optimises",
+    ] = 4
+    learning_rate: Annotated[float, "learning rate of Adam"] = 0.05
+    displacement: Annotated[float, "h, the length of the displacement of x"] = 0.1
+    project: Annotated[bool, "whether x_T goes back to the sphere after each step"] = True
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -15,17 +16,16 @@ from memlib.mitigation.record import Mitigated, Task
 
 @dataclass(frozen=True)
 class NoiseAdjustment:
-    """Minimise ||eps(x_T, c) - eps(x_T)|| over x_T with AdamW, each noise by itself, down to a target.
+    """Minimise ||eps(x_T, c) - eps(x_T)|| over x_T with AdamW, each noise by itself, down to a target."""
 
-    Attributes:
-        threshold: in units of the noise prediction; 0.7 to 1.5 for Stable Diffusion 1.4, 5 to 20 for 2.0.
-        steps: at most; the authors name none.
-        learning_rate: 0.01 for 1.4, 0.1 for 2.0.
-    """
-
-    threshold: float
-    steps: int = 50
-    learning_rate: float = 0.01
+    threshold: Annotated[
+        float,
+        "norm to get under, of a noise prediction; 0.7 to 1.5 for Stable Diffusion 1.4, 5 to 20 for 2.0",
+    ]
+    steps: Annotated[int, "gradient steps at most; the authors name none"] = 50
+    learning_rate: Annotated[float, "learning rate of AdamW; 0.01 for Stable Diffusion 1.4, 0.1 for 2.0"] = (
+        0.01
+    )
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -23,25 +23,26 @@ class SailPrinted:
 
     Scores in score units; delta = 1 / ||s_Delta||, taken anew at every x, so that the displacement has length
     one; the gradient goes through both terms of the difference and through the displacement.
-
-    Attributes:
-        threshold: l_thres of the whole objective; 7.6 to 9 for Stable Diffusion 1.4, where alpha ||x_T|| is
-            about 6.4 of it, 4 to 6 for 2.0.
-        alpha: 0.05 for 1.4, 0.01 for 2.0.
-        steps: the largest number of gradient steps; the algorithm names no bound.
-        learning_rate: the learning rate of Adam.
-        term: "gain" as above; "difference" puts ||s_Delta||^2 in place of the first term, which is said to
-            fail to converge.
-        penalty: alpha times the "norm" of x, as algorithm 2 prints and its thresholds need, or times the
-            "squared" norm, as the text has it.
     """
 
-    threshold: float
-    alpha: float = 0.05
-    steps: int = 10
-    learning_rate: float = 0.05
-    term: Term = "gain"
-    penalty: Penalty = "norm"
+    threshold: Annotated[
+        float,
+        "l_thres, which the whole objective gets under; 7.6 to 9 for Stable Diffusion 1.4, where alpha "
+        "||x_T|| is about 6.4 of it, 4 to 6 for 2.0",
+    ]
+    alpha: Annotated[float, "weight of the penalty; 0.05 for Stable Diffusion 1.4, 0.01 for 2.0"] = 0.05
+    steps: Annotated[int, "gradient steps at most; the algorithm names no bound"] = 10
+    learning_rate: Annotated[float, "learning rate of Adam"] = 0.05
+    term: Annotated[
+        Term,
+        '"gain" as above; "difference" puts ||s_Delta||^2 in place of the first term, which is said '
+        "to fail to converge",
+    ] = "gain"
+    penalty: Annotated[
+        Penalty,
+        'alpha times the "norm" of x, as algorithm 2 prints and its thresholds need, or times the '
+        '"squared" norm, as the text has it',
+    ] = "norm"
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

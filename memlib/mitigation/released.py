@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -43,27 +44,16 @@ class SailReleased:
     """The released loop, with an end: after `rounds` the best candidates fill what is missing.
 
     The given noises are the first of the pool; the rest is drawn.
-
-    Attributes:
-        threshold: the value of the objective at which a noise is taken, at first; the code has 8.2 for Stable
-            Diffusion 1.4.
-        alpha: 0.05 for 1.4, 0.01 for 2.0.
-        steps: the number of gradient steps of a round.
-        learning_rate: the learning rate of Adam.
-        pool: how many candidates are moved together.
-        repeats: how many rounds start from the same noises.
-        rise: how much the threshold grows after every `repeats` rounds.
-        rounds: the largest number of rounds in all, a bound that the released code lacks.
     """
 
-    threshold: float
-    alpha: float = 0.05
-    steps: int = 10
-    learning_rate: float = 0.05
-    pool: int = 8
-    repeats: int = 3
-    rise: float = 0.1
-    rounds: int = 30
+    threshold: Annotated[float, "threshold at first; 8.2 by default in the code for Stable Diffusion 1.4"]
+    alpha: Annotated[float, "weight of the penalty; 0.05 for Stable Diffusion 1.4, 0.01 for 2.0"] = 0.05
+    steps: Annotated[int, "gradient steps in a round"] = 10
+    learning_rate: Annotated[float, "learning rate of Adam"] = 0.05
+    pool: Annotated[int, "number of candidates moved at a time"] = 8
+    repeats: Annotated[int, "rounds that begin from the same noises"] = 3
+    rise: Annotated[float, "what is added to the threshold after each `repeats` rounds"] = 0.1
+    rounds: Annotated[int, "rounds at most, a bound that the released code lacks"] = 30
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

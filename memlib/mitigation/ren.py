@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from memlib.mitigation.attention import RescaledAttention
 from memlib.mitigation.record import Mitigated, Task, recorded
@@ -13,16 +14,13 @@ class AttentionRescaling:
     """Multiply the logit of the begin mark and hide the tokens after the prompt, in all conditional passes.
 
     A memorized prompt draws attention to its trigger and to the padding, which sums the prompt up.
-
-    Attributes:
-        factor: 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison.
-        hide: whether the padding after the end mark gets no weight.
-        hide_end: whether the end mark gets none either.
     """
 
-    factor: float = 1.25
-    hide: bool = True
-    hide_end: bool = False
+    factor: Annotated[
+        float, "factor of the begin mark's logit; 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison"
+    ] = 1.25
+    hide: Annotated[bool, "whether the padding after the end mark gets no weight"] = True
+    hide_end: Annotated[bool, "whether the end mark gets none either"] = False
 
     def __post_init__(self) -> None:
         if not self.factor > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import torch
 
@@ -19,14 +19,10 @@ class RandomAddition:
 
     One caption for all noises of a prompt. A caption that grows beyond the tokenizer's limit loses its end,
     which `Prompts.removed` of the result names.
-
-    Attributes:
-        kind: "token" (RTA) or "number" (RNA).
-        count: 1, 2, 4, 6 and 8 in the paper's comparison.
     """
 
-    kind: Kind = "token"
-    count: int = 4
+    kind: Annotated[Kind, '"token" (RTA) or "number" (RNA)'] = "token"
+    count: Annotated[int, "number of additions; 1, 2, 4, 6 and 8 in the paper's comparison"] = 4
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.count < 1:

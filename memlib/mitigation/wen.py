@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -16,17 +17,14 @@ from memlib.mitigation.record import Mitigated, Task, recorded
 
 @dataclass(frozen=True)
 class PromptEmbedding:
-    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding.
+    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding."""
 
-    Attributes:
-        threshold: in units of the noise prediction; 1 to 5 for Stable Diffusion 1.4, 1 to 2 for 2.0.
-        steps: 10 in the authors' code.
-        learning_rate: 0.05 in the authors' code.
-    """
-
-    threshold: float
-    steps: int = 10
-    learning_rate: float = 0.05
+    threshold: Annotated[
+        float,
+        "norm to get under, of a noise prediction; 1 to 5 for Stable Diffusion 1.4, 1 to 2 for 2.0",
+    ]
+    steps: Annotated[int, "gradient steps at most; 10 in the authors' code"] = 10
+    learning_rate: Annotated[float, "learning rate of AdamW; 0.05 in the authors' code"] = 0.05
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from memlib.mitigation import Method, Mitigated, apply, quietly
 from memlib.mitigation.settings import values_of
-from memlib.screening.records import COLUMNS, columns
+from memlib.screening.mitigation_table import COLUMNS, columns
 from memlib.screening.screen import Screening
-from memlib.screening.tasks import Found, guided, noises
+from memlib.screening.tasks import TaskResult, guided, noises
 from memlib.text_to_image import Prompts, TextToImage
 
 IMAGES = ("image_before", "image_after")
@@ -32,7 +32,7 @@ class MitigatedImages:
         model: the text-to-image model.
         noise: `(n, ...)` one start for each seed.
         method: the mitigation.
-        trajectory: steps of a whole sampling.
+        num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance.
         seed: the seed of what the method draws.
     """
@@ -40,20 +40,20 @@ class MitigatedImages:
     model: TextToImage
     noise: Float[Tensor, "n ..."]
     method: Method
-    trajectory: int = 50
+    num_inference_steps: int = 50
     guidance: float = 7.5
     seed: int = 0
 
-    def __call__(self, prompts: Prompts) -> Found:
+    def __call__(self, prompts: Prompts) -> TaskResult:
         """Final latents of both, and the record."""
-        before = guided(self.trajectory, self.guidance)(self.model, prompts, self.noise)
+        before = guided(self.num_inference_steps, self.guidance)(self.model, prompts, self.noise)
         with quietly():
             found = apply(
                 self.model,
                 self.method,
                 prompts,
                 self.noise,
-                steps=self.trajectory,
+                steps=self.num_inference_steps,
                 generator=torch.Generator().manual_seed(self.seed),
                 rows=len(prompts) * len(self.noise),
             )
@@ -62,7 +62,7 @@ class MitigatedImages:
         if changed.any():
             after[changed] = self._sample(found, changed)
         samples = dict(zip(IMAGES, (before, after), strict=True))
-        return Found(samples=samples, columns=columns(found, prompts, changed))
+        return TaskResult(samples=samples, columns=columns(found, prompts, changed))
 
     @torch.no_grad()
     def _sample(self, found: Mitigated, which: Bool[Tensor, "P n"]) -> Tensor:
@@ -70,39 +70,44 @@ class MitigatedImages:
         prompts = found.prompts[which.nonzero()[:, 0].tolist()]
         with found.context():
             return self.model.sample(
-                prompts, found.noise[which], steps=self.trajectory, guidance=self.guidance
+                prompts, found.noise[which], steps=self.num_inference_steps, guidance=self.guidance
             ).samples
 
 
 def screening(
     model: TextToImage,
-    captions: pa.Table,
+    prompts: pa.Table,
     seeds: Sequence[int],
     name: str,
     method: Method,
     pictures: Path,
     *,
-    trajectory: int = 50,
+    num_inference_steps: int = 50,
     guidance: float = 7.5,
 ) -> Screening:
     """Prompts through a method, images of both kinds into a folder; name and settings tell it from others.
 
     Args:
         model: the text-to-image model.
-        captions: the prompts.
+        prompts: as `prompt_files.read` gives them.
         seeds: the seeds of the starting noise; the first is also that of what the method draws.
         name: the name of the method, in `memlib.mitigation.METHODS`.
         method: the mitigation.
         pictures: folder for images.
-        trajectory: steps of a whole sampling.
+        num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance.
     """
-    task = MitigatedImages(model, noises(model, seeds), method, trajectory, guidance, seeds[0])
+    task = MitigatedImages(model, noises(model, seeds), method, num_inference_steps, guidance, seeds[0])
     values = values_of(method)
-    settings = {"command": "generate", "trajectory": trajectory, "guidance": guidance, "mitigate": name}
+    settings = {
+        "command": "generate",
+        "num_inference_steps": num_inference_steps,
+        "guidance": guidance,
+        "mitigate": name,
+    }
     settings |= {f"mitigate {key}": value for key, value in values.items()}
     return Screening(
-        model, captions, seeds, task, (), settings, pictures,
+        model, prompts, seeds, task, (), settings, pictures,
         images=IMAGES, columns=COLUMNS, gradients="threshold" in values,
     )  # fmt: skip
 

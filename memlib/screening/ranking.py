@@ -67,7 +67,7 @@ def load(path: Path) -> Scores:
     names, n = settings["statistics"], len(settings["seeds"])
     first = pa.array(range(0, len(table), n))
     kept = [name for name in table.column_names if name not in (*names, "seed", "image")]
-    known = statistics(names, steps=settings["steps"], product=settings["product"])
+    known = statistics(names, average_steps=settings["average_steps"], product=settings["product"])
     return Scores(
         table.select(kept).take(first),
         {name: table[name].to_numpy().reshape(-1, n) for name in names},

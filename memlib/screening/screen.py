@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from memlib import __version__
 from memlib.screening import batches, identity, images, prompt_files
-from memlib.screening.parts import Parts
-from memlib.screening.tasks import Found, Task
+from memlib.screening.partial_table import PartialTable
+from memlib.screening.tasks import Task, TaskResult
 from memlib.text_to_image import Prompts, TextToImage
 
 _NONE = pa.schema([])
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunSummary:
     """What a screening did.
 
     Attributes:
@@ -45,7 +46,7 @@ class Screening:
 
     Attributes:
         model: the text-to-image model.
-        captions: the prompts, as `prompt_files.read` gives them, with more columns if wanted; all are kept.
+        prompts: as `prompt_files.read` gives them, with more columns if wanted; all are kept.
         seeds: the seeds of the starting noise.
         task: what is computed, at these seeds.
         statistics: names of the values that the task gives; none for images alone.
@@ -57,7 +58,7 @@ class Screening:
     """
 
     model: TextToImage
-    captions: pa.Table
+    prompts: pa.Table
     seeds: Sequence[int]
     task: Task
     statistics: Sequence[str]
@@ -73,11 +74,11 @@ class Screening:
 
         The columns are, in this order:
 
-        - `number` of the prompt in its file, from 0; all columns of `captions`; `seed` of the noise;
+        - `number` of the prompt in its file, from 0; all columns of `prompts`; `seed` of the noise;
         - `truncated`: what the tokenizer's limit cut from the end of the prompt, null for nothing;
         - a column for each statistic, float64; all of `columns`; names of files, if images are kept.
         """
-        fields = [pa.field("number", pa.int64()), *self.captions.schema]
+        fields = [pa.field("number", pa.int64()), *self.prompts.schema]
         fields += [pa.field("seed", pa.int64()), pa.field("truncated", pa.string())]
         fields += [pa.field(name, pa.float64()) for name in self.statistics]
         fields += [*self.columns]
@@ -97,7 +98,7 @@ class Screening:
             "images": self.pictures is not None,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "model": identity.digest(self.model),
-            "prompts": prompt_files.digest(self.captions),
+            "prompts": prompt_files.digest(self.prompts),
             "memlib": __version__,
         }
 
@@ -107,8 +108,8 @@ class Screening:
         *,
         rows: int | None = None,
         restart: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Outcome:
+        progress: bool = False,
+    ) -> RunSummary:
         """Compute what is missing of the table and write it.
 
         Whatever stops it, the prompts that were finished stay and the next call goes on after them; the file
@@ -119,54 +120,60 @@ class Screening:
             rows: prompts times seeds at a time, at least one prompt; None begins with a guess from the free
                 memory. Halved whenever the memory does not suffice.
             restart: discard an earlier result or its pieces.
-            progress: told how many prompts of how many are finished.
+            progress: show a progress bar.
 
         Raises:
             OutputError: the file cannot be written, or is something else.
             ValueError: the task cannot be done with this model, or not in this memory.
+            KeyboardInterrupt: somebody stopped it; its text says what is kept.
         """
-        began, total, each = time.perf_counter(), len(self.captions), len(self.seeds)
-        with Parts(out, self.identity(), total, each).open(restart=restart) as parts:
-            resumed = parts.done
-            if parts.finished:
-                return Outcome(out, total, total, time.perf_counter() - began, 0)
-            chosen = rows or parts.noted("rows") or batches.starting_rows(self.model, self.gradients)
-            parts.note("rows", chosen)
-            tell = progress or (lambda *_: None)
-            tell(parts.done, total)
+        began, total, each = time.perf_counter(), len(self.prompts), len(self.seeds)
+        with PartialTable(out, self.identity(), total, each).open(restart=restart) as table:
+            resumed = table.done
+            if table.finished:
+                return RunSummary(out, total, total, time.perf_counter() - began, 0)
+            chosen = rows or table.noted("rows") or batches.starting_rows(self.model, self.gradients)
+            table.note("rows", chosen)
+            bar = tqdm(total=total, initial=table.done, desc="prompts", disable=not progress)
 
             def work(start: int, stop: int) -> None:
-                with parts.writing():  # images
+                with table.writing():  # images
                     found = self._rows(start, stop)
-                parts.append(start, stop, found)
-                tell(stop, total)
+                table.append(start, stop, found)
+                bar.update(stop - start)
 
             def changed(together: int) -> None:
                 nonlocal chosen
                 chosen = together * each
-                parts.note("rows", chosen)
+                table.note("rows", chosen)
 
-            batches.halving(work, parts.done, total, max(1, chosen // each), changed)
-            parts.join(self.schema)
-        return Outcome(out, total, resumed, time.perf_counter() - began, chosen)
+            try:
+                with bar:
+                    batches.halving(work, table.done, total, max(1, chosen // each), changed)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"{table.done} of {total} prompts are finished and kept; call again to go on there"
+                ) from None
+            table.join(self.schema)
+        return RunSummary(out, total, resumed, time.perf_counter() - began, chosen)
 
     def _rows(self, start: int, stop: int) -> pa.Table:
-        some = self.captions.slice(start, stop - start)
-        prompts = encoded(self.model, some["prompt"].to_pylist())
-        found = self.task(prompts)
+        some = self.prompts.slice(start, stop - start)
+        given = encoded(self.model, some["prompt"].to_pylist())
+        found = self.task(given)
         n = len(self.seeds)
         repeated = [row for row in range(stop - start) for _ in range(n)]
         columns: dict[str, Any] = {"number": [start + row for row in repeated]}
         columns |= {name: some[name].take(pa.array(repeated)) for name in some.column_names}
         columns["seed"] = [*self.seeds] * (stop - start)
-        columns["truncated"] = [prompts.removed.get(row) for row in repeated]
+        columns["truncated"] = [given.removed.get(row) for row in repeated]
         columns |= {name: found.values[name].flatten().numpy() for name in self.statistics}
         columns |= found.columns
         if self.pictures is not None:
-            columns |= {name: self._save(name, self.pictures, start, prompts, found) for name in self.images}
+            columns |= {name: self._save(name, self.pictures, start, given, found) for name in self.images}
         return pa.table(columns, self.schema)
 
-    def _save(self, kind: str, folder: Path, start: int, prompts: Prompts, found: Found) -> list[str]:
+    def _save(self, kind: str, folder: Path, start: int, given: Prompts, found: TaskResult) -> list[str]:
         if kind not in found.samples:
             raise ValueError(
                 f"{kind} is wanted of a task that gives {', '.join(found.samples) or 'no samples'}"
@@ -175,7 +182,7 @@ class Screening:
         for row, latents in enumerate(found.samples[kind]):
             decoded = self.model.decode(latents)
             for seed, image in zip(self.seeds, decoded, strict=True):
-                names.append(images.file_name(start + row, prompts.captions[row], seed, kind))
+                names.append(images.file_name(start + row, given.captions[row], seed, kind))
                 images.save(image, folder / names[-1])
         return names
 

@@ -11,7 +11,7 @@ from memlib.hessian import Product
 from memlib.text_to_image import TextToImage, check_product
 
 STATISTICS: dict[str, str] = {
-    "wen": "norm of the score difference, a mean over the first --steps",
+    "wen": "norm of the score difference, a mean over the first --average-steps",
     "jeon": "the paper's: squared norm of its Jacobian times the difference itself, at the first step",
     "gap": "squared norm of the difference of the two products H s, at the first step",
     "ren_layer": "entropy of the attention of layer 3 at the first step",
@@ -39,19 +39,19 @@ def product_named(name: str) -> Product:
     return cast("Product", name)
 
 
-def statistics(names: Sequence[str], *, steps: int, product: Product) -> dict[str, Statistic]:
+def statistics(names: Sequence[str], *, average_steps: int, product: Product) -> dict[str, Statistic]:
     """Statistics by name.
 
     Args:
-        names: keys of `STATISTICS`.
-        steps: the number of first steps that "wen" averages.
-        product: how "jeon" and "gap" multiply with Jacobians.
+        names: of `STATISTICS`.
+        average_steps: that "wen" averages.
+        product: with the Jacobians of "jeon" and "gap".
 
     Raises:
         ValueError: none, an unknown or a repeated name.
     """
     known: dict[str, Callable[[], Statistic]] = {
-        "wen": lambda: detection.ScoreDifferenceNorm(steps),
+        "wen": lambda: detection.ScoreDifferenceNorm(average_steps),
         "jeon": lambda: detection.SharpnessGain(product),
         "gap": lambda: detection.HessianScoreGap(product),
         "ren_layer": detection.LayerEntropy,

@@ -20,8 +20,8 @@ Sampler = Callable[[TextToImage, Prompts, Float[Tensor, "n ..."]], Float[Tensor,
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a task found for P prompts.
+class TaskResult:
+    """What a task gives for P prompts.
 
     Attributes:
         values: name of a statistic -> `(P, n)` float64, on the CPU.
@@ -37,7 +37,7 @@ class Found:
 class Task(Protocol):
     """Statistics, samples or both of some prompts; the noise, one start for each seed, is its own."""
 
-    def __call__(self, prompts: Prompts) -> Found:
+    def __call__(self, prompts: Prompts) -> TaskResult:
         """Work on P prompts at once."""
 
 
@@ -54,7 +54,7 @@ class Detection:
         model: the text-to-image model.
         noise: `(n, ...)` one start for each seed.
         statistics: name -> statistic.
-        trajectory: steps of a whole sampling.
+        num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance.
         samples: follow every sampling to its end and return it.
     """
@@ -62,24 +62,24 @@ class Detection:
     model: TextToImage
     noise: Float[Tensor, "n ..."]
     statistics: Mapping[str, Statistic]
-    trajectory: int = 50
+    num_inference_steps: int = 50
     guidance: float = 7.5
     samples: bool = False
 
-    def __call__(self, prompts: Prompts) -> Found:
+    def __call__(self, prompts: Prompts) -> TaskResult:
         """Values of every statistic."""
-        needed = [self.trajectory if s.visit is None else s.visit for s in self.statistics.values()]
+        needed = [self.num_inference_steps if s.visit is None else s.visit for s in self.statistics.values()]
         generation = generate(
             self.model,
             prompts,
             self.noise,
-            steps=self.trajectory,
-            visit=self.trajectory if self.samples else max(needed),
+            steps=self.num_inference_steps,
+            visit=self.num_inference_steps if self.samples else max(needed),
             guidance=self.guidance,
             attention=any(s.attention for s in self.statistics.values()),
         )
         values = {name: statistic(generation) for name, statistic in self.statistics.items()}
-        return Found(values, {"image": generation.samples} if self.samples else {})
+        return TaskResult(values, {"image": generation.samples} if self.samples else {})
 
 
 class FirstStep:
@@ -89,7 +89,7 @@ class FirstStep:
         model: the text-to-image model.
         noise: `(n, ...)` one start for each seed.
         names: "wen", "jeon" or both.
-        trajectory: steps of a whole sampling, whose first is taken.
+        num_inference_steps: steps of a whole sampling, whose first is taken.
         product: with the Jacobian.
     """
 
@@ -99,20 +99,20 @@ class FirstStep:
         noise: Float[Tensor, "n ..."],
         names: Sequence[str],
         *,
-        trajectory: int = 50,
+        num_inference_steps: int = 50,
         product: Product = "difference",
     ) -> None:
         self.model, self.noise, self.names, self.product = model, noise, tuple(names), product
-        self.t = model.timesteps(trajectory)[0]
+        self.t = model.timesteps(num_inference_steps)[0]
         self._shared = SharedNoiseDifference(model, self.t, model.empty, noise)
 
-    def __call__(self, prompts: Prompts) -> Found:
+    def __call__(self, prompts: Prompts) -> TaskResult:
         """Values of the statistics asked for."""
         if "jeon" not in self.names:
             with torch.no_grad():
                 gap = self._shared.under(prompts)(prompts.tiled(self.noise)).double().flatten(1)
             norms = prompts.grouped(torch.linalg.vector_norm(gap, dim=1))
-            return Found({"wen": self.model.level(self.t)["sigma"] * norms.cpu()})
+            return TaskResult({"wen": self.model.level(self.t)["sigma"] * norms.cpu()})
         found = one_step(
             self.model, prompts, self.noise, t=self.t, product=self.product,
             rows=len(prompts) * len(self.noise), shared=self._shared,
@@ -121,7 +121,7 @@ class FirstStep:
             "wen": self.model.level(self.t)["sigma"] * found.difference.cpu(),
             "jeon": found.curvature.square().cpu(),
         }
-        return Found({name: values[name] for name in self.names})
+        return TaskResult({name: values[name] for name in self.names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +138,19 @@ class Images:
     noise: Float[Tensor, "n ..."]
     sampler: Sampler
 
-    def __call__(self, prompts: Prompts) -> Found:
+    def __call__(self, prompts: Prompts) -> TaskResult:
         """Final latents."""
-        return Found(samples={"image": self.sampler(self.model, prompts, self.noise)})
+        return TaskResult(samples={"image": self.sampler(self.model, prompts, self.noise)})
 
 
-def guided(trajectory: int = 50, guidance: float = 7.5) -> Sampler:
+def guided(num_inference_steps: int = 50, guidance: float = 7.5) -> Sampler:
     """Plain sampling with classifier-free guidance."""
 
     @torch.no_grad()
     def sample(model: TextToImage, prompts: Prompts, noise: Float[Tensor, "n ..."]) -> Tensor:
-        end = model.sample(prompts, prompts.tiled(noise), steps=trajectory, guidance=guidance).samples
+        end = model.sample(
+            prompts, prompts.tiled(noise), steps=num_inference_steps, guidance=guidance
+        ).samples
         return prompts.grouped(end)
 
     return sample
@@ -159,15 +161,15 @@ def detection_task(
     seeds: Sequence[int],
     names: Sequence[str],
     *,
-    steps: int = 1,
-    trajectory: int = 50,
+    average_steps: int = 1,
+    num_inference_steps: int = 50,
     guidance: float = 7.5,
     product: Product | None = None,
     samples: bool = False,
 ) -> Task:
     """The cheapest task that gives the statistics asked for; arguments as above."""
     chosen = product or default_product(model)
-    noise, found = noises(model, seeds), statistics(names, steps=steps, product=chosen)
-    if {*names} <= {"wen", "jeon"} and steps == 1 and not samples:
-        return FirstStep(model, noise, names, trajectory=trajectory, product=chosen)
-    return Detection(model, noise, found, trajectory, guidance, samples)
+    noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
+    if {*names} <= {"wen", "jeon"} and average_steps == 1 and not samples:
+        return FirstStep(model, noise, names, num_inference_steps=num_inference_steps, product=chosen)
+    return Detection(model, noise, found, num_inference_steps, guidance, samples)

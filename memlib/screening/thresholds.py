@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 from memlib.mitigation import from_text
 from memlib.mitigation.method import apply, quietly
@@ -39,12 +39,12 @@ def from_reference(
     model: TextToImage,
     name: str,
     given: dict[str, str],
-    captions: pa.Table,
+    prompts: pa.Table,
     noise: Float[Tensor, "n ..."],
     *,
-    trajectory: int = 50,
+    num_inference_steps: int = 50,
     rows: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool = False,
 ) -> Reference:
     """The threshold of a method under which `SHARE` of the images of harmless prompts are as they come.
 
@@ -52,11 +52,11 @@ def from_reference(
         model: the text-to-image model.
         name: the name of a method with a threshold.
         given: its other settings, as text.
-        captions: prompts known not to be memorized, as `prompt_files.read` gives them.
+        prompts: known not to be memorized, as `prompt_files.read` gives them.
         noise: `(n, ...)` one start for each seed.
-        trajectory: steps of the sampling to come.
+        num_inference_steps: steps of the sampling to come.
         rows: prompts times seeds at a time; None finds out what fits.
-        progress: told how many prompts of how many are finished.
+        progress: show a progress bar.
 
     Raises:
         ValueError: the method has no threshold.
@@ -67,16 +67,16 @@ def from_reference(
     found: list[Tensor] = []
 
     def work(start: int, stop: int) -> None:
-        prompts = encoded(model, captions["prompt"].slice(start, stop - start).to_pylist())
+        some = encoded(model, prompts["prompt"].slice(start, stop - start).to_pylist())
         with quietly():
             record = apply(
-                model, method, prompts, noise, steps=trajectory, rows=len(prompts) * len(noise)
+                model, method, some, noise, steps=num_inference_steps, rows=len(some) * len(noise)
             ).record
         found.append(record.objective.flatten())
-        if progress is not None:
-            progress(stop, len(captions))
+        bar.update(stop - start)
 
     rows = rows or batches.starting_rows(model, gradients=True)
-    batches.halving(work, 0, len(captions), max(1, rows // len(noise)), lambda _: None)
+    with tqdm(total=len(prompts), desc="reference", disable=not progress) as bar:
+        batches.halving(work, 0, len(prompts), max(1, rows // len(noise)), lambda _: None)
     values = torch.cat(found)
     return Reference(float(f"{values.quantile(SHARE):.3g}"), len(values))

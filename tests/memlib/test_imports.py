@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import memlib
 
 EXTRA = {"cli", "__main__", "screening"}
@@ -59,3 +61,14 @@ def test_every_core_module_imports_without_the_extras():
 def test_the_block_works():
     done = run(PROGRAM.format(blocked=BLOCKED, modules=["companion.experiment"]))
     assert "not part of the core" in done.stderr
+
+
+@pytest.mark.parametrize(("package", "advice"), [("memlib", "'.[screen]'"), ("companion", "'.[book]'")])
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_command_without_what_it_needs_says_what_to_install(package, advice, missing):
+    program = f"import sys; sys.modules[{missing!r}] = None; from {package}.__main__ import main; main()"
+    done = run(program)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: the command {package} needs {missing}, which is not installed")
+    assert f"pip install -e {advice}" in done.stderr

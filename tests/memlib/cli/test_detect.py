@@ -6,7 +6,8 @@ import sys
 import pytest
 from pyarrow import parquet
 
-from memlib.screening import Screening, screen
+from memlib.detection.calibration import Threshold
+from memlib.screening import Screening, joined, screen
 
 from .conftest import killed_at_work, start
 
@@ -49,9 +50,11 @@ def test_labelled_prompts_are_ranked_with_thresholds(detect, tmp_path):
     assert code == 0, err
     assert "10 prompts x 2 seeds" in out
     assert "... and 6 more in the file" in out
-    assert "Called memorized at a false positive rate of at most 1.00%" in out
-    assert "known prompts and" in out
-    assert "of those labelled memorized" in out
+    assert "jeon: nothing is marked. A false positive rate of 1.00% takes 368 prompts known not" in out
+    assert "there are 5, 363 are missing" in out
+    assert "Called memorized" not in out
+    assert "*" not in out
+    assert "jeon: AUC" in out
     assert "prompts exceed the 12 tokens" in err.replace("\n", " ")
     found = parquet.read_table(tmp_path / "scores.parquet")
     assert found.column_names[-2:] == ["jeon", "wen"]
@@ -69,12 +72,50 @@ def test_prompts_alone_are_only_ranked(detect, tmp_path):
 
 
 def test_a_reference_calibrates(detect, tmp_path):
-    for name, count in (("a.txt", 2), ("known.txt", 5)):
-        (tmp_path / name).write_text("\n".join(f"{name[0] * n} cat" for n in range(1, count + 1)))
-    code, out, _ = detect("--reference", tmp_path / "known.txt", "--target", "0.2", file=tmp_path / "a.txt")
-    assert code == 0
-    assert "20.00% of the 5 known prompts" in out
-    assert "kkkk" not in out  # references are not ranked
+    (tmp_path / "a.txt").write_text("a cat\ntac")
+    given = ["--statistics", "wen", "--target", "0.2", "--reference", tmp_path / "known.txt"]
+    for count, marked in ((17, True), (16, False)):  # 0.8^17 < 0.025 < 0.8^16
+        (tmp_path / "known.txt").write_text("\n".join(f"k {n} cat" for n in range(count)))
+        code, out, _ = detect(*given, "--restart", file=tmp_path / "a.txt")
+        assert code == 0
+        assert ("Called memorized at a false positive rate of at most 20.00% (marked *)" in out) is marked
+        assert ("17.65% of the 17 known prompts" in out) is marked
+        assert ("takes 17 prompts" in " ".join(out.split())) is not marked
+        assert ("1 are missing" in out) is not marked
+        assert "k 3" not in out  # references are not ranked
+
+
+def test_a_star_needs_enough_known_prompts(detect, tmp_path, monkeypatch):
+    """All scores lie beyond the threshold; whether that is said depends on how many calibrated it."""
+    (tmp_path / "a.txt").write_text("a cat\ntac")
+    monkeypatch.setattr(Threshold, "beyond", lambda self, score: True)
+    for count, stars in ((17, 2), (16, 0)):
+        (tmp_path / "known.txt").write_text("\n".join(f"k {n} cat" for n in range(count)))
+        given = ["--statistics", "wen", "--target", "0.2", "--reference", tmp_path / "known.txt", "--restart"]
+        out = detect(*given, file=tmp_path / "a.txt")[1]
+        assert out.partition("Called")[0].count("*") == stars
+
+
+def test_a_call_that_was_refused_does_not_stand_in_the_way(detect, tmp_path):
+    for wrong in (["--num-inference-steps", "2000"], ["--average-steps", "60"], ["--target", "0"]):
+        assert detect("--statistics", "wen", *wrong)[0] == 1
+        assert not list(tmp_path.glob("*scores*"))
+    assert detect("--statistics", "wen")[0] == 0
+
+
+def test_the_options_of_before_still_work(detect, tmp_path):
+    assert detect("--statistics", "wen", "--steps", "2", "--trajectory", "4")[0] == 0
+    settings = joined.settings(tmp_path / "scores.parquet")
+    assert (settings["average_steps"], settings["num_inference_steps"]) == (2, 4)
+
+
+def test_a_blank_line_is_no_row_and_a_broken_one_is_named_by_its_line(detect, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt\n\ncat\n")
+    assert "1 prompts x 2 seeds" in detect("--statistics", "wen", file=path)[1]
+    path.write_text("prompt\n\ncat\na red square, top left\n")
+    code, _, err = detect("--restart", file=path)
+    assert (code, "line 4 of" in err) == (1, True)
 
 
 def test_the_same_call_again_is_told_from_another(detect):
@@ -88,7 +129,7 @@ def test_the_same_call_again_is_told_from_another(detect):
 
 
 def test_images_beside_the_scores(detect, tmp_path):
-    assert detect("--generate", "--trajectory", "3")[0] == 0
+    assert detect("--generate", "--num-inference-steps", "3")[0] == 0
     names = parquet.read_table(tmp_path / "scores.parquet")["image"].to_pylist()
     assert sorted(path.name for path in (tmp_path / "scores_images").iterdir()) == sorted(names)
 
@@ -135,8 +176,8 @@ def test_a_broken_model_is_one_plain_message(detect, broken, tmp_path, damage, m
         (["--dtype", "float8"], "dtype must be one of float32, float16"),
         (["--product", "both"], "product must be one of"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
-        (["--trajectory", "2000"], "steps must lie in [1, 1000]"),
-        (["--statistics", "wen", "--steps", "60"], "visit must lie in [1, 50]"),
+        (["--num-inference-steps", "2000"], "steps must lie in [1, 1000]"),
+        (["--statistics", "wen", "--average-steps", "60"], "visit must lie in [1, 50]"),
     ],
 )
 def test_bad_options_are_one_plain_message(detect, arguments, message):
@@ -159,7 +200,7 @@ def test_missing_packages_are_named_before_anything_long(detect, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, _, err = detect()
     assert code == 1
-    assert "pip install 'memlib[screen]'" in err
+    assert "in the clone of memlib, install what this command needs: pip install -e '.[screen]'" in err
 
 
 def test_an_interruption_says_what_is_kept(detect, monkeypatch, tmp_path):

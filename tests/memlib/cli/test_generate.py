@@ -13,7 +13,7 @@ def generate(memlib, folders, tmp_path):
     (tmp_path / "a.txt").write_text('cat\n../"<b>"\na cat')
 
     def call(*more, out=tmp_path / "pictures"):
-        steps = ["--seeds", "2", "--trajectory", "2", "--first-seed", "7", "--batch", "2"]
+        steps = ["--seeds", "2", "--num-inference-steps", "2", "--first-seed", "7", "--batch", "2"]
         return memlib(
             "generate",
             "--model",

@@ -32,7 +32,7 @@ def generate(memlib, folders, tmp_path):
 
     def call(method, *settings, more=(), out="pictures"):
         given = {"model": folders["epsilon"], "prompts": tmp_path / "a.txt", "out": tmp_path / out}
-        given |= {"seeds": 2, "trajectory": 2, "first-seed": 7, "batch": 2}
+        given |= {"seeds": 2, "num-inference-steps": 2, "first-seed": 7, "batch": 2}
         words = [word for name, value in given.items() for word in (f"--{name}", value)]
         chosen = [word for text in settings for word in ("--set", text)]
         return memlib("generate", *words, *(["--mitigate", method] if method else []), *chosen, *more)
@@ -184,7 +184,13 @@ def test_help_lists_every_method_and_setting(memlib, monkeypatch):
 def test_killed_and_called_again_the_folder_is_the_same(folders, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(24)))
 
-    given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4, "trajectory": 3}
+    given = {
+        "model": folders["v"],
+        "prompts": tmp_path / "a.txt",
+        "seeds": 2,
+        "batch": 4,
+        "num-inference-steps": 3,
+    }
     given |= {"mitigate": "sail", "set": "threshold=0.01"}
     whole, killed = (start("generate", **given, out=tmp_path / name) for name in ("whole", "pictures"))
     pieces = tmp_path / "pictures" / "images.parquet.parts"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from memlib.detection.calibration import calibrate
+from memlib.detection.calibration import calibrate, prompts_needed
 from memlib.detection.evaluation import evaluate
 
 
@@ -67,3 +67,18 @@ def test_ties_at_the_threshold_are_not_beyond():
 def test_bad_input(scores, target, message):
     with pytest.raises(ValueError, match=message):
         calibrate(scores, target=target)
+
+
+@pytest.mark.parametrize("larger", [True, False])
+@pytest.mark.parametrize(("target", "needed"), [(0.01, 368), (0.05, 72), (0.2, 17), (0.5, 6)])
+def test_the_prompts_that_a_rate_needs_close_its_interval(target, needed, larger):
+    assert prompts_needed(target) == needed
+    for count in (needed, needed - 1):
+        bounds = calibrate(np.arange(count), larger=larger, target=target).value.bounds
+        assert np.isfinite(bounds).all() == (count == needed)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, -0.1])
+def test_no_number_of_prompts_shows_other_rates(target):
+    with pytest.raises(ValueError, match=r"target must lie in \(0, 1\)"):
+        prompts_needed(target)

@@ -36,7 +36,7 @@ def screening(model):
         seeds = range(5, 8)
         task = detection_task(model, seeds, ["jeon", "wen"])
         made = Screening(
-            model, table(TEXTS), seeds, task, ["jeon", "wen"], {"steps": 1, "product": "difference"}
+            model, table(TEXTS), seeds, task, ["jeon", "wen"], {"average_steps": 1, "product": "difference"}
         )
         return replace(made, **changes)
 

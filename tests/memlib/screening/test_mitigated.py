@@ -18,8 +18,7 @@ from memlib.mitigation import (
     apply,
 )
 from memlib.screening import MitigatedImages, gallery, guided, mitigated, noises, pairs, thresholds
-from memlib.screening.outcomes import outcomes
-from memlib.screening.records import AT_ONCE, COLUMNS, NOT_MET
+from memlib.screening.mitigation_table import AT_ONCE, COLUMNS, NOT_MET, summary
 
 from .conftest import TEXTS, table
 
@@ -42,7 +41,7 @@ def exact(models):
 
 
 def found_by(model, method, texts, **options):
-    task = MitigatedImages(model, noises(model, SEEDS), method, trajectory=2, **options)
+    task = MitigatedImages(model, noises(model, SEEDS), method, num_inference_steps=2, **options)
     with mitigated.quietly():
         return task(model.encode(texts))
 
@@ -135,7 +134,7 @@ def test_a_changed_prompt_and_what_was_cut_from_it_are_told(exact):
 
 def run(model, folder, method, texts=TEXTS, *, rows=4, seeds=SEEDS):
     made = mitigated.screening(
-        model, table(texts), seeds, "x", method, gallery.pictures_of(folder), trajectory=2
+        model, table(texts), seeds, "x", method, gallery.pictures_of(folder), num_inference_steps=2
     )
     made.run(gallery.table_of(folder), rows=rows)
     gallery.finish(folder)
@@ -147,7 +146,7 @@ def test_a_threshold_never_met_is_counted_and_warned_of_by_nobody(model, tmp_pat
         warnings.simplefilter("error")
         found = run(model, tmp_path, Sail(SMALL, steps=0, candidates=1))
     assert found["result"].to_pylist() == [NOT_MET] * 14
-    total = outcomes(gallery.table_of(tmp_path))
+    total = summary(gallery.table_of(tmp_path))
     assert (total.images, total.judged, total.unmet, total.at_once) == (14, 14, 14, 0)
     objectives = found["objective"].to_pylist()
     assert (total.least, total.most) == (min(objectives), max(objectives))
@@ -156,7 +155,7 @@ def test_a_threshold_never_met_is_counted_and_warned_of_by_nobody(model, tmp_pat
 def test_the_table_of_a_method_without_threshold(model, tmp_path):
     found = run(model, tmp_path, RandomAddition("number", 3))
     assert found.schema.field("threshold").type == "double"
-    total = outcomes(gallery.table_of(tmp_path))
+    total = summary(gallery.table_of(tmp_path))
     assert (total.images, total.judged, total.unmet, total.same) == (14, 0, 0, 0)
     assert total.cut == sum(text is not None for text in found["truncated_after"].to_pylist()) > 0
 
@@ -189,14 +188,16 @@ def test_after_is_on_the_right(tmp_path):
 
 def test_a_threshold_from_prompts_leaves_most_of_their_images(exact):
     noise, texts = noises(exact, SEEDS), ["a cat", "cat", "x", "tac a", "b c", "d"]
-    found = thresholds.from_reference(exact, "noise-adjustment", {}, table(texts), noise, trajectory=2)
+    found = thresholds.from_reference(
+        exact, "noise-adjustment", {}, table(texts), noise, num_inference_steps=2
+    )
     assert found.images == 12
     values = found_by(exact, NoiseAdjustment(LARGE), texts).columns["objective"]
     expected = torch.tensor(values, dtype=torch.float64).quantile(0.95).item()
     assert found.threshold == float(f"{expected:.3g}")
     for rows in (2, 100):
         again = thresholds.from_reference(
-            exact, "noise-adjustment", {"steps": "3"}, table(texts), noise, trajectory=2, rows=rows
+            exact, "noise-adjustment", {"steps": "3"}, table(texts), noise, num_inference_steps=2, rows=rows
         )
         assert again == found
 

@@ -5,7 +5,7 @@ import pytest
 
 from memlib.detection.calibration import calibrate
 from memlib.detection.evaluation import evaluate
-from memlib.screening import Found, prompt_files, ranking
+from memlib.screening import TaskResult, prompt_files, ranking
 
 from .conftest import table
 
@@ -21,7 +21,7 @@ class Made:
     def __call__(self, prompts):
         rows = slice(self.position, self.position + len(prompts))
         self.position = rows.stop
-        return Found({name: values[rows] for name, values in self.values.items()})
+        return TaskResult({name: values[rows] for name, values in self.values.items()})
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def scores(screening, tmp_path):
         if reference:
             given = prompt_files.with_reference(given, table([f"known {n}" for n in range(reference)]))
         made = screening(
-            captions=given, task=Made({"wen": wen, "carlini": carlini}), statistics=["wen", "carlini"]
+            prompts=given, task=Made({"wen": wen, "carlini": carlini}), statistics=["wen", "carlini"]
         )
         made.run(tmp_path / "a.parquet", rows=21)
         return ranking.load(tmp_path / "a.parquet"), wen.numpy(), carlini.numpy()

@@ -32,8 +32,8 @@ class Failing:
 
 def test_a_row_for_each_prompt_and_seed(screening, model, tmp_path):
     labelled = table(TEXTS, label=[True] + [None] * 6, family=["x"] * 7)
-    outcome = screening(captions=labelled).run(tmp_path / "a.parquet", rows=6)
-    found = parquet.read_table(outcome.path)
+    summary = screening(prompts=labelled).run(tmp_path / "a.parquet", rows=6)
+    found = parquet.read_table(summary.path)
     assert found.column_names == ["number", "prompt", "label", "family", "seed", "truncated", "jeon", "wen"]
     assert found["number"].to_pylist() == [n for n in range(7) for _ in range(3)]
     assert found["seed"].to_pylist() == [5, 6, 7] * 7
@@ -43,7 +43,7 @@ def test_a_row_for_each_prompt_and_seed(screening, model, tmp_path):
     parts = [task(model.encode(TEXTS[n : n + 2])).values for n in range(0, 7, 2)]
     for name in ("jeon", "wen"):
         assert found[name].to_pylist() == torch.cat([part[name] for part in parts]).flatten().tolist()
-    assert (outcome.prompts, outcome.resumed, outcome.rows) == (7, 0, 6)
+    assert (summary.prompts, summary.resumed, summary.rows) == (7, 0, 6)
 
 
 def test_what_the_tokenizer_cuts_is_in_the_table_and_warned_of_by_nobody(screening, tmp_path, recwarn):
@@ -55,34 +55,34 @@ def test_what_the_tokenizer_cuts_is_in_the_table_and_warned_of_by_nobody(screeni
 
 
 @pytest.mark.parametrize("at", range(4))
-def test_interrupted_anywhere_and_resumed_the_file_is_the_same(screening, tmp_path, at):
+def test_interrupted_anywhere_and_resumed_the_file_is_the_same(screening, tmp_path, at, capsys):
     whole = screening()
     whole.run(tmp_path / "whole.parquet", rows=6)
     with pytest.raises(Stop):
         screening(task=Failing(whole.task, {at}, Stop())).run(tmp_path / "a.parquet", rows=6)
     assert not (tmp_path / "a.parquet").exists()
-    seen = []
     rest = Failing(whole.task, (), None)
-    outcome = screening(task=rest).run(tmp_path / "a.parquet", progress=lambda *n: seen.append(n))
-    assert outcome.resumed == 2 * at
-    assert outcome.rows == 6  # kept with the pieces
+    summary = screening(task=rest).run(tmp_path / "a.parquet", rows=None if at else 6, progress=True)
+    assert summary.resumed == 2 * at
+    assert summary.rows == 6  # kept with the pieces
     assert rest.calls == 3 - at  # nothing is computed twice
-    assert seen == [(n, 7) for n in [*range(2 * at, 7, 2), 7]]
+    assert f"{2 * at}/7" in (shown := capsys.readouterr().err)
+    assert "7/7" in shown
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_a_finished_file_is_not_computed_again(screening, tmp_path):
     screening().run(tmp_path / "a.parquet")
-    outcome = screening(task=Failing(None, {0}, Stop())).run(tmp_path / "a.parquet")
-    assert (outcome.resumed, outcome.rows) == (7, 0)
+    summary = screening(task=Failing(None, {0}, Stop())).run(tmp_path / "a.parquet")
+    assert (summary.resumed, summary.rows) == (7, 0)
 
 
 def test_batches_shrink_until_they_fit(screening, tmp_path):
     whole = screening()
     whole.run(tmp_path / "whole.parquet", rows=3)
     task = Failing(whole.task, {0, 1}, torch.OutOfMemoryError("CUDA out of memory"))
-    outcome = screening(task=task).run(tmp_path / "a.parquet", rows=12)
-    assert outcome.rows == 3
+    summary = screening(task=task).run(tmp_path / "a.parquet", rows=12)
+    assert summary.rows == 3
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
@@ -92,15 +92,15 @@ def test_no_more_prompts_than_a_batch_are_encoded_at_a_time(screening, model, tm
     monkeypatch.setattr(
         TextToImage, "encode", lambda self, texts: seen.append(len(texts)) or real(self, texts)
     )
-    screening(captions=table(["a"] * 40)).run(tmp_path / "a.parquet", rows=12)
+    screening(prompts=table(["a"] * 40)).run(tmp_path / "a.parquet", rows=12)
     assert max(seen) == 4
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"captions": table([*TEXTS[:-1], "y"])}, "prompts"),
-        ({"settings": {"steps": 2, "product": "difference"}}, "steps"),
+        ({"prompts": table([*TEXTS[:-1], "y"])}, "prompts"),
+        ({"settings": {"average_steps": 2, "product": "difference"}}, "average_steps"),
         ({"seeds": range(6, 9)}, "seeds"),
         ({"statistics": ["jeon"]}, "statistics"),
     ],

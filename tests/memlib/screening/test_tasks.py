@@ -30,7 +30,7 @@ def passes(monkeypatch):
 
 def reference(model, names, **options):
     """By `detection.measure`, all prompts at once."""
-    chosen = statistics(names, steps=1, product="difference")
+    chosen = statistics(names, average_steps=1, product="difference")
     return detection.measure(model, model.encode(TEXTS), noises(model, SEEDS), chosen, rows=1000, **options)
 
 
@@ -59,7 +59,7 @@ def test_all_batches_share_the_unconditional_pass(model, passes, names, each):
 def test_other_statistics_come_from_samples(models):
     model = models["epsilon", torch.float64]
     names = ["jeon", "wen", "gap", "ren_attention", "chen", "kim", "carlini"]
-    task = detection_task(model, SEEDS, names, trajectory=5)
+    task = detection_task(model, SEEDS, names, num_inference_steps=5)
     assert isinstance(task, Detection)
     prompts = model.encode(TEXTS)
     found = [task(prompts[:3]), task(prompts[3:])]
@@ -72,7 +72,7 @@ def test_other_statistics_come_from_samples(models):
 
 
 def test_no_more_steps_than_the_statistics_need(model, passes):
-    detection_task(model, SEEDS, ["wen"], steps=3)(model.encode(TEXTS))
+    detection_task(model, SEEDS, ["wen"], average_steps=3)(model.encode(TEXTS))
     doubled = 2 * len(TEXTS) * len(SEEDS)
     assert 2 * doubled < sum(passes) <= 3 * doubled
 
@@ -80,7 +80,7 @@ def test_no_more_steps_than_the_statistics_need(model, passes):
 def test_samples_are_those_of_plain_sampling_and_belong_to_their_seeds(models):
     model = models["epsilon", torch.float64]
     prompts = model.encode(TEXTS[:2])
-    found = detection_task(model, SEEDS, ["wen"], trajectory=4, samples=True)(prompts)
+    found = detection_task(model, SEEDS, ["wen"], num_inference_steps=4, samples=True)(prompts)
     images = Images(model, noises(model, SEEDS), guided(4))(prompts)
     torch.testing.assert_close(found.samples["image"], images.samples["image"], rtol=1e-6, atol=1e-9)
     alone = Images(model, noises(model, [4]), guided(4))(prompts[1:2])
@@ -105,7 +105,7 @@ def test_half_precision_takes_products_in_reverse_mode(models, folders):
 
 
 def test_every_name_is_known():
-    assert set(statistics(list(STATISTICS), steps=1, product="vjp")) == set(STATISTICS)
+    assert set(statistics(list(STATISTICS), average_steps=1, product="vjp")) == set(STATISTICS)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_every_name_is_known():
 )
 def test_other_names_are_errors(names, message):
     with pytest.raises(ValueError, match=message):
-        statistics(names, steps=1, product="vjp")
+        statistics(names, average_steps=1, product="vjp")
 
 
 def test_other_products_are_errors():

@@ -1,13 +1,16 @@
-"""What a mitigation did to each image, as columns of a table that a reader understands."""
+"""What a mitigation did to each image, as columns of a table that a reader understands, and their summary."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
 from jaxtyping import Bool
+from pyarrow import parquet
 from torch import Tensor
 
 from memlib.mitigation import Mitigated
@@ -67,6 +70,49 @@ def columns(found: Mitigated, prompts: Prompts, changed: Bool[Tensor, "P n"]) ->
         "prompt_after": [texts[p] if p in new else None for p in range(len(texts)) for _ in range(n)],
         "truncated_after": [cut.get(p) if p in new else None for p in range(len(texts)) for _ in range(n)],
     }
+
+
+@dataclass
+class MitigationSummary:
+    """Counts over all images.
+
+    Attributes:
+        images: number of images.
+        judged: those of a method with a threshold.
+        at_once: those whose own noise met it without a step.
+        unmet: those that never met it.
+        least: smallest objective of these.
+        most: largest.
+        same: those whose noise is that of an earlier image of their prompt.
+        cut: those whose changed prompt lost its end to the tokenizer's limit.
+    """
+
+    images: int = 0
+    judged: int = 0
+    at_once: int = 0
+    unmet: int = 0
+    least: float = math.inf
+    most: float = -math.inf
+    same: int = 0
+    cut: int = 0
+
+
+def summary(table: Path) -> MitigationSummary:
+    """What a finished table of mitigated images says as a whole, read piece by piece."""
+    total = MitigationSummary()
+    names = ["result", "threshold", "objective", "repeated", "truncated_after"]
+    with parquet.ParquetFile(table) as file:
+        for batch in file.iter_batches(columns=names):
+            result, threshold, objective, repeated, cut = (batch[name].to_pylist() for name in names)
+            unmet = [value for value, word in zip(objective, result, strict=True) if word == NOT_MET]
+            total.images += len(result)
+            total.judged += sum(value is not None for value in threshold)
+            total.at_once += result.count(AT_ONCE)
+            total.unmet += len(unmet)
+            total.least, total.most = min([total.least, *unmet]), max([total.most, *unmet])
+            total.same += sum(repeated)
+            total.cut += sum(text is not None for text in cut)
+    return total
 
 
 def _flat(values: Tensor) -> list[Any]:

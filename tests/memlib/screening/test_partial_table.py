@@ -1,5 +1,6 @@
 """A table in pieces: nothing finished is lost or doubled, whatever happens in between."""
 
+import contextlib
 import errno
 import json
 
@@ -10,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from memlib.screening import OutputError, joined, parts
-from memlib.screening.parts import Parts
+from memlib.screening import OutputError, joined, partial_table
+from memlib.screening.partial_table import PartialTable
 
 SCHEMA = pa.schema([("item", pa.int64()), ("text", pa.string())])
 SETTINGS = {"seeds": [1, 2], "model": "a"}
@@ -24,7 +25,7 @@ def rows(start, stop):
 
 
 def pieces(path, **changes):
-    return Parts(path, SETTINGS | changes, TOTAL, EACH)
+    return PartialTable(path, SETTINGS | changes, TOTAL, EACH)
 
 
 def write(path, cuts, *, finish=True):
@@ -112,6 +113,28 @@ def test_a_kill_between_joining_and_cleaning(out, whole):
     assert [path.name for path in out.parent.iterdir() if path.name != "whole.parquet"] == [out.name]
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_call_that_finished_nothing_stands_in_nobodys_way(out, whole, killed):
+    if killed:
+        folder = out.with_name(out.name + ".parts")
+        folder.mkdir()
+        (folder / "plan.json").write_text(json.dumps({"settings": {"seeds": [9]}, "notes": {}}))
+    else:
+        with contextlib.suppress(ZeroDivisionError), pieces(out, seeds=[9]).open() as found:
+            found.note("rows", 1 / 0)
+        assert [path.name for path in out.parent.iterdir()] == ["whole.parquet"]
+    write(out, [TOTAL])
+    assert out.read_bytes() == whole
+
+
+def test_pieces_of_other_settings_outlive_a_call_that_is_refused(out, whole):
+    write(out, [4], finish=False)
+    with pytest.raises(OutputError, match="different in seeds"), pieces(out, seeds=[9]).open():
+        pass
+    with pieces(out).open() as found:
+        assert found.done == 4
+
+
 def test_a_lost_plan_is_a_new_start(out, whole):
     write(out, [3, 5], finish=False)
     (out.with_name(out.name + ".parts") / "plan.json").unlink()
@@ -173,13 +196,13 @@ def test_a_full_disk_keeps_what_is_finished(out, whole, monkeypatch, at):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(table, where)
 
-    monkeypatch.setattr(parts.parquet, "write_table", full)
+    monkeypatch.setattr(partial_table.parquet, "write_table", full)
     with pytest.raises(
         OutputError, match=rf"No space left on device\. {4 * at} of 11 .* kept in .*\.parts; make room"
     ):
         write(out, [4, 8, TOTAL])
     monkeypatch.undo()
-    assert len(list(out.with_name(out.name + ".parts").iterdir())) == at + 1
+    assert len(list(out.parent.glob("scores.parquet.parts/*"))) == (at + 1 if at else 0)
     write(out, [4, 8, TOTAL])
     assert out.read_bytes() == whole
 
@@ -213,6 +236,7 @@ def test_notes_determine_nothing_and_stay(out):
         assert found.noted("rows") is None
         found.note("rows", 8)
         found.note("rows", 4)
+        found.append(0, 1, rows(0, 1))
     with pieces(out).open() as found:
         assert found.noted("rows") == 4
     plan = json.loads((out.with_name(out.name + ".parts") / "plan.json").read_text())

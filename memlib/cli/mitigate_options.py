@@ -9,14 +9,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from memlib.cli import options
 from memlib.cli.program import complain, console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memlib.mitigation import Method
-    from memlib.screening.outcomes import Outcomes
+    from memlib.screening.mitigation_table import MitigationSummary
     from memlib.text_to_image import TextToImage
 
 _PANEL = "Mitigation"
@@ -83,7 +82,7 @@ def chosen(
     settings: list[str],
     reference: Path | None,
     *,
-    trajectory: int,
+    num_inference_steps: int,
     batch: int,
 ) -> Method:
     """The method of the options, its threshold from the reference prompts if there are any."""
@@ -101,18 +100,16 @@ def chosen(
         return from_text(name, given)
     if "threshold" in given:
         raise ValueError("both --set threshold and --reference say what the threshold is; give one of them")
-    with options.progress_bar() as bar:
-        task = bar.add_task("reference", total=None)
-        found = thresholds.from_reference(
-            model,
-            name,
-            given,
-            prompt_files.read(reference),
-            noises(model, seeds),
-            trajectory=trajectory,
-            rows=batch or None,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    found = thresholds.from_reference(
+        model,
+        name,
+        given,
+        prompt_files.read(reference),
+        noises(model, seeds),
+        num_inference_steps=num_inference_steps,
+        rows=batch or None,
+        progress=True,
+    )
     console.print(
         f"threshold={found.threshold:g}: {thresholds.SHARE:.0%} of {found.images} images of {reference} are "
         "under it as they come",
@@ -127,7 +124,7 @@ def refuse_without(settings: list[str], reference: Path | None) -> None:
         raise ValueError(f"--set and --reference belong to --mitigate METHOD, which is missing; {_HELP}")
 
 
-def tell(found: Outcomes) -> None:
+def tell(found: MitigationSummary) -> None:
     """Say once what became of all images."""
     if found.judged:
         met = found.judged - found.unmet

@@ -28,7 +28,7 @@ class OutputError(ValueError):
     """The output cannot be written, or belongs to something else."""
 
 
-class Parts:
+class PartialTable:
     """The pieces of one table.
 
     Args:
@@ -46,7 +46,7 @@ class Parts:
         self.done = 0
 
     @contextmanager
-    def open(self, *, restart: bool = False) -> Iterator[Parts]:
+    def open(self, *, restart: bool = False) -> Iterator[PartialTable]:
         """Find what is finished.
 
         Args:
@@ -75,7 +75,11 @@ class Parts:
                 self._check_ours()
                 self._discard()
             self._resume()
-            yield self
+            try:
+                yield self
+            finally:
+                if not self.done:  # a call that was refused at once stands in nobody's way
+                    shutil.rmtree(self.folder, ignore_errors=True)
         finally:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -135,7 +139,8 @@ class Parts:
             shutil.rmtree(self.folder, ignore_errors=True)  # left by a kill right after joining
             self.done = self.total
             return
-        if plan := self._plan():
+        plan, some = self._plan(), any(self.folder.glob("[0-9]*.parquet"))
+        if plan and some:
             self._compare(plan["settings"], self.folder)
         else:
             self._discard()
