@@ -43,9 +43,9 @@ def statistics(names: Sequence[str], *, average_steps: int, product: Product) ->
     """Statistics by name.
 
     Args:
-        names: of `STATISTICS`.
-        average_steps: that "wen" averages.
-        product: with the Jacobians of "jeon" and "gap".
+        names: keys of `STATISTICS`.
+        average_steps: the number of first steps that "wen" averages.
+        product: how "jeon" and "gap" multiply with Jacobians.
 
     Raises:
         ValueError: none, an unknown or a repeated name.
