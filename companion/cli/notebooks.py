@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from companion.cli.program import Build, PresetName, app
-from companion.experiment import driver, names, notebooks, parameters, presets, results
+from companion.experiment import compare, driver, names, notebooks, parameters, presets, results
 from companion.experiment.runs import Place, build_folder
 from memlib.cli.program import complain, console
 
@@ -151,7 +152,8 @@ def show_results(
 ) -> None:
     """Show the numbers that a run recorded."""
     found = results.load(Place(build or build_folder(), Path(notebook).stem, name).final)
-    table = Table("number", "value", "interval", "n", "about", title=f"{found.notebook}, run {found.run}")
+    title = f"{found.notebook}, run {found.run}"
+    table = Table(overflowing("number"), "value", "interval", "n", "about", title=title)
     for key, scalar in found.scalars.items():
         bounds = scalar.interval and f"[{scalar.interval[0]:.4g}, {scalar.interval[1]:.4g}] at {scalar.level}"
         table.add_row(
@@ -160,3 +162,40 @@ def show_results(
     console.print(table)
     _tell_broken(found)
     console.print(f"commit {found.commit}, {found.hardware}, {found.duration_s:.0f} s")
+
+
+@app.command("compare")
+def compare_builds(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Build folder.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another one.")],
+    tolerance: Annotated[
+        float, typer.Option(help="Relative difference up to which a number is called the same.", min=0)
+    ] = 0.0,
+) -> None:
+    """Compare all recorded numbers of two build folders, bounds of intervals included.
+
+    Every number that is not the same to the last bit is listed, the one that moved most first. Exit code 1 if
+    one differs by more than `--tolerance`, is new or is gone.
+    """
+    old, new = compare.numbers(before), compare.numbers(after)
+    found = compare.differences(old, new)
+    table = Table("notebook", "run", overflowing("number"), "before", "after", "relative")
+    for item in found:
+        values = ["-" if value is None else repr(value) for value in (item.before, item.after)]
+        word = "gone" if item.after is None else "new" if item.before is None else f"{item.relative:.2g}"
+        table.add_row(item.notebook, item.run, item.key, *values, word)
+    if found:
+        console.print(table)
+    beyond = [item for item in found if item.relative > tolerance]
+    shared = sum(len(flat.keys() & new.get(place, {}).keys()) for place, flat in old.items())
+    moved = sum(math.isfinite(item.relative) for item in found)
+    console.print(
+        f"{shared} numbers in both: {shared - moved} identical to the last bit, {moved} moved; "
+        f"{len(found) - moved} new or gone; {len(beyond)} beyond a tolerance of {tolerance:g}"
+    )
+    raise typer.Exit(1 if beyond else 0)
+
+
+def overflowing(title: str) -> Column:
+    """A column whose words are never cut, but go on in the next line."""
+    return Column(title, overflow="fold", min_width=24)

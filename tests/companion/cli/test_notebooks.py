@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import pytest
+from rich.console import Console
 
 from companion.cli import notebooks as commands
 from companion.experiment import presets, recorder
@@ -154,3 +155,35 @@ def test_failures_are_told_with_exit_code_1(companion, tmp_path):
     (failed / MESSAGE).write_text("01_toy failed [over] there")
     code, _, err = companion("failures", "--build", tmp_path)
     assert (code, err.strip()) == (1, "01_toy failed [over] there")
+
+
+def left_by(build, **numbers):
+    place = Place(build, "01_toy", "quick")
+    space = {"seed": 1, "output": str(place.final), "__annotations__": {"seed": int, "output": str}}
+    run = recorder.start("01_toy", space)
+    for key, value in numbers.items():
+        run.record(
+            key, value, about="A number that takes a long sentence to explain, for whoever sees it alone."
+        )
+    run.finish()
+    return build
+
+
+def test_names_of_numbers_are_never_cut(companion, tmp_path, monkeypatch):
+    names = [f"a_number_with_{'a_very_' * 5}long_name_{k}" for k in range(2)]
+    left_by(tmp_path, **dict.fromkeys(names, 0.5))
+    monkeypatch.setattr(commands, "console", Console(width=60, soft_wrap=True))
+    out = companion("results", "01_toy", "--build", tmp_path)[1]
+    first_column = "".join(line.split("\u2502")[1].strip() for line in out.splitlines() if "\u2502" in line)
+    assert all(name in first_column for name in names)
+
+
+def test_builds_are_compared(companion, tmp_path):
+    before = left_by(tmp_path / "a", x=1.0, y=2.0)
+    after = left_by(tmp_path / "b", x=1.0, y=2.02)
+    assert companion("compare", before, before)[0] == 0
+    code, out, _ = companion("compare", before, after)
+    assert code == 1
+    assert "2 numbers in both: 1 identical to the last bit, 1 moved; 0 new or gone; 1 beyond" in out
+    assert "2.02" in out
+    assert companion("compare", before, after, "--tolerance", "0.01")[0] == 0
