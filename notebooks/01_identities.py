@@ -18,8 +18,8 @@
 # test on random Gaussians whose scores and Hessians are exact.
 #
 # **They hold, once a sign is corrected and a range is stated.** Of the 99 % intervals of measured means a share of {interval}`coverage:.3f` contain the closed form. The sign with which
-# Lemma 4.2 is printed is excluded for a share of {interval}`sign_printed_excluded:.2f` of the pairs. The link to Fisher-Rao distance (Appendix A.4) is exact at $\Sigma = I$ and
-# off by a factor of {interval}`fisher_two:.2f` at $\Sigma = 2I$.
+# Lemma 4.2 is printed is excluded for a share of {interval}`sign_printed_excluded:.2f` of the pairs. The link to Fisher-Rao distance (Appendix A.4) holds at $\Sigma = I$;
+# at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f` instead of 1.
 #
 # ```{glue:figure} figure_checks_figure
 # :alt: Four panels, one per identity. In each, sixty ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.

@@ -10,7 +10,7 @@
 #     name: python3
 # ---
 
-# % [markdown]
+# %% [markdown]
 # # MNIST: many threes, one nine
 #
 # A class-conditional diffusion model has seen three thousand different threes, and under the label "9" one image, a hundred

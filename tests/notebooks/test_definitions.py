@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 
 import pytest
@@ -46,6 +47,22 @@ def test_chapters_define_nothing(path):
 @pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
 def test_chapters_are_short(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= LONGER.get(path.stem, LIMIT)
+
+
+@pytest.mark.parametrize("path", notebooks.all_notebooks()[:6], ids=lambda path: path.stem)
+def test_chapters_open_with_an_answer_and_a_figure(path):
+    first = notebooks.read(path).cells[0]
+    assert first.cell_type == "markdown"
+    title, *_ = first.source.splitlines()
+    assert title.startswith("# ")
+    opening, _, _ = first.source.partition(":::{admonition}")
+    assert "?" in opening
+    before, directive, _ = opening.partition("```{glue:figure} figure_")
+    assert directive
+    assert "{interval}`" in before or "{glue:text}`" in before
+    (figure,) = re.findall(r"{glue:figure} figure_(\w+)", first.source)
+    source = path.read_text(encoding="utf-8")
+    assert re.search(rf'"{figure}",(?:(?!run\.figure).)*opening=True', source, re.DOTALL)
 
 
 def test_lines_of_code_are_counted_without_prose():
