@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from memlib.text_to_image import Generation
+from memlib.text_to_image import FirstStep, Generation, unconditional_scores
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,8 @@ def parts(
     grid = generation.states.shape[1:3]
     model, prompts = generation.model, generation.prompts
     noise = generation.states[0, 0]  # all prompts share it
-    last = model.difference(model.timesteps(generation.steps)[-1], prompts, noise)
-    conditional, unconditional = (s.flatten(1).double() for s in last.both(prompts.tiled(noise)))
+    t = model.timesteps(generation.steps)[-1]
+    late = FirstStep(model, t, prompts, noise, unconditional=unconditional_scores(model, t, noise))
+    conditional, unconditional = (s.flatten(1).double() for s in late.scores)
     cosines = torch.cosine_similarity(conditional - unconditional, unconditional, dim=1)
-    gap = (generation.conditional[0] - generation.unconditional[0]).double()
-    norms: Tensor = torch.linalg.vector_norm(gap.flatten(2), dim=2)
-    return cosines.reshape(grid).cpu(), norms.cpu()
+    return cosines.reshape(grid).cpu(), FirstStep.of(generation).difference_norm.cpu()

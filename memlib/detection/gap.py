@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor
 
-from memlib.hessian import JacobianOperator, Product
-from memlib.score import Score
-from memlib.text_to_image import Generation, check_product, remembering
+from memlib.hessian import Product
+from memlib.text_to_image import FirstStep, Generation
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,9 @@ class HessianScoreGap:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The squared norm, in score units."""
-        model, t, prompts = generation.model, generation.times[0], generation.prompts
-        check_product(model, self.product)
-        noise = generation.states[0, 0]  # all prompts share it
-        conditional = self._product(
-            model.score(t, prompts), prompts.tiled(noise), generation.conditional[0].flatten(0, 1)
-        )
-        unconditional = self._product(model.score(t), noise, generation.unconditional[0, 0])
-        gap = prompts.grouped(conditional) - unconditional
-        return gap.square().sum(2).cpu()
+        return self.of_first_step(FirstStep.of(generation))
 
-    def _product(self, score: Score, x: Float[Tensor, "B ..."], value: Tensor) -> Float64[Tensor, "B d"]:
-        with JacobianOperator(remembering(score, x, value), x, product=self.product, check=False) as op:
-            return op.matvec(op.value)
+    def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
+        """The same without samples."""
+        conditional, unconditional = step.products(self.product)
+        return (conditional - unconditional).square().sum(2).cpu()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from memlib.hessian import JacobianOperator, Product
-from memlib.text_to_image import Generation, check_product, remembering
+from memlib.hessian import Product
+from memlib.text_to_image import FirstStep, Generation
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,8 @@ class SharpnessGain:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The squared norm, in score units."""
-        model, t, prompts = generation.model, generation.times[0], generation.prompts
-        check_product(model, self.product)
-        x = prompts.tiled(generation.states[0, 0])  # all prompts share the noise
-        value = (generation.conditional[0] - generation.unconditional[0]).flatten(0, 1)
-        gap = remembering(model.difference(t, prompts), x, value)
-        with JacobianOperator(gap, x, product=self.product, check=False) as op:
-            norms = torch.linalg.vector_norm(op.matvec(op.value), dim=1)
-        return prompts.grouped(norms).square().cpu()
+        return self.of_first_step(FirstStep.of(generation))
+
+    def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
+        """The same without samples."""
+        return step.curvature_gain(self.product).square().cpu()

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memlib import intervals
-from memlib.hessian import JacobianOperator, Product
+from memlib.hessian import Product
 from memlib.intervals import Interval
-from memlib.text_to_image import Prompts, SharedNoiseDifference, TextToImage, check_product
+from memlib.text_to_image import Prompts, TextToImage, one_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +57,7 @@ def by_product(
 ) -> ByProduct:
     """||H_Delta s_Delta|| of every prompt at every noise, and the passes it takes.
 
-    The unconditional pass at the noise is shared by all prompts where no gradient is wanted, as in
-    `memlib.text_to_image.one_step`, whose values these are.
+    Values and passes are those of `memlib.text_to_image.one_step`.
 
     Args:
         model: the text-to-image model.
@@ -74,32 +72,14 @@ def by_product(
     """
     if product not in get_args(Product):
         raise ValueError(f"product must be one of {list(get_args(Product))}, got {product!r}")
-    check_product(model, product)
-    t = model.timesteps()[0] if t is None else t
-    together = max(1, rows // len(noise))
     calls: list[int] = []
     counter = model.unet.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
-    norms, sweeps = [], 0
     try:
-        shared = SharedNoiseDifference(model, t, prompts[:1], noise)
-        first = len(calls)
-        for start in range(0, len(prompts), together):
-            some = prompts[start : start + together]
-            before = len(calls)
-            with JacobianOperator(shared.under(some), some.tiled(noise), product=product, check=False) as op:
-                norms.append(torch.linalg.vector_norm(op.matvec(op.value), dim=1))
-                # Beyond the calls, sweeps go back, through the doubled batch.
-                sweeps += 2 * len(some) * (op.passes - (len(calls) - before))
+        found = one_step(model, prompts, noise, t=t, product=product, rows=rows)
     finally:
         counter.remove()
-    # Where gradients are wanted the pass without a condition is part of the doubled one.
-    calls = calls if product == "difference" else calls[first:]
     points = len(prompts) * len(noise)
-    return ByProduct(
-        prompts.grouped(torch.cat(norms)).cpu(),
-        sum(calls) / points,
-        sweeps * len(noise) / points,
-    )
+    return ByProduct(found.curvature.cpu(), sum(calls) / points, found.backward / points)
 
 
 def agreement(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from memlib.detection import statistic
-from memlib.text_to_image import Generation
+from memlib.sharpness import norms
+from memlib.text_to_image import FirstStep, Generation
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class ScoreDifferenceNorm:
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The mean norm, in units of the noise prediction."""
-        gaps = statistic.noise_predictions(generation, self.steps)
-        norms: Tensor = torch.linalg.vector_norm(gaps.flatten(3), dim=3)
-        return norms.mean(0)
+        differences = statistic.noise_predictions(generation, self.steps)
+        lengths: Tensor = norms.of_score(differences.flatten(0, 2)).unflatten(0, differences.shape[:3])
+        return lengths.mean(0)
+
+    def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
+        """The same without samples.
+
+        Raises:
+            ValueError: more than one step is averaged.
+        """
+        if self.steps != 1:
+            raise ValueError(f"a mean over {self.steps} steps needs samples; one step was given")
+        return step.noise_difference_norm.cpu()

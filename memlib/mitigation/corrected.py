@@ -12,8 +12,9 @@ from torch import Tensor
 
 from memlib.mitigation import gradient
 from memlib.mitigation.descent import NEVER, descend
-from memlib.mitigation.objectives import RowDifference, norm, unit
+from memlib.mitigation.objectives import RowDifference, unit
 from memlib.mitigation.record import Mitigated, Task, recorded
+from memlib.sharpness import norms
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Sail:
         """||H_Delta s_Delta|| of each row by a forward difference, `(b,)`."""
         s = difference(x, rows)
         moved = difference(x + self.displacement * unit(s), rows)
-        return norm(s) * norm(moved - s) / self.displacement
+        return norms.of_product(moved - s, norms.of_score(s)) / self.displacement
 
     def __call__(self, task: Task) -> Mitigated:
         """Take each image's first starting noise that gets under the threshold, else its best."""

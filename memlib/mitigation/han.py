@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from memlib.mitigation import gradient
-from memlib.mitigation.objectives import RowDifference, norm
+from memlib.mitigation.objectives import RowDifference
 from memlib.mitigation.record import Mitigated, Task
+from memlib.sharpness import norms
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class NoiseAdjustment:
         """Adjust every noise."""
 
         def objective(difference: RowDifference, x: Tensor, rows: Tensor) -> Tensor:
-            return difference.sigma * norm(difference(x, rows))
+            return difference.sigma * norms.of_score(difference(x, rows))
 
         return gradient.on_noise(
             task,

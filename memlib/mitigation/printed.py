@@ -12,6 +12,7 @@ from torch import Tensor
 from memlib.mitigation import gradient
 from memlib.mitigation.objectives import RowDifference, norm, unit
 from memlib.mitigation.record import Mitigated, Task
+from memlib.sharpness import norms
 
 Term = Literal["gain", "difference"]
 Penalty = Literal["norm", "squared"]
@@ -60,9 +61,12 @@ class SailPrinted:
     def objective(self, difference: RowDifference, x: Tensor, rows: Tensor) -> Tensor:
         """The objective of each row, `(b,)`."""
         s = difference(x, rows)
-        change = s if self.term == "difference" else difference(x + unit(s), rows) - s
+        if self.term == "difference":
+            term = norms.of_score(s).square()
+        else:
+            term = norms.of_product(difference(x + unit(s), rows) - s).square()
         size = norm(x)
-        return norm(change).square() + self.alpha * (size if self.penalty == "norm" else size.square())
+        return term + self.alpha * (size if self.penalty == "norm" else size.square())
 
     def __call__(self, task: Task) -> Mitigated:
         """Move every noise."""

@@ -28,6 +28,7 @@ from memlib.mitigation import gradient
 from memlib.mitigation.descent import NEVER, finite
 from memlib.mitigation.objectives import RowDifference, norm, unit
 from memlib.mitigation.record import Mitigated, Task, recorded
+from memlib.sharpness import norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class SailReleased:
         """The objective of each row, `(b,)`, in a round that began at `start`."""
         stale = start.detach() + (x - x.detach())  # the value of one, the gradient of the other
         moved = x + unit(self._in_its_units(difference, stale, rows))
-        return norm(self._in_its_units(difference, moved, rows)) + self.alpha * norm(x)
+        return norms.of_score(self._in_its_units(difference, moved, rows)) + self.alpha * norm(x)
 
     def __call__(self, task: Task) -> Mitigated:
         """Find as many noises as were given, prompt by prompt."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from memlib.mitigation import gradient
 from memlib.mitigation.descent import descend
-from memlib.mitigation.objectives import norm
 from memlib.mitigation.record import Mitigated, Task, recorded
+from memlib.sharpness import norms
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class PromptEmbedding:
         def objective(embedding: Tensor, rows: Tensor) -> Tensor:
             text = embedding.to(model.dtype).repeat_interleave(grid[1], 0)
             gap = model.scores(task.t, x[rows].flatten(0, 1), text) - unconditional[rows].flatten(0, 1)
-            norms = sigma * norm(gap.to(embedding.dtype))
-            return norms.reshape(-1, grid[1]).mean(1)
+            lengths = sigma * norms.of_score(gap.to(embedding.dtype))
+            return lengths.reshape(-1, grid[1]).mean(1)
 
         found = descend(
             objective,

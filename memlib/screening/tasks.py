@@ -13,7 +13,7 @@ from torch import Tensor
 from memlib.detection import Statistic
 from memlib.hessian import Product
 from memlib.screening.statistics import default_product, statistics
-from memlib.text_to_image import Prompts, SharedNoiseDifference, TextToImage, generate, one_step
+from memlib.text_to_image import FirstStep, Prompts, TextToImage, generate, unconditional_scores
 
 Sampler = Callable[[TextToImage, Prompts, Float[Tensor, "n ..."]], Float[Tensor, "P n ..."]]
 """Latents of prompts from noise that they share."""
@@ -82,46 +82,32 @@ class Detection:
         return TaskResult(values, {"image": generation.samples} if self.samples else {})
 
 
-class FirstStep:
-    """The cheapest way to "wen" over one step and "jeon": three passes per prompt and seed, one of each seed.
+class OneStepDetection:
+    """Statistics of one step, without a sample: three passes per prompt and seed, one of each seed.
 
     Args:
         model: the text-to-image model.
         noise: `(n, ...)` one start for each seed.
-        names: "wen", "jeon" or both.
+        statistics: name -> statistic that reads the first step alone, as those with `of_first_step` do.
         num_inference_steps: steps of a whole sampling, whose first is taken.
-        product: with the Jacobian.
     """
 
     def __init__(
         self,
         model: TextToImage,
         noise: Float[Tensor, "n ..."],
-        names: Sequence[str],
+        statistics: Mapping[str, Any],
         *,
         num_inference_steps: int = 50,
-        product: Product = "difference",
     ) -> None:
-        self.model, self.noise, self.names, self.product = model, noise, tuple(names), product
+        self.model, self.noise, self.statistics = model, noise, statistics
         self.t = model.timesteps(num_inference_steps)[0]
-        self._shared = SharedNoiseDifference(model, self.t, model.empty, noise)
+        self._unconditional = unconditional_scores(model, self.t, noise)
 
     def __call__(self, prompts: Prompts) -> TaskResult:
-        """Values of the statistics asked for."""
-        if "jeon" not in self.names:
-            with torch.no_grad():
-                gap = self._shared.under(prompts)(prompts.tiled(self.noise)).double().flatten(1)
-            norms = prompts.grouped(torch.linalg.vector_norm(gap, dim=1))
-            return TaskResult({"wen": self.model.level(self.t)["sigma"] * norms.cpu()})
-        found = one_step(
-            self.model, prompts, self.noise, t=self.t, product=self.product,
-            rows=len(prompts) * len(self.noise), shared=self._shared,
-        )  # fmt: skip
-        values = {
-            "wen": self.model.level(self.t)["sigma"] * found.difference.cpu(),
-            "jeon": found.curvature.square().cpu(),
-        }
-        return TaskResult({name: values[name] for name in self.names})
+        """Values of every statistic."""
+        step = FirstStep(self.model, self.t, prompts, self.noise, unconditional=self._unconditional)
+        return TaskResult({name: one.of_first_step(step) for name, one in self.statistics.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +156,6 @@ def detection_task(
     """The cheapest task that gives the statistics asked for; arguments as above."""
     chosen = product or default_product(model)
     noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
-    if {*names} <= {"wen", "jeon"} and average_steps == 1 and not samples:
-        return FirstStep(model, noise, names, num_inference_steps=num_inference_steps, product=chosen)
+    if not samples and all(s.visit == 1 and hasattr(s, "of_first_step") for s in found.values()):
+        return OneStepDetection(model, noise, found, num_inference_steps=num_inference_steps)
     return Detection(model, noise, found, num_inference_steps, guidance, samples)

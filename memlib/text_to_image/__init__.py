@@ -6,8 +6,14 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 
 from memlib.text_to_image.attention import CrossAttention, cross_attention
 from memlib.text_to_image.curvature import Curvature, columns
-from memlib.text_to_image.difference import JointDifference, SharedNoiseDifference, remembering
-from memlib.text_to_image.first_step import OneStep, check_product, one_step
+from memlib.text_to_image.difference import JointDifference
+from memlib.text_to_image.first_step import (
+    FirstStep,
+    OneStep,
+    check_product,
+    one_step,
+    unconditional_scores,
+)
 from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
 from memlib.text_to_image.prompts import Prompts
@@ -18,12 +24,12 @@ __all__ = [
     "CaptionSpectra",
     "CrossAttention",
     "Curvature",
+    "FirstStep",
     "Generation",
     "JointDifference",
     "ModelError",
     "OneStep",
     "Prompts",
-    "SharedNoiseDifference",
     "TextToImage",
     "caption_spectra",
     "check_product",
@@ -33,5 +39,5 @@ __all__ = [
     "generate",
     "one_step",
     "paths",
-    "remembering",
+    "unconditional_scores",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from memlib.hessian import JacobianOperator, diagonal, lanczos
 from memlib.hessian.dense import DenseSpectrum
+from memlib.sharpness import norms
 
 PROBES = 16  # random directions behind a diagonal and an asymmetry that are not computed whole
 
@@ -92,7 +93,7 @@ def whole_curvature(found: DenseSpectrum, score: Tensor, x: Tensor) -> Curvature
         count,
         count,
         found.matrices.diagonal(dim1=1, dim2=2).reshape(x.shape),
-        torch.linalg.vector_norm(score, dim=1),
+        norms.of_score(score),
         found.asymmetry,
     )
 
@@ -108,6 +109,6 @@ def krylov_curvature(score: Callable[[Tensor], Tensor], x: Tensor, steps: int) -
             count.lower,
             count.upper,
             diagonal(op, PROBES).value.reshape(x.shape),
-            torch.linalg.vector_norm(op.value, dim=1),
+            norms.of_score(op.value),
             op.asymmetry(PROBES).ratio,
         )

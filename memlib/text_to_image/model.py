@@ -15,7 +15,8 @@ from memlib.sampling import Trajectory, ddim
 from memlib.schedule import score_from_prediction
 from memlib.score import Score
 from memlib.text_to_image import loading
-from memlib.text_to_image.difference import JointDifference, SharedNoiseDifference
+from memlib.text_to_image.difference import JointDifference
+from memlib.text_to_image.first_step import unconditional_scores
 from memlib.text_to_image.parts import Parts
 from memlib.text_to_image.prompts import Prompts
 
@@ -68,21 +69,9 @@ class TextToImage(Parts):
 
         return Score(fn, **self.level(t), name=f"{name} at t={t}")
 
-    def difference(
-        self, t: int, prompts: Prompts, noise: Float[Tensor, "n ..."] | None = None
-    ) -> JointDifference:
-        """Conditional minus unconditional score, both from one doubled batch.
-
-        Args:
-            t: time index.
-            prompts: P prompts.
-            noise: points that all prompts share. The unconditional score at them is then computed once: the
-                difference at `prompts.tiled(noise)` costs one pass per row instead of two where no gradient
-                is asked for.
-        """
-        if noise is None:
-            return JointDifference(self, t, prompts)
-        return SharedNoiseDifference(self, t, prompts, noise)
+    def difference(self, t: int, prompts: Prompts) -> JointDifference:
+        """Conditional minus unconditional score, both from one doubled batch."""
+        return JointDifference(self, t, prompts)
 
     def scores(self, t: int, x: Float[Tensor, "B ..."], embeddings: Float[Tensor, "B L D"]) -> Tensor:
         """Scores of rows of x, each under its own text embedding.
@@ -171,14 +160,21 @@ class TextToImage(Parts):
         visit = steps if visit is None else visit
         if not 1 <= visit <= steps:
             raise ValueError(f"visit must lie in [1, {steps}], got {visit}")
+        if shared is not None and not torch.equal(noise, prompts.tiled(shared)):
+            raise ValueError(
+                "noise must be shared tiled for all prompts (prompts.tiled); else leave shared out"
+            )
         last = float(self.scheduler.final_alpha_cumprod)
         end = self.level(times[visit]) if visit < steps else {"alpha": last**0.5, "sigma": (1 - last) ** 0.5}
 
         def guided(t: int) -> Score:
-            difference = self.difference(t, prompts, shared if t == times[0] else None)
+            difference = self.difference(t, prompts)
+            known = None
+            if shared is not None and t == times[0]:
+                known = unconditional_scores(self, t, shared)
 
             def fn(x: Tensor) -> Tensor:
-                conditional, unconditional = difference.both(x)
+                conditional, unconditional = difference.both(x, known)
                 if observe is not None:
                     observe(t, x, conditional, unconditional)
                 return unconditional + guidance * (conditional - unconditional)

@@ -6,7 +6,7 @@ import torch
 from memlib import detection
 from memlib.screening import STATISTICS, Images, detection_task, guided, noises
 from memlib.screening.statistics import default_product, product_named, statistics
-from memlib.screening.tasks import Detection, FirstStep
+from memlib.screening.tasks import Detection, OneStepDetection
 from memlib.text_to_image import TextToImage
 
 from .conftest import TEXTS
@@ -34,11 +34,11 @@ def reference(model, names, **options):
     return detection.measure(model, model.encode(TEXTS), noises(model, SEEDS), chosen, rows=1000, **options)
 
 
-@pytest.mark.parametrize("names", [["wen"], ["jeon"], ["jeon", "wen"]])
+@pytest.mark.parametrize("names", [["wen"], ["jeon"], ["gap"], ["jeon", "wen"]])
 def test_the_cheap_way_gives_the_values_of_the_statistics(models, kind, names):
     model = models[kind, torch.float64]
     task = detection_task(model, SEEDS, names)
-    assert isinstance(task, FirstStep)
+    assert isinstance(task, OneStepDetection)
     found = task(model.encode(TEXTS))
     assert list(found.values) == names
     assert found.samples == {}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from memlib.sharpness import curvature_gain, difference_norm
-from memlib.text_to_image import SharedNoiseDifference, TextToImage, one_step
+from memlib.text_to_image import FirstStep, TextToImage, one_step
 
 CAPTIONS = ["a cat", "cat", "tac", "a", ""]
 T = 981
@@ -60,16 +60,29 @@ def test_rows_bound_the_batch_but_never_split_a_prompt(exact, generator, rows_se
     torch.testing.assert_close(parts.curvature, whole.curvature, rtol=1e-5, atol=1e-6)
 
 
-def test_elsewhere_and_under_gradients_the_shared_difference_is_the_ordinary_one(exact, generator):
-    noise, prompts = exact.noise(2, generator), exact.encode(CAPTIONS[:2])
-    shared, plain = SharedNoiseDifference(exact, T, prompts, noise), exact.difference(T, prompts)
-    x = noise.repeat(2, 1, 1, 1)
-    with torch.no_grad():
-        for at in (x, x + 0.1, x[:2], x.flip(0)):
-            torch.testing.assert_close(shared(at), plain(at), rtol=0, atol=1e-12)
-    x.requires_grad_()
-    slopes = [torch.autograd.grad(score(x).square().sum(), x)[0] for score in (shared, plain)]
-    torch.testing.assert_close(*slopes, rtol=0, atol=1e-10)
+def test_known_scores_cost_no_pass_and_change_nothing(single, generator, rows_seen):
+    noise, prompts = single.noise(2, generator), single.encode(CAPTIONS[:3])
+    plain = FirstStep(single, T, prompts, noise)
+    gain, norm = plain.curvature_gain("difference"), plain.difference_norm
+    conditional, unconditional = plain.scores
+    assert sum(rows_seen) == 2 * 12  # a doubled pass at the noise and one where it is moved to
+    rows_seen.clear()
+    known = FirstStep(single, T, prompts, noise, conditional=conditional, unconditional=unconditional[:2])
+    assert torch.equal(known.difference_norm, norm)
+    assert rows_seen == []
+    torch.testing.assert_close(known.curvature_gain("difference"), gain, rtol=1e-5, atol=0)
+    assert sum(rows_seen) == 12
+
+
+def test_units_of_the_noise_prediction(exact, generator):
+    step = FirstStep(exact, T, exact.encode(CAPTIONS[:2]), exact.noise(2, generator))
+    sigma = exact.level(T)["sigma"]
+    torch.testing.assert_close(step.noise_difference_norm, sigma * step.difference_norm)
+
+
+def test_noise_of_another_shape(exact, generator):
+    with pytest.raises(ValueError, match="noise must have shape"):
+        FirstStep(exact, T, exact.encode(["cat"]), exact.noise(2, generator)[:, :1])
 
 
 def test_another_time(exact, generator):

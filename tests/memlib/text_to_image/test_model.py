@@ -5,7 +5,6 @@ import torch
 
 from memlib.hessian import JacobianOperator
 from memlib.sharpness import curvature_gain, difference_norm
-from memlib.text_to_image import remembering
 
 from . import oracles
 
@@ -221,16 +220,12 @@ def test_latents_of_images_are_the_encoders_scaled_means(exact, generator):
     torch.testing.assert_close(latents, means * exact.vae.config.scaling_factor, rtol=0, atol=1e-12)
 
 
-def test_a_score_that_remembers_a_value_computes_it_nowhere_else(exact, generator):
-    prompts, x = exact.encode(CAPTIONS), points(exact, 2, generator)
-    score = exact.score(T, prompts)
-    known = remembering(score, x, torch.full_like(x, 7.0))
+def test_both_scores_from_one_pass_where_the_unconditional_one_is_known(exact, generator):
+    prompts, noise = exact.encode(CAPTIONS), exact.noise(2, generator)
+    x, difference = prompts.tiled(noise), exact.difference(T, exact.encode(CAPTIONS))
     with torch.no_grad():
-        assert (known(x) == 7).all()
-        assert (known(x.clone()) == 7).all()
-        assert torch.equal(known(x + 1e-6), score(x + 1e-6))
-        assert torch.equal(known(torch.cat([x, x])), score(torch.cat([x, x])))
-    assert (known.alpha, known.sigma) == (score.alpha, score.sigma)
-    with JacobianOperator(known, x) as op, JacobianOperator(score, x) as expected:
-        v = torch.ones(2, 64, dtype=torch.float64)
-        torch.testing.assert_close(op.matvec(v), expected.matvec(v), rtol=1e-12, atol=0)
+        known = exact.score(T)(noise)
+        for found, expected in zip(difference.both(x, known), difference.both(x), strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="noise must be shared tiled for all prompts"):
+        exact.sample(prompts, x.flip(0), steps=4, shared=noise)
