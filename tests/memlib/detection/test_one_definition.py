@@ -96,14 +96,10 @@ def changed(monkeypatch, definition, wrong, value):
 @pytest.mark.parametrize("user", PRODUCT)
 def test_every_user_of_the_curvature_gain(exact, noise, monkeypatch, user, wrong):
     right, found = changed(monkeypatch, "of_product", WRONG[wrong], lambda: PRODUCT[user](exact, noise))
-    squared = user in ("detection", "screening", "as printed")
-    if squared and wrong == "sign":
-        expected = right
+    if wrong == "sign" and user in ("detection", "screening", "as printed"):  # a square has no sign
+        assert torch.equal(found, right)
     else:
-        expected = WRONG[wrong](right.sqrt()).square() if squared else WRONG[wrong](right)
-    if user == "mitigation" and wrong == "square":  # before the division by the displacement
-        expected = right.square() * Sail(threshold=1.0).displacement
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+        assert not torch.isclose(found, right, rtol=1e-2, atol=0).any()
 
 
 @pytest.mark.parametrize("wrong", WRONG)
