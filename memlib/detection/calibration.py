@@ -86,6 +86,9 @@ def prompts_needed(target: float, *, level: float = 0.95) -> int:
         target: false positive rate, in (0, 1).
         level: coverage of the interval.
 
+    Raises:
+        ValueError: a target outside of its range.
+
     Example:
         >>> prompts_needed(0.01), prompts_needed(0.1)
         (368, 36)

@@ -66,7 +66,7 @@ class AttentionEntropy:
 
 
 def entropy(weights: Float[Tensor, "... L"]) -> Float64[Tensor, ...]:
-    """-sum_i a_i log a_i over the last axis; the weights need not sum to 1."""
+    """Entropy -sum_i a_i log a_i over the last axis; the weights need not sum to 1."""
     a = weights.double()
     found: Tensor = -torch.special.xlogy(a, a).sum(-1)
     return found
