@@ -15,7 +15,7 @@ from benchmarks.rows import Row
 from benchmarks.setting import Bench
 from benchmarks.text_to_image import FIRST, Screening, prepared, screening
 from benchmarks.timing import Target, Timed, compare, difference, in_turn, judged, repeated
-from memlib.text_to_image import one_step
+from memlib.text_to_image import Conditions, one_step
 
 NAME = "one_step"
 OURS, RELEASED, PASS = "difference of s_Delta", "forward, then torch.func.jvp", "a pass of the doubled batch"
@@ -109,9 +109,9 @@ def released(some: Screening) -> Tensor:
     found = []
     for row in range(len(some.texts)):
         n = len(some.noise)
-        text = torch.cat([some.prompts[[row]].repeated(n), some.model.empty.repeated(n)])
+        text = Conditions.joined([some.prompts[[row]].repeated(n), some.model.empty.repeated(n)])
 
-        def s_delta(x: Tensor, text: Tensor = text) -> Tensor:
+        def s_delta(x: Tensor, text: Conditions = text) -> Tensor:
             conditional, unconditional = some.model.scores(FIRST, torch.cat([x, x]), text).chunk(2)
             return conditional - unconditional
 

@@ -17,7 +17,6 @@ from companion.organism.parts import TextToImageConfig, scheduler
 from companion.organism.tokenizer import tokenizer
 from companion.paths import data_root
 from memlib.files import sha256
-from memlib.schedule import VariancePreserving
 from memlib.text_to_image import Prompts, TextToImage
 from memlib.text_to_image.libraries import libraries
 
@@ -68,16 +67,19 @@ def load(network: str, device: str) -> TextToImage:
                 weight.mul_(4)
     words = tokenizer()
     words.model_max_length = limit
-    return TextToImage(
-        source=network,
+    diffusers, _ = libraries()
+    pipeline = diffusers.StableDiffusionPipeline(
         vae=None,
         tokenizer=words,
         text_encoder=text_encoder.eval().requires_grad_(False).to(device),
         unet=unet.eval().requires_grad_(False).to(device),
         scheduler=scheduler("epsilon"),
-        schedule=VariancePreserving.scaled_linear(),
-        prediction="epsilon",
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
+    pipeline.set_progress_bar_config(disable=True)
+    return TextToImage(pipeline, network)
 
 
 def described(network: str) -> str:

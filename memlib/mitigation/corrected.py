@@ -67,7 +67,7 @@ class Sail:
         """Take each image's first starting noise that gets under the threshold, else its best."""
         grid = tuple(task.noise.shape[:2])
         starts = self._starts(task)
-        embeddings = task.prompts.repeated(math.prod(grid))
+        conditions = task.prompts.repeated(math.prod(grid))
         x = task.noise.flatten(0, 1).clone()
         step = torch.full((len(x),), NEVER, device=x.device)
         best = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
@@ -76,7 +76,7 @@ class Sail:
             rows = (step == NEVER).nonzero().flatten()
             if not len(rows):
                 break
-            difference = RowDifference(task.model, task.t, embeddings[rows])
+            difference = RowDifference(task.model, task.t, conditions[rows])
             found = descend(
                 partial(self.objective, difference),
                 starts[attempt][rows],

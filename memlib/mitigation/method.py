@@ -80,7 +80,7 @@ def apply(
     _warn_unreached(method.name, record)
     return Mitigated(
         model,
-        _joined([part.prompts for part in parts]),
+        Prompts.joined([part.prompts for part in parts]),
         torch.cat([part.noise for part in parts]),
         record,
         steps,
@@ -105,23 +105,6 @@ def _per_prompt(noise: Tensor, count: int, model: TextToImage) -> Tensor:
         )
     checks.batched("noise", noise.flatten(0, 1), shape)
     return noise
-
-
-def _joined(parts: list[Prompts]) -> Prompts:
-    if len(parts) == 1:
-        return parts[0]
-    removed: dict[int, str] = {}
-    done = 0
-    for part in parts:
-        removed |= {done + row: text for row, text in part.removed.items()}
-        done += len(part)
-    return Prompts(
-        tuple(caption for part in parts for caption in part.captions),
-        torch.cat([part.tokens for part in parts]),
-        torch.cat([part.lengths for part in parts]),
-        torch.cat([part.embeddings for part in parts]),
-        removed,
-    )
 
 
 def _warn_unreached(name: str, record: Record) -> None:

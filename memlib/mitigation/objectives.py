@@ -8,26 +8,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from memlib.text_to_image import Conditions
+
 if TYPE_CHECKING:
     from memlib.text_to_image import TextToImage
 
 
 class RowDifference:
-    """s_Delta at one time, for a batch of which every row has its own text embedding.
+    """s_Delta at one time, for a batch of which every row has its own text.
 
     Args:
         model: the text-to-image model.
         t: time index.
-        embeddings: `(B, L, D)`, one a row.
+        conditions: B rows.
     """
 
-    def __init__(self, model: TextToImage, t: int, embeddings: Float[Tensor, "B L D"]) -> None:
-        self.model, self.t, self.embeddings = model, t, embeddings
+    def __init__(self, model: TextToImage, t: int, conditions: Conditions) -> None:
+        self.model, self.t, self.conditions = model, t, conditions
         self.sigma = model.level(t)["sigma"]
 
     def __call__(self, x: Float[Tensor, "b ..."], rows: Tensor) -> Float[Tensor, "b ..."]:
         """Conditional minus unconditional score of some rows, from one doubled pass, in the dtype of x."""
-        text = torch.cat([self.embeddings[rows], self.model.empty.repeated(len(x))])
+        text = Conditions.joined([self.conditions[rows], self.model.empty.repeated(len(x))])
         scores = self.model.scores(self.t, torch.cat([x, x]).to(self.model.dtype), text)
         conditional, unconditional = scores.to(x.dtype).chunk(2)
         return conditional - unconditional

@@ -102,8 +102,8 @@ class SailReleased:
     def _prompt(self, task: Task, p: int) -> tuple[list[_Taken], int, int]:
         """The noises taken for one prompt, rows through the U-Net, and of those with a gradient."""
         given, wanted = task.noise[p], len(task.noise[p])
-        embeddings = task.prompts[[p]].repeated(self.pool)
-        difference = RowDifference(task.model, task.t, embeddings)
+        conditions = task.prompts[[p]].repeated(self.pool)
+        difference = RowDifference(task.model, task.t, conditions)
 
         def draw(count: int) -> Tensor:
             return task.model.noise(count, task.generators[p]).to(given)

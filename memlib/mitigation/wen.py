@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -44,7 +44,8 @@ class PromptEmbedding:
         unconditional = free.unflatten(0, grid)
 
         def objective(embedding: Tensor, rows: Tensor) -> Tensor:
-            text = embedding.to(model.dtype).repeat_interleave(grid[1], 0)
+            changed = task.prompts[rows.tolist()].with_embeddings(embedding.to(model.dtype))
+            text = changed.repeated(len(rows) * grid[1])
             gap = model.scores(task.t, x[rows].flatten(0, 1), text) - unconditional[rows].flatten(0, 1)
             lengths = sigma * norms.of_score(gap.to(embedding.dtype))
             return lengths.reshape(-1, grid[1]).mean(1)
@@ -60,7 +61,7 @@ class PromptEmbedding:
         )
         return recorded(
             task,
-            prompts=replace(task.prompts, embeddings=found.found),
+            prompts=task.prompts.with_embeddings(found.found),
             step=found.step[:, None].expand(grid),
             objective=found.objective[:, None].expand(grid),
             threshold=torch.full(grid, self.threshold, dtype=torch.float64),

@@ -5,6 +5,7 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 """
 
 from memlib.text_to_image.attention import CrossAttention, cross_attention
+from memlib.text_to_image.conditions import Conditions
 from memlib.text_to_image.curvature import Curvature, columns
 from memlib.text_to_image.difference import JointDifference
 from memlib.text_to_image.first_step import (
@@ -22,6 +23,7 @@ from memlib.text_to_image.spectra import CaptionSpectra, caption_spectra, condit
 
 __all__ = [
     "CaptionSpectra",
+    "Conditions",
     "CrossAttention",
     "Curvature",
     "FirstStep",

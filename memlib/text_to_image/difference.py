@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memlib.score import ScoreDifference
+from memlib.text_to_image.conditions import Conditions
 
 if TYPE_CHECKING:
     from memlib.text_to_image.model import TextToImage
@@ -42,7 +43,7 @@ class JointDifference(ScoreDifference):
         if unconditional is not None:
             return self.conditional(x), self.prompts.tiled(unconditional)
         rows = len(x)
-        text = torch.cat([self.prompts.repeated(rows), self.model.empty.repeated(rows)])
+        text = Conditions.joined([self.prompts.repeated(rows), self.model.empty.repeated(rows)])
         conditional, unconditional = self.model.scores(self.t, torch.cat([x, x]), text).chunk(2)
         return conditional, unconditional
 

@@ -1,72 +1,89 @@
-"""Reads a text-to-image pipeline part by part: weights from safetensors alone, no code from the folder."""
+"""Reads a text-to-image pipeline: weights from safetensors alone, no code from the folder."""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from memlib.schedule import Prediction, VariancePreserving
+from memlib.text_to_image.families import FAMILIES, Family
 from memlib.text_to_image.libraries import libraries
-from memlib.text_to_image.parts import Parts
-from memlib.text_to_image.source import NETWORKS, ModelError, check_index, find, read_json
+from memlib.text_to_image.source import ModelError, find, read_json
 
-_PREDICTIONS: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
+# Parts that look at images, given or made; they change no prompt and no latent.
+_UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+# Entries of the index that the pipelines know and that change no prompt and no latent.
+_INERT = ("requires_safety_checker", "add_watermarker")
+_STORED = ("architectures", "model_type", "torch_dtype", "dtype", "transformers_version", "dropout")
 
 
 def read(
-    source: str | os.PathLike[str], *, device: str | torch.device, dtype: torch.dtype, revision: str | None
-) -> Parts:
-    """All parts of a pipeline, in evaluation mode and without gradients of their weights.
+    source: str | os.PathLike[str],
+    *,
+    device: str | torch.device,
+    dtype: torch.dtype,
+    vae_dtype: torch.dtype,
+    revision: str | None,
+    variant: str | None,
+) -> Any:
+    """A pipeline of diffusers, networks in evaluation mode and without gradients of their weights.
 
     Raises:
         ImportError: diffusers or transformers is not installed.
         ModelError: a part is missing or of another kind, or weights come only as pickles.
     """
     diffusers, transformers = libraries()
-    folder = find(source, revision)
-    check_index(folder)
-    modules = {"diffusers": diffusers, "transformers": transformers}
-    networks = {
-        part: network(folder / part, getattr(modules[library], name), dtype).to(device)
-        for part, (library, name) in NETWORKS.items()
-    }
-    _check_fit(folder, **networks)
-    scheduler, schedule, prediction = _scheduler(folder, diffusers)
-    return Parts(
-        source=str(source),
-        **networks,
-        tokenizer=_tokenizer(folder, transformers),
-        scheduler=scheduler,
-        schedule=schedule,
-        prediction=prediction,
-    )
+    folder = find(source, revision, variant=variant)
+    index = read_json(folder / "model_index.json")
+    family = _family(folder, index)
+    given: dict[str, Any] = dict.fromkeys(_UNUSED)
+    for part, (library, name) in _parts(folder, index, family).items():
+        if "Tokenizer" in name:
+            _check_tokenizer(folder / part)
+        elif part == "scheduler":
+            _check_scheduler(folder, diffusers, name)
+        else:
+            kind = getattr(diffusers if library == "diffusers" else transformers, name)
+            loaded = network(folder / part, kind, vae_dtype if part == "vae" else dtype, variant)
+            given[part] = loaded.to(device)
+    kind = getattr(diffusers, family.pipeline)
+    known = inspect.signature(kind.__init__).parameters
+    _report(folder / "model_index.json", [k for k in index if k[0] != "_" and k not in {*known, *_INERT}])
+    given = {part: value for part, value in given.items() if part in known}
+    given |= {name: False for name in _INERT if name in known}
+    try:
+        with _quiet(diffusers):
+            pipeline = kind.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **given)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
-def network(home: Path, kind: Any, dtype: torch.dtype) -> Any:
+def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = None) -> Any:
     """A network from its own folder, in evaluation mode and without gradients of its weights.
 
     Args:
         home: holds config.json and weights as safetensors.
         kind: class of diffusers or transformers.
         dtype: the dtype of the weights.
+        variant: of the weights, such as "fp16", the part of the files' names before .safetensors.
 
     Raises:
-        ModelError: weights are missing, incomplete, unreadable or pickles.
+        ModelError: weights are missing, incomplete, unreadable, pickles, or have no place in the network.
     """
-    read_json(home / "config.json")
-    if not any(home.glob("*.safetensors")):
-        pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
-        came = f"only pickles, {', '.join(pickles)}" if pickles else "no weights"
-        raise ModelError(
-            f"{home} holds {came}; weights are read from safetensors alone, because a pickle can run code: "
-            "save the model with save_pretrained(..., safe_serialization=True)"
-        )
+    config = read_json(home / "config.json")
+    _check_weights(home, variant)
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    options["variant"] = variant
     if kind.__module__.startswith("transformers."):
         options["dtype"] = dtype
     else:
@@ -80,61 +97,114 @@ def network(home: Path, kind: Any, dtype: torch.dtype) -> Any:
     if info["missing_keys"]:
         # The libraries fill these with random numbers.
         raise ModelError(f"the weights in {home} lack {sorted(info['missing_keys'])[:4]}; fetch them anew")
+    if extra := sorted(key for key in info["unexpected_keys"] if not key.endswith("position_ids")):
+        lora = "fuse the LoRA first: pipeline.fuse_lora(), unload_lora_weights(), save_pretrained(...)"
+        remedy = lora if any("lora" in key for key in extra) else "is its config.json the right one?"
+        raise ModelError(
+            f"the weights in {home} hold {len(extra)} tensors for which {kind.__name__} has no place, such "
+            f"as {extra[:2]}; {remedy}"
+        )
+    if kind.__module__.startswith("transformers."):
+        known = {*type(found.config)().to_dict(), *_STORED}
+    else:
+        known = {*inspect.signature(kind.__init__).parameters}
+    _report(home / "config.json", [key for key in config if key[0] != "_" and key not in known])
     return found.eval().requires_grad_(False)
 
 
-def _check_fit(folder: Path, vae: Any, unet: Any, text_encoder: Any) -> None:
-    latent, width = vae.config.latent_channels, text_encoder.config.hidden_size
-    if (unet.config.in_channels, unet.config.out_channels) != (latent, latent):
+def _family(folder: Path, index: dict[str, Any]) -> Family:
+    name = index.get("_class_name")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ModelError(f"{folder} holds a {name}, expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _parts(folder: Path, index: dict[str, Any], family: Family) -> dict[str, tuple[str, str]]:
+    """Name of a part that is used -> library and class; nothing is loaded that is of another kind."""
+    parts: dict[str, tuple[str, str]] = {}
+    for part, entry in index.items():
+        if not isinstance(entry, list) or part in _UNUSED or entry == [None, None]:
+            continue
+        library, name = (*entry, None, None)[:2]
+        expected = family.classes.get(part, name)
+        if library not in ("diffusers", "transformers") or not isinstance(name, str) or name != expected:
+            wanted = ["diffusers", expected] if part in family.classes else "one of diffusers or transformers"
+            raise ModelError(f"{part} of {folder} is {entry} in model_index.json, expected {wanted}")
+        parts[part] = library, name
+    needed = {*family.classes, "scheduler", "tokenizer", "text_encoder"}
+    if missing := sorted(needed - {*parts}):
+        raise ModelError(f"model_index.json of {folder} names no {', '.join(missing)}; save the model anew")
+    return parts
+
+
+def _check_weights(home: Path, variant: str | None) -> None:
+    names = [path.name for path in home.glob("*.safetensors")]
+    # model.safetensors, model-00001-of-00002.safetensors; model.fp16.safetensors, model.fp16-00001-of-...
+    kinds = {(*name.removesuffix(".safetensors").split("."), "")[1].split("-")[0] for name in names}
+    if (variant or "") in kinds:
+        return
+    if kinds:
+        other = sorted(kinds)[0]
+        remedy = f'load with variant="{other}" (--variant {other})' if other else "load without a variant"
         raise ModelError(
-            f"the U-Net of {folder} maps {unet.config.in_channels} channels to {unet.config.out_channels}, "
-            f"the autoencoder has {latent}: expected {latent} to {latent} (is it an inpainting model?)"
+            f"{home} holds {', '.join(sorted(names)[:3])} and no weights "
+            f"{f'of the variant {variant!r}' if variant else 'without a variant'}; {remedy}"
         )
-    if unet.config.cross_attention_dim != width:
+    pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
+    came = f"only pickles, {', '.join(pickles)}" if pickles else "no weights"
+    raise ModelError(
+        f"{home} holds {came}; weights are read from safetensors alone, because a pickle can run code: "
+        "save the model with save_pretrained(..., safe_serialization=True)"
+    )
+
+
+def _check_tokenizer(home: Path) -> None:
+    if not any((home / name).is_file() for name in ("tokenizer.json", "vocab.json", "spiece.model")):
         raise ModelError(
-            f"the U-Net of {folder} attends to vectors of {unet.config.cross_attention_dim} entries, "
-            f"the text encoder gives {width}"
+            f"{home} holds no tokenizer: vocab.json with merges.txt, spiece.model or tokenizer.json expected"
         )
 
 
-def _tokenizer(folder: Path, transformers: Any) -> Any:
-    home = folder / "tokenizer"
-    if not (home / "tokenizer.json").is_file() and not (home / "vocab.json").is_file():
-        raise ModelError(
-            f"{home} holds no tokenizer: vocab.json with merges.txt, or tokenizer.json, expected"
-        )
-    try:
-        return transformers.CLIPTokenizer.from_pretrained(home, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{home} cannot be loaded as CLIPTokenizer: {error}") from error
-
-
-def _scheduler(folder: Path, diffusers: Any) -> tuple[Any, VariancePreserving, Prediction]:
-    """DDIM with the noise levels of whatever scheduler the folder names."""
+def _check_scheduler(folder: Path, diffusers: Any, name: str) -> None:
     config = read_json(folder / "scheduler" / "scheduler_config.json")
-    name = str(config.get("_class_name"))
     kind = getattr(diffusers, name, None)
     if kind is None or diffusers.SchedulerMixin not in getattr(kind, "__mro__", ()):
         raise ModelError(f"{folder} names the scheduler {name}, which is none of diffusers'")
-    given = kind.from_config(config)
-    if not hasattr(given, "alphas_cumprod"):
-        raise ModelError(
-            f"the scheduler {name} of {folder} has no alphas_cumprod; scores are defined here for "
-            "variance-preserving noise, as of DDIM, DDPM or PNDM"
+    # Each reads the entries of those it can be exchanged for.
+    kinds = [kind, *(getattr(diffusers, getattr(other, "name", other), kind) for other in kind._compatibles)]
+    known = {key for each in kinds for key in inspect.signature(each.__init__).parameters}
+    unknown = [key for key in config if key[0] != "_" and key not in known]
+    _report(folder / "scheduler" / "scheduler_config.json", unknown)
+    if (other := config.get("_class_name", name)) != name:
+        warnings.warn(
+            f"{folder} has a {name} by model_index.json and a {other} by scheduler/scheduler_config.json; "
+            "diffusers takes the first, and so does this",
+            stacklevel=3,
         )
-    predicted = config.get("prediction_type", "epsilon")
-    if predicted not in _PREDICTIONS:
-        raise ModelError(
-            f"{folder} predicts {predicted!r}, expected one of {list(_PREDICTIONS)} (prediction_type in "
-            "scheduler/scheduler_config.json)"
+
+
+def _report(path: Path, keys: list[str]) -> None:
+    """Say which entries the libraries will not read."""
+    if keys:
+        warnings.warn(
+            f"{path} has entries that the installed libraries do not know: {', '.join(sorted(keys))}; they "
+            "are ignored here as there",
+            stacklevel=4,
         )
+
+
+@contextmanager
+def _quiet(diffusers: Any) -> Iterator[None]:
+    """Without the libraries' bars and remarks on old configurations, which they repair."""
+    logging = diffusers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
-        schedule = VariancePreserving(given.alphas_cumprod.double())
-    except ValueError as error:
-        raise ModelError(
-            f"the noise levels of {folder} give no score at every time ({error}); "
-            "schedules rescaled to zero terminal signal are not supported"
-        ) from error
-    # What StableDiffusionPipeline sets for any scheduler of its own.
-    scheduler = diffusers.DDIMScheduler.from_config(given.config, steps_offset=1, clip_sample=False)
-    return scheduler, schedule, _PREDICTIONS[predicted]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,17 +1,20 @@
-"""Captions as a text encoder sees them."""
+"""Captions as a pipeline hands them to its denoiser."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-_CHUNK = 256  # captions per pass of the text encoder
+from memlib.text_to_image.conditions import Conditions
+
+_CHUNK = 256  # captions per pass of the text encoders
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +23,16 @@ class Prompts:
 
     Attributes:
         captions: P strings.
-        tokens: `(P, L)` ids, padded to the tokenizer's length L.
+        tokens: `(P, L)` ids, padded to the length L that the model reads.
         lengths: `(P,)` tokens before the padding, begin and end marks included, at most L.
-        embeddings: `(P, L, D)` from the text encoder's last layer, in its dtype.
+        conditions: P rows, what the denoiser is told of them.
         removed: index of a caption that was too long -> the text that was cut from its end.
     """
 
     captions: tuple[str, ...]
     tokens: Int64[Tensor, "P L"]
     lengths: Int64[Tensor, " P"]
-    embeddings: Float[Tensor, "P L D"]
+    conditions: Conditions
     removed: dict[int, str]
 
     def __len__(self) -> int:
@@ -43,12 +46,22 @@ class Prompts:
             tuple(self.captions[row] for row in rows),
             self.tokens[rows],
             self.lengths[rows],
-            self.embeddings[rows],
+            self.conditions[rows],
             {new: self.removed[row] for new, row in enumerate(rows) if row in self.removed},
         )
 
-    def repeated(self, rows: int) -> Tensor:
-        """The embeddings for a batch of `rows`, each prompt for as many rows in a row.
+    @property
+    def embeddings(self) -> Float[Tensor, "P L D"]:
+        """What the denoiser attends to, in its dtype."""
+        found: Tensor = self.conditions.arguments["encoder_hidden_states"]
+        return found
+
+    def with_embeddings(self, embeddings: Float[Tensor, "P L D"]) -> Prompts:
+        """The same captions with other embeddings."""
+        return replace(self, conditions=self.conditions.changed(encoder_hidden_states=embeddings))
+
+    def repeated(self, rows: int) -> Conditions:
+        """The conditions for a batch of `rows`, each prompt for as many rows in a row.
 
         Raises:
             ValueError: the number of prompts does not divide that of rows.
@@ -58,7 +71,7 @@ class Prompts:
                 f"{len(self)} prompts do not fit a batch of {rows} rows; "
                 "repeat every prompt's samples equally often, in a row"
             )
-        return self.embeddings.repeat_interleave(rows // len(self), 0)
+        return self.conditions.repeat(rows // len(self))
 
     def tiled(self, points: Float[Tensor, "n ..."]) -> Float[Tensor, "P*n ..."]:
         """A batch of points that all prompts share: all of them for the first prompt, then for the next."""
@@ -69,15 +82,39 @@ class Prompts:
         grouped: Tensor = rows.unflatten(0, (len(self), -1))
         return grouped
 
+    @classmethod
+    def joined(cls, parts: Sequence[Prompts]) -> Prompts:
+        """The prompts of parts, one after the other."""
+        removed: dict[int, str] = {}
+        done = 0
+        for part in parts:
+            removed |= {done + row: text for row, text in part.removed.items()}
+            done += len(part)
+        return cls(
+            tuple(caption for part in parts for caption in part.captions),
+            torch.cat([part.tokens for part in parts]),
+            torch.cat([part.lengths for part in parts]),
+            Conditions.joined([part.conditions for part in parts]),
+            removed,
+        )
+
 
 @torch.no_grad()
-def encode(tokenizer: Any, text_encoder: Any, captions: Sequence[str]) -> Prompts:
-    """Tokens and embeddings of captions.
+def encode(
+    pipeline: Any, conditions: Callable[[Sequence[str]], Conditions], captions: Sequence[str]
+) -> Prompts:
+    """Captions with what the denoiser is told of them.
 
     Captions longer than the tokenizer's limit are cut, named in `Prompts.removed` and warned of.
 
+    Args:
+        pipeline: of diffusers.
+        conditions: captions -> a row for each, from the pipeline.
+        captions: one or more.
+
     Raises:
         ValueError: no caption, or something that is no string.
+        FloatingPointError: what the text encoders give is not finite.
     """
     if isinstance(captions, str):
         raise ValueError(
@@ -87,18 +124,34 @@ def encode(tokenizer: Any, text_encoder: Any, captions: Sequence[str]) -> Prompt
     if not given or not all(isinstance(caption, str) for caption in given):
         kinds = sorted({type(caption).__name__ for caption in given})
         raise ValueError(f"captions must be one string or more, got {len(given)} of type {kinds}")
-    limit = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
-    padded = tokenizer(given, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
-    embeddings = [
-        text_encoder(ids.to(text_encoder.device))[0] for ids in torch.split(padded.input_ids, _CHUNK)
-    ]
-    return Prompts(
-        tuple(given),
-        padded.input_ids,
-        padded.attention_mask.sum(1),
-        torch.cat(embeddings),
-        _removed(tokenizer, given, limit),
+    tokenizer, limit = reader(pipeline)
+    texts = given
+    if hasattr(pipeline, "maybe_convert_prompt"):  # a word learnt by textual inversion may be of several
+        texts = pipeline.maybe_convert_prompt(given, tokenizer)
+    padded = tokenizer(texts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
+    found = Conditions.joined(
+        [conditions(given[start : start + _CHUNK]) for start in range(0, len(given), _CHUNK)]
     )
+    prompts = Prompts(
+        tuple(given), padded.input_ids, padded.attention_mask.sum(1), found, _removed(tokenizer, texts, limit)
+    )
+    if not (good := torch.isfinite(prompts.embeddings.flatten(1)).all(1)).all():
+        first = given[int((~good).nonzero()[0])]
+        raise FloatingPointError(
+            f"the text encoder gives NaN or infinity for {first[:80]!r}; load the model with float32 or "
+            "bfloat16 (--dtype float32), whose range is larger than that of float16"
+        )
+    return prompts
+
+
+def reader(pipeline: Any) -> tuple[Any, int]:
+    """The tokenizer that reads most of a caption, and how many tokens of it the pipeline takes."""
+    longest = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
+    for name in ("tokenizer_3", "tokenizer_2", "tokenizer"):
+        found = getattr(pipeline, name, None)
+        if found is not None and longest is not None and "CLIP" not in type(found).__name__:
+            return found, int(longest.default)
+    return pipeline.tokenizer, int(pipeline.tokenizer.model_max_length)
 
 
 def _removed(tokenizer: Any, captions: list[str], limit: int) -> dict[int, str]:

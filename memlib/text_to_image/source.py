@@ -9,49 +9,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PIPELINE = "StableDiffusionPipeline"
-NETWORKS = {
-    "vae": ("diffusers", "AutoencoderKL"),
-    "unet": ("diffusers", "UNet2DConditionModel"),
-    "text_encoder": ("transformers", "CLIPTextModel"),
-}
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-# All that is fetched of a repository on the hub: no pickles, no duplicates in half precision.
-WANTED = [
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer/*.json",
-    "tokenizer/*.txt",
-    *(f"{part}/*.{ending}" for part in NETWORKS for ending in ("json", "safetensors")),
-]
-_UNWANTED = ["*.fp16.*", "*.fp16-*", "*non_ema*"]
+# All that is fetched of a repository on the hub: no pickles, no code, no checkpoint beside the parts.
+WANTED = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
+_HALF = ("*.fp16.*", "*.fp16-*")
+_UNWANTED = ("*non_ema*", "safety_checker/*", "feature_extractor/*")
 
 
 class ModelError(ValueError):
     """A model folder is incomplete, or not a text-to-image pipeline that can be read."""
 
 
-def find(source: str | os.PathLike[str], revision: str | None, wanted: Sequence[str] = tuple(WANTED)) -> Path:
+def find(
+    source: str | os.PathLike[str],
+    revision: str | None,
+    wanted: Sequence[str] = WANTED,
+    variant: str | None = None,
+) -> Path:
     """The local folder, or the snapshot of a hub repository.
 
     Args:
         source: folder, or id on the hub.
         revision: commit, tag or branch on the hub.
         wanted: patterns of the files to fetch.
+        variant: of the weights, such as "fp16"; None fetches none in half precision.
 
     Raises:
         ModelError: there is no such folder, and no such repository that can be read.
     """
     if Path(source).is_dir():
         return Path(source)
+    if Path(source).is_file():
+        raise ModelError(
+            f"{source} is a single file, expected a folder of parts; convert it once, with the library's own "
+            f'loader: python -c "import diffusers; diffusers.StableDiffusionPipeline.from_single_file('
+            f"{str(source)!r}).save_pretrained('folder')\" (for SDXL: StableDiffusionXLPipeline, and so on)"
+        )
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source) or source.startswith("."):
         raise ModelError(f"there is no folder {source}, and it is not a hub id such as owner/name")
     from huggingface_hub import snapshot_download
 
+    if variant:
+        wanted = [name for name in wanted if not name.endswith(".safetensors")]
+        wanted += [f"*/*.{variant}.safetensors", f"*/*.{variant}-*.safetensors"]
+    unwanted = [*_UNWANTED, *(() if variant else _HALF)]
     try:
         return Path(
             snapshot_download(
-                source, revision=revision, allow_patterns=list(wanted), ignore_patterns=_UNWANTED
+                source, revision=revision, allow_patterns=list(wanted), ignore_patterns=unwanted
             )
         )
     except (OSError, ValueError) as error:
@@ -75,25 +80,6 @@ def _reason(error: Exception, revision: str | None) -> str:
     return str(error)
 
 
-def check_index(folder: Path) -> None:
-    """Refuse what is not a pipeline of the known parts, before anything is loaded.
-
-    Raises:
-        ModelError: it is another pipeline, or one of its parts is of another kind.
-    """
-    index = read_json(folder / "model_index.json")
-    if index.get("_class_name") != PIPELINE:
-        raise ModelError(
-            f"{folder} holds a {index.get('_class_name')}, expected a {PIPELINE}: text to image, "
-            "one CLIP text encoder, latents from a KL autoencoder"
-        )
-    for part, (library, name) in NETWORKS.items():
-        if index.get(part) != [library, name]:
-            raise ModelError(
-                f"{part} of {folder} is {index.get(part)} in model_index.json, expected {[library, name]}"
-            )
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a model folder.
 
@@ -104,8 +90,8 @@ def read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is missing; a model folder is what diffusers' save_pretrained writes: model_index.json, "
-            "scheduler/, text_encoder/, tokenizer/, unet/, vae/"
+            f"{path} is missing; a model folder is what diffusers' save_pretrained writes: model_index.json "
+            "and a folder for each part, such as scheduler/, text_encoder/, tokenizer/, unet/, vae/"
         ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); fetch or save the model anew") from error

@@ -7,6 +7,7 @@ import torch
 
 from memlib.mitigation import AttentionRescaling, NoMitigation, apply
 from memlib.mitigation.attention import RescaledAttention, rescaled_attention
+from memlib.text_to_image import Conditions
 
 CAPTIONS = ["a cat", "cat"]
 
@@ -28,7 +29,7 @@ def attention(layer, hidden, text, change):
 @pytest.mark.parametrize("end", [False, True])
 def test_logits_are_changed_in_conditional_rows_alone(exact, generator, end):
     prompts = exact.encode(CAPTIONS)
-    text = torch.cat([prompts.repeated(4), exact.empty.repeated(2)])
+    text = Conditions.joined([prompts.repeated(4), exact.empty.repeated(2)])
     lengths = [4, 4, 3, 3]  # marks included
     assert prompts.lengths.tolist() == [4, 3]
     seen = []

@@ -1,20 +1,32 @@
 """What a model folder must hold, and what each lack is called."""
 
 import json
+import shutil
 import sys
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 
-from memlib.text_to_image import ModelError, TextToImage, source
+from memlib.text_to_image import ModelError, TextToImage
+
+SHIPPED = Path(__file__).parents[3] / "data" / "checkpoints"
 
 
 def edit(path, **changes):
     """Change entries of a JSON file; None removes one."""
     found = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+
+
+def rename_scheduler(folder, name, **changes):
+    """Another scheduler in a folder."""
+    edit(folder / "model_index.json", scheduler=["diffusers", name])
+    edit(folder / "scheduler" / "scheduler_config.json", _class_name=name, **changes)
 
 
 def test_both_kinds_load_frozen_and_in_the_dtype_asked_for(single, kind):
@@ -93,7 +105,9 @@ def test_a_cut_weights_file(broken, part):
 
 def test_another_pipeline(broken):
     edit(broken / "model_index.json", _class_name="StableDiffusionUpscalePipeline")
-    with pytest.raises(ModelError, match=r"holds a StableDiffusionUpscalePipeline, expected a StableDiff"):
+    with pytest.raises(
+        ModelError, match=r"holds a StableDiffusionUpscalePipeline, expected one of StableDiff"
+    ):
         TextToImage.load(broken)
 
 
@@ -111,7 +125,7 @@ def test_a_unet_with_more_channels_than_latents(broken):
     weights = load_file(path)
     weights["conv_in.weight"] = torch.zeros(8, 9, 3, 3)
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"9 channels to 4, the autoencoder has 4.*inpainting"):
+    with pytest.raises(ModelError, match=r"takes 9 channels, the autoencoder has 4.*inpainting"):
         TextToImage.load(broken)
 
 
@@ -122,22 +136,22 @@ def test_an_unknown_prediction(broken):
 
 
 def test_a_scheduler_without_alphas(broken):
-    (broken / "scheduler" / "scheduler_config.json").write_text(
-        json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler"})
-    )
+    rename_scheduler(broken, "FlowMatchEulerDiscreteScheduler")
     with pytest.raises(ModelError, match=r"FlowMatchEulerDiscreteScheduler .* has no alphas_cumprod"):
         TextToImage.load(broken)
 
 
 def test_a_scheduler_of_nobodys(broken):
-    edit(broken / "scheduler" / "scheduler_config.json", _class_name="AutoencoderKL")
+    edit(broken / "model_index.json", scheduler=["diffusers", "AutoencoderKL"])
     with pytest.raises(ModelError, match="scheduler AutoencoderKL, which is none"):
         TextToImage.load(broken)
 
 
-def test_zero_terminal_signal(broken):
-    path = broken / "scheduler" / "scheduler_config.json"
-    edit(path, _class_name="DDIMScheduler", rescale_betas_zero_snr=True)
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"]
+)
+def test_zero_terminal_signal_whatever_scheduler_names_it(broken, name):
+    rename_scheduler(broken, name, rescale_betas_zero_snr=True, prediction_type="v_prediction")
     with pytest.raises(ModelError, match="zero terminal signal"):
         TextToImage.load(broken)
 
@@ -263,12 +277,114 @@ def test_without_the_extra_the_error_says_how_to_get_it(folders, monkeypatch):
         TextToImage.load(folders["v"])
 
 
-def test_the_names_of_the_parts_are_those_that_are_fetched():
-    assert {pattern.split("/")[0] for pattern in source.WANTED} == {
-        "model_index.json",
-        "scheduler",
-        "text_encoder",
-        "tokenizer",
-        "unet",
-        "vae",
-    }
+def test_entries_that_nobody_knows_are_reported(broken):
+    edit(broken / "unet" / "config.json", colour_of_noise="pink")
+    edit(broken / "text_encoder" / "config.json", taste=1)
+    edit(broken / "scheduler" / "scheduler_config.json", beta_middle=0.1)
+    edit(broken / "model_index.json", mood="good")
+    with pytest.warns(UserWarning, match="do not know") as seen:
+        TextToImage.load(broken)
+    said = [str(warning.message) for warning in seen]
+    for key in ("colour_of_noise", "taste", "beta_middle", "mood"):
+        assert sum(f"do not know: {key};" in text for text in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("thresholding", True), ("timestep_type", "continuous"), ("use_flow_sigmas", True)]
+)
+def test_entries_of_a_scheduler_that_change_what_is_computed_otherwise(broken, key, value):
+    name = {"thresholding": "DDIMScheduler", "timestep_type": "EulerDiscreteScheduler"}.get(key)
+    rename_scheduler(broken, name or "DPMSolverMultistepScheduler", **{key: value})
+    with pytest.raises(ModelError, match=f"sets {key}={value} in scheduler/scheduler_config.json"):
+        TextToImage.load(broken)
+
+
+def test_a_model_distilled_for_an_embedded_guidance_scale(broken):
+    unet = UNet2DConditionModel.from_config(
+        UNet2DConditionModel.load_config(broken / "unet"), time_cond_proj_dim=8
+    )
+    unet.save_pretrained(broken / "unet")
+    with pytest.raises(ModelError, match="time_cond_proj_dim=8: it was distilled"):
+        TextToImage.load(broken)
+
+
+@pytest.mark.parametrize("form", ["missing", "null"])
+def test_latents_of_no_size(broken, form):
+    path = broken / "unet" / "config.json"
+    found = json.loads(path.read_text()) | {"sample_size": None}
+    path.write_text(json.dumps({k: v for k, v in found.items() if form == "null" or k != "sample_size"}))
+    with pytest.raises(ModelError, match="no sample_size, the height and width"):
+        TextToImage.load(broken)
+
+
+def test_weights_without_a_place(broken):
+    path = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    save_file(weights | {"mid_block.lora_A.weight": torch.ones(2)}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"hold 1 tensors .*'mid_block.lora_A.weight'.*fuse the LoRA first"):
+        TextToImage.load(broken)
+
+
+def test_weights_of_a_variant(broken, folders):
+    for part in ("unet", "vae", "text_encoder"):
+        (path,) = (broken / part).glob("*.safetensors")
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    with pytest.raises(ModelError, match=r'holds .*\.fp16\.safetensors .* variant="fp16" \(--variant fp16\)'):
+        TextToImage.load(broken)
+    with pytest.raises(ModelError, match="no weights of the variant 'bf16'"):
+        TextToImage.load(broken, variant="bf16")
+    with pytest.raises(ModelError, match=r"of the variant 'fp16'; load without a variant"):
+        TextToImage.load(folders["epsilon"], variant="fp16")
+    found, expected = TextToImage.load(broken, variant="fp16"), TextToImage.load(folders["epsilon"])
+    x = expected.noise(1, torch.Generator().manual_seed(0))
+    assert torch.equal(found.score(981)(x), expected.score(981)(x))
+
+
+def test_a_single_file(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"is a single file, .*from_single_file\(.*save_pretrained"):
+        TextToImage.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(("trained", "said"), [("v", "epsilon"), ("epsilon", "v_prediction")])
+def test_a_prediction_that_the_configuration_does_not_say(trained, said, tmp_path):
+    """The shipped models are trained, those of the other tests are not."""
+    folder = shutil.copytree(SHIPPED / f"organism_{trained}", tmp_path / "model")
+    edit(folder / "scheduler" / "scheduler_config.json", prediction_type=said)
+    number = r"0\.0\d" if trained == "v" else r"0\.99"
+    with pytest.warns(UserWarning, match=rf"its output correlates with its input at -?{number}"):
+        TextToImage.load(folder)
+
+
+def test_trained_models_are_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("organism_epsilon", "organism_v"):
+            TextToImage.load(SHIPPED / name)
+
+
+def test_the_autoencoder_runs_in_single_precision_where_the_others_run_in_half(folders):
+    model = TextToImage.load(folders["v"], dtype=torch.float16)
+    assert model.dtype == model.text_encoder.dtype == torch.float16
+    assert model.vae.dtype == torch.float32
+    assert model.latents(model.decode(torch.zeros(1, 4, 4, 4, dtype=torch.float16))).dtype == torch.float16
+    other = TextToImage.load(folders["v"], dtype=torch.float32, vae_dtype=torch.bfloat16)
+    assert (other.dtype, other.vae.dtype) == (torch.float32, torch.bfloat16)
+
+
+def test_an_autoencoder_that_overflows_is_an_error(folders):
+    model = TextToImage.load(folders["v"], dtype=torch.float16, vae_dtype=torch.float16)
+    with torch.no_grad():
+        model.vae.decoder.conv_out.bias += 1e5
+    with pytest.raises(FloatingPointError, match=r"NaN or infinity in torch.float16; .*--vae-dtype"):
+        model.decode(torch.zeros(1, 4, 4, 4, dtype=torch.float16))
+
+
+def test_a_text_encoder_that_overflows_is_an_error(folders):
+    model = TextToImage.load(folders["v"])
+    with torch.no_grad():
+        next(p for n, p in model.text_encoder.named_parameters() if "final_layer_norm.weight" in n).fill_(
+            torch.inf
+        )
+    with pytest.raises(FloatingPointError, match="text encoder gives NaN or infinity for 'a cat'"):
+        model.encode(["a cat"])

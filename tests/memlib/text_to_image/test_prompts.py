@@ -8,6 +8,11 @@ from . import oracles
 LONG = "cat " * 20
 
 
+def embeddings(conditions):
+    """What the U-Net attends to, a row each."""
+    return conditions.arguments["encoder_hidden_states"]
+
+
 def test_embeddings_are_those_of_each_caption_alone(exact):
     captions = ["a cat", "", "cat"]
     prompts = exact.encode(captions)
@@ -58,7 +63,7 @@ def test_points_that_prompts_share_as_a_batch_and_back(exact):
     batch = prompts.tiled(points)
     rows = [(p, n) for p in range(3) for n in range(2)]
     assert torch.equal(batch, torch.stack([points[n] for _, n in rows]))
-    assert torch.equal(prompts.repeated(6), torch.stack([prompts.embeddings[p] for p, _ in rows]))
+    assert torch.equal(embeddings(prompts.repeated(6)), torch.stack([prompts.embeddings[p] for p, _ in rows]))
     assert torch.equal(prompts.grouped(batch), points.expand(3, -1, -1, -1, -1))
     assert torch.equal(prompts.grouped(torch.arange(6)), torch.tensor([[0, 1], [2, 3], [4, 5]]))
 
@@ -80,7 +85,7 @@ def test_selection(exact):
 def test_repetition(exact):
     prompts = exact.encode(["a", "cat"])
     first, second = prompts.embeddings
-    assert torch.equal(prompts.repeated(4), torch.stack([first, first, second, second]))
+    assert torch.equal(embeddings(prompts.repeated(4)), torch.stack([first, first, second, second]))
     with pytest.raises(ValueError, match="2 prompts do not fit a batch of 3 rows"):
         prompts.repeated(3)
 

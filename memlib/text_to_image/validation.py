@@ -1,0 +1,89 @@
+"""What is refused of a model, or warned of, before anything is computed with it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from memlib.text_to_image.source import ModelError
+
+if TYPE_CHECKING:
+    from memlib.text_to_image.model import TextToImage
+
+_NOISE = 0.9  # correlation of a network's output with its input from which on it is noise
+
+
+def check_configuration(source: str, config: Any, tokenizer: Any) -> None:
+    """Refuse what makes a pipeline fail or leaves it without an unconditional pass, by name of the entry.
+
+    Args:
+        source: of the model, for messages.
+        config: of the denoiser.
+        tokenizer: the first.
+
+    Raises:
+        ModelError: an entry is missing, or of a distilled model.
+    """
+    if config.get("sample_size", 0) is None:
+        raise ModelError(
+            f"the denoiser's config.json in {source} has no sample_size, the height and width of latents; "
+            'add it, such as "sample_size": 64 for images of 512 pixels'
+        )
+    if config.get("time_cond_proj_dim") is not None:
+        raise ModelError(
+            f"{source} has time_cond_proj_dim={config['time_cond_proj_dim']}: it was distilled for an "
+            "embedded guidance scale and has no pass without a condition, so that there is no score "
+            "difference; use the model it was distilled from"
+        )
+    if not tokenizer.model_max_length < 10**6:
+        raise ModelError(
+            f"tokenizer/tokenizer_config.json of {source} has no model_max_length, the number of tokens that "
+            "the text encoder reads; add it"
+        )
+
+
+def check_channels(model: TextToImage) -> None:
+    """Raise `ModelError` for a denoiser that takes something beside the latents."""
+    taken = model.denoiser.config.in_channels
+    wanted = taken if model.vae is None else model.vae.config.latent_channels
+    if not taken == wanted == model.sample_shape[0]:
+        raise ModelError(
+            f"the denoiser of {model.source} takes {taken} channels, the autoencoder has {wanted}: "
+            "expected the same (is it an inpainting model?)"
+        )
+
+
+@torch.no_grad()
+def check_prediction(model: TextToImage) -> None:
+    """One pass at the noisiest time, where the noise is the input itself and v or the image are not.
+
+    A warning names the correlation where it is not that of what the configuration says.
+
+    Raises:
+        ModelError: the pass fails.
+        FloatingPointError: its result is not finite.
+    """
+    x = model.noise(1, torch.Generator().manual_seed(0))
+    try:
+        found = model.predict(model.schedule.steps - 1, x, model.empty.conditions)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"the denoiser of {model.source} fails at its first step: {error}") from error
+    if not torch.isfinite(found).all():
+        raise FloatingPointError(
+            f"the denoiser of {model.source} gives NaN or infinity in {model.dtype}; load it with "
+            "dtype=torch.float32 or torch.bfloat16 (--dtype float32)"
+        )
+    both = torch.stack([x.flatten(), found.flatten()]).double().cpu()
+    correlation = float(torch.corrcoef(both)[0, 1])
+    if (correlation > _NOISE) == (model.prediction == "epsilon"):
+        return
+    other = "v_prediction or sample" if model.prediction == "epsilon" else "epsilon"
+    warnings.warn(
+        f"{model.source} is read as predicting {model.prediction}, but at the noisiest time its output "
+        f"correlates with its input at {correlation:.4f} (about 1 for a trained model that predicts noise, "
+        f"about 0 for v or the image). If it was trained for {other}, say so by prediction_type in "
+        "scheduler/scheduler_config.json; all values are wrong otherwise",
+        stacklevel=3,
+    )
