@@ -79,6 +79,8 @@ def detect(
     dtype: options.Dtype = "float32",
     batch: options.Batch = 0,
     revision: options.Revision = "",
+    variant: options.Variant = "",
+    vae_dtype: options.VaeDtype = "auto",
     restart: options.Restart = False,
     top: Annotated[int, typer.Option("--top", min=1, help="Prompts in the ranked table.")] = 20,
 ) -> None:
@@ -105,7 +107,7 @@ def detect(
     given = prompt_files.read(prompts)
     if reference is not None:
         given = prompt_files.with_reference(given, prompt_files.read(reference))
-    loaded = options.load_model(model, device, dtype, revision)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype)
     chosen = default_product(loaded) if product == "auto" else product_named(product)
     each = range(first_seed, first_seed + seeds)
     task = detection_task(

@@ -30,6 +30,8 @@ def generate(
     dtype: options.Dtype = "float32",
     batch: options.Batch = 0,
     revision: options.Revision = "",
+    variant: options.Variant = "",
+    vae_dtype: options.VaeDtype = "auto",
     restart: options.Restart = False,
 ) -> None:
     """Generate images of prompts, several seeds each, with a table of what is what and a contact sheet.
@@ -58,7 +60,7 @@ def generate(
     if not mitigate:
         mitigation.refuse_without(setting or [], reference)
     given = prompt_files.read(prompts)
-    loaded = options.load_model(model, device, dtype, revision)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype)
     each = range(first_seed, first_seed + seeds)
     pictures, table = gallery.pictures_of(out), gallery.table_of(out)
     if mitigate:

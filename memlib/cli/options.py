@@ -63,6 +63,23 @@ Batch = Annotated[
 Revision = Annotated[
     str, typer.Option("--revision", help="Commit or tag on the hub.", rich_help_panel="Machine")
 ]
+Variant = Annotated[
+    str,
+    typer.Option(
+        "--variant",
+        help="Of the weights, such as fp16 where files are called model.fp16.safetensors.",
+        rich_help_panel="Machine",
+    ),
+]
+VaeDtype = Annotated[
+    str,
+    typer.Option(
+        "--vae-dtype",
+        help="Precision of the autoencoder; auto takes --dtype, or float32 where that is half precision, in "
+        "which many autoencoders overflow.",
+        rich_help_panel="Machine",
+    ),
+]
 Restart = Annotated[
     bool,
     typer.Option("--restart", help="Discard an earlier result or its beginning.", rich_help_panel="Machine"),
@@ -82,7 +99,9 @@ def require_extras() -> None:
         ) from error
 
 
-def load_model(source: str, device: str, dtype: str, revision: str) -> TextToImage:
+def load_model(
+    source: str, device: str, dtype: str, revision: str, variant: str = "", vae_dtype: str = "auto"
+) -> TextToImage:
     """The model of the options."""
     import transformers
 
@@ -91,7 +110,12 @@ def load_model(source: str, device: str, dtype: str, revision: str) -> TextToIma
 
     transformers.utils.logging.disable_progress_bar()  # the bar of the prompts is enough
     return TextToImage.load(
-        source, device=checks.device(device), dtype=checks.dtype(dtype), revision=revision or None
+        source,
+        device=checks.device(device),
+        dtype=checks.dtype(dtype),
+        vae_dtype=None if vae_dtype == "auto" else checks.dtype(vae_dtype),
+        revision=revision or None,
+        variant=variant or None,
     )
 
 

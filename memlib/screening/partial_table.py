@@ -20,7 +20,9 @@ from pyarrow import parquet
 
 from memlib.files import whole, write_text
 from memlib.screening import joined
+from memlib.screening.identity import differences
 
+_SHOWN = 5  # differences in a message
 _NAME = re.compile(r"(\d{9})-(\d{9})\.parquet")
 
 
@@ -169,9 +171,10 @@ class PartialTable:
     def _compare(self, found: Mapping[str, Any], where: Path) -> None:
         if found == self.settings:
             return
-        keys = sorted(key for key in {*found, *self.settings} if found.get(key) != self.settings.get(key))
+        changes = differences(found, self.settings)
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         raise OutputError(
-            f"{where} was made with other settings, different in {', '.join(keys)}; "
+            f"{where} was made with other settings, different in {'; '.join(changes[:_SHOWN])}{more}; "
             "repeat those, choose another name, or discard it with --restart"
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from tqdm import tqdm
 
 from memlib import __version__
@@ -97,7 +98,8 @@ class Screening:
             "seeds": list(self.seeds),
             "images": self.pictures is not None,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "model": identity.digest(self.model),
+            "model": identity.facts(self.model),
+            "times": self.model.timesteps(self.settings.get("trajectory", 50)),
             "prompts": prompt_files.digest(self.prompts),
             "memlib": __version__,
         }
@@ -161,6 +163,7 @@ class Screening:
         some = self.prompts.slice(start, stop - start)
         given = encoded(self.model, some["prompt"].to_pylist())
         found = self.task(given)
+        self._check(given, found)
         n = len(self.seeds)
         repeated = [row for row in range(stop - start) for _ in range(n)]
         columns: dict[str, Any] = {"number": [start + row for row in repeated]}
@@ -173,6 +176,16 @@ class Screening:
             columns |= {name: self._save(name, self.pictures, start, given, found) for name in self.images}
         return pa.table(columns, self.schema)
 
+    def _check(self, given: Prompts, found: TaskResult) -> None:
+        """Raise `FloatingPointError` for a value or a sample that is not finite, with prompt and remedy."""
+        for name, values in {**found.values, **found.samples}.items():
+            if not (good := torch.isfinite(values.flatten(1)).all(1)).all():
+                first = given.captions[int((~good).nonzero()[0])]
+                raise FloatingPointError(
+                    f"{name} of {first[:80]!r} is NaN or infinite: the {type(self.model.denoiser).__name__} "
+                    f"overflows in {self.model.dtype}; use float32 or bfloat16 (--dtype float32)"
+                )
+
     def _save(self, kind: str, folder: Path, start: int, given: Prompts, found: TaskResult) -> list[str]:
         if kind not in found.samples:
             raise ValueError(
@@ -180,7 +193,10 @@ class Screening:
             )
         names = []
         for row, latents in enumerate(found.samples[kind]):
-            decoded = self.model.decode(latents)
+            try:
+                decoded = self.model.decode(latents)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"image of {given.captions[row][:80]!r}: {error}") from error
             for seed, image in zip(self.seeds, decoded, strict=True):
                 names.append(images.file_name(start + row, given.captions[row], seed, kind))
                 images.save(image, folder / names[-1])
