@@ -30,6 +30,7 @@ def attention(layer, hidden, text, change):
 def test_logits_are_changed_in_conditional_rows_alone(exact, generator, end):
     prompts = exact.encode(CAPTIONS)
     text = Conditions.joined([prompts.repeated(4), exact.empty.repeated(2)])
+    states = text.arguments["encoder_hidden_states"]
     lengths = [4, 4, 3, 3]  # marks included
     assert prompts.lengths.tolist() == [4, 3]
     seen = []
@@ -57,7 +58,7 @@ def test_logits_are_changed_in_conditional_rows_alone(exact, generator, end):
                 logits[:, lengths[row] - (1 if end else 0) :] = -math.inf
                 return logits
 
-            expected = attention(layer, hidden[row], text[row], change)
+            expected = attention(layer, hidden[row], states[row], change)
             torch.testing.assert_close(out[row], expected, rtol=0, atol=1e-10)
 
 

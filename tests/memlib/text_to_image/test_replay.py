@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from memlib.text_to_image import Conditions, ModelError, TextToImage
 
 CAPTIONS = ["a cat", "tac"]
+PADDING = {"pad_token": "!"}
 
 
 class Reached(Exception):  # noqa: N818
@@ -117,7 +118,7 @@ def test_every_entry_of_the_text_encoder(broken, folders, changes):
 
 
 def test_a_padding_of_its_own(broken):
-    edit(broken / "tokenizer" / "tokenizer_config.json", pad_token="!")
+    edit(broken / "tokenizer" / "tokenizer_config.json", **PADDING)
     compare(broken)
 
 
