@@ -18,8 +18,8 @@
 # through the network. Which products should one take, how many, and how far can one trust what they say?
 #
 # **Orthogonalise twice, and estimate traces from plain sign probes.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above half-way. One pass of
-# Gram-Schmidt, which the paper's algorithm takes, counts {glue:text}`ghost_memorized_once:.0f`; two passes count {glue:text}`ghost_memorized_twice:.0f`. With 60 products the better of Hutch++ and
-# XTrace leaves an error larger than that of sign probes: the ratio is {glue:text}`trace_gain_memorized:.2f` at a memorized and {glue:text}`trace_gain_general:.2f` at a general image.
+# Gram-Schmidt, which the paper's algorithm takes, counts {glue:text}`ghost_memorized_once:.0f`; two passes count {glue:text}`ghost_memorized_twice:.0f`. With 60 products the error of sign probes is
+# {glue:text}`trace_gain_memorized:.2f` of that of the better of Hutch++ and XTrace at a memorized image, and {glue:text}`trace_gain_general:.2f` of it at a general one.
 #
 # ```{glue:figure} figure_ghosts
 # :alt: Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts.
