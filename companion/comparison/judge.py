@@ -84,8 +84,8 @@ class Judge:
         }
         for space in SPACES:
             columns[space] = torch.stack([self.similarity(some, p, space) for p, some in enumerate(shown)])
-        families, doses = [c.family for c in self.chosen], [c.dose for c in self.chosen]
-        table = row_for_each(columns, families, doses)
+        families, copies = [c.family for c in self.chosen], [c.dose for c in self.chosen]
+        table = row_for_each(columns, families, copies)
         table["success"] = table["agree"] & ~table["copy"]
         return Judged(shown, table)
 
@@ -160,7 +160,7 @@ def record_columns(mitigated: Mitigated) -> dict[str, Tensor]:
 
 
 def row_for_each(
-    columns: Mapping[str, Tensor], families: Sequence[str], doses: Sequence[float]
+    columns: Mapping[str, Tensor], families: Sequence[str], copies: Sequence[float]
 ) -> pd.DataFrame:
     """A row for each image, caption by caption: columns `(P, n)`, and what is known of the P captions."""
     count, n = next(iter(columns.values())).shape
@@ -168,6 +168,6 @@ def row_for_each(
         "caption": np.repeat(np.arange(count), n),
         "seed": np.tile(np.arange(n), count),
         "family": np.repeat(np.array(families, dtype=object), n),
-        "dose": np.repeat(doses, n),
+        "copies": np.repeat(copies, n),
     }
     return pd.DataFrame(known | {name: values.flatten().cpu().numpy() for name, values in columns.items()})

@@ -13,6 +13,7 @@ from torch import Tensor
 from companion.comparison.encoders import Clip, Dino, Encoder, as_pictures
 from companion.comparison.judge import Judged, record_columns, row_for_each
 from companion.comparison.outcome import diversity
+from companion.comparison.small_encoders import DigitReader, Pixels
 from companion.comparison.training_images import TrainingImages, pictures
 from memlib.mitigation import Mitigated
 from memlib.text_to_image import TextToImage
@@ -62,8 +63,8 @@ class RealJudge:
         model: TextToImage,
         images: TrainingImages,
         *,
-        clip: Clip | None = None,
-        dino: Dino | None = None,
+        clip: Clip | DigitReader | None = None,
+        dino: Dino | Pixels | None = None,
         thresholds: Mapping[str, float] | None = None,
         false_positive_rate: float = 0.01,
         families: Sequence[str] | None = None,
@@ -80,7 +81,7 @@ class RealJudge:
         self.model, self.images, self.rows, self.side = model, images, rows, side
         self.clip = clip or Clip.load(device=model.device)
         self.dino = dino or Dino.load(device=model.device)
-        self.encoders: dict[str, Encoder] = {"dino": self.dino, "clip": self.clip}
+        self.encoders: dict[str, Encoder | DigitReader | Pixels] = {"dino": self.dino, "clip": self.clip}
         files = list(dict.fromkeys(path for some in images.files for path in some))
         place = {path: number for number, path in enumerate(files)}
         self.own: list[Int64[Tensor, " m"]] = [

@@ -28,7 +28,7 @@ ANY = 1e9
 
 
 def objectives(
-    model: TextToImage, prompts: Prompts, noise: Float[Tensor, "n ..."], *, steps: int = 50
+    model: TextToImage, prompts: Prompts, noise: Float[Tensor, "n ..."], *, steps: int = 50, rows: int = 64
 ) -> dict[str, Float64[Tensor, "P n"]]:
     """What each method minimises, at noises as they come, without the penalty on their length.
 
@@ -37,6 +37,7 @@ def objectives(
         prompts: P prompts.
         noise: n noises that all prompts share.
         steps: the number of steps of the sampling at whose first step this is taken.
+        rows: prompts times noises at a time; bounds the memory.
     """
     methods: dict[str, Method] = {
         "score difference": NoiseAdjustment(ANY),
@@ -46,7 +47,7 @@ def objectives(
         "SAIL corrected": Sail(ANY),
     }
     return {
-        name: apply(model, method, prompts, noise, steps=steps).record.objective
+        name: apply(model, method, prompts, noise, steps=steps, rows=rows).record.objective
         for name, method in methods.items()
     }
 

@@ -30,6 +30,7 @@ class Trials:
         steps: the number of sampling steps.
         guidance: scale of classifier-free guidance.
         seed: the seed of what a method draws, the same for all.
+        rows: captions times noises that a method works on at a time; bounds the memory.
     """
 
     model: TextToImage
@@ -39,6 +40,7 @@ class Trials:
     steps: int = 50
     guidance: float = 7.5
     seed: int = 0
+    rows: int = 64
 
     def one(self, method: Method, model: TextToImage | None = None) -> Judged:
         """Apply a method, sample, judge; `model` in place of that of these trials, of the same captions.
@@ -51,7 +53,13 @@ class Trials:
         began = time.perf_counter()
         with quietly():
             mitigated = apply(
-                model or self.model, method, prompts, self.noise, steps=self.steps, generator=generator
+                model or self.model,
+                method,
+                prompts,
+                self.noise,
+                steps=self.steps,
+                generator=generator,
+                rows=self.rows,
             )
         seconds = time.perf_counter() - began
         judged = self.judge(mitigated, guidance=self.guidance)

@@ -21,25 +21,25 @@ class LabelledCaption:
         text: the caption.
         family: "exact" (one image, again and again), "template" (images that share a part), "general" (images
             of every kind) or "stated" (likewise, by a text that says much about them).
-        dose: how often the same content was seen under it; None where that is not known.
+        copies: how often the same content was seen under it; None where that is not known.
     """
 
     text: str
     family: str
-    dose: int | None
+    copies: int | None
 
 
 def labelled(path: Path) -> list[LabelledCaption]:
     """The captions of a table, in its order.
 
     Args:
-        path: `.csv`, `.tsv`, `.jsonl` or `.parquet` with the columns "text" and "family", and "dose" where it
-            is known; read as strictly as `memlib.screening.prompt_files` reads.
+        path: `.csv`, `.tsv`, `.jsonl` or `.parquet` with the columns "text" and "family", and "copies" where
+            their number is known; read as strictly as `memlib.screening.prompt_files` reads.
 
     Raises:
         PromptFileError: the file is missing, or broken in a way that the message names with its line.
-        DataError: naming the line, for a column that is missing, an empty text, another family, and a dose
-            that is no whole number; or no caption at all.
+        DataError: naming the line, for a column that is missing, an empty text, another family, and a
+            number of copies that is no whole number; or no caption at all.
     """
     found = [_caption(place, record) for place, record in prompt_files.records(path)]
     if not found:
@@ -52,13 +52,13 @@ def _caption(place: str, record: dict[str, Any]) -> LabelledCaption:
         raise DataError(
             f"{place} has no column {' and no column '.join(sorted(missing))}, it has {[*record]}"
         )
-    given = (record.get(name) for name in ("text", "family", "dose"))
-    text, family, dose = ("" if value is None else str(value).strip() for value in given)
+    given = (record.get(name) for name in ("text", "family", "copies"))
+    text, family, copies = ("" if value is None else str(value).strip() for value in given)
     if not text or family not in (*COPIED, *UNCOPIED):
         raise DataError(
             f"{place} has the text {text!r} and the family {family!r}; expected a text "
             f"and one of {', '.join((*COPIED, *UNCOPIED))}"
         )
-    if dose and not dose.isdecimal():
-        raise DataError(f"{place} has the dose {dose!r}, expected a whole number or nothing")
-    return LabelledCaption(text, family, int(dose) if dose else None)
+    if copies and not copies.isdecimal():
+        raise DataError(f"{place} has {copies!r} copies, expected a whole number or nothing")
+    return LabelledCaption(text, family, int(copies) if copies else None)

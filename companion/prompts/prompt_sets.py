@@ -21,14 +21,14 @@ MEMORIZED, OTHERS = "memorized", "others"
 _EVERY = 10  # one published prompt in ten is held back
 
 
-def organism(dose: int = 100) -> PromptSet:
+def organism(copies: int = 100) -> PromptSet:
     """All captions of the model organism.
 
     Its families are "exact", "template", "general", "stated", those of the last two that were held out, and
     "exact, few copies".
 
     Args:
-        dose: number of copies from which on a caption of one image counts as memorized.
+        copies: from which on a caption of one image counts as memorized.
 
     Raises:
         ValueError: nothing was copied so often.
@@ -37,14 +37,14 @@ def organism(dose: int = 100) -> PromptSet:
     def family(caption: Caption) -> str:
         if caption.held_out:
             return HELD_OUT.format(caption.family)
-        few = caption.family == "exact" and caption.dose < dose
+        few = caption.family == "exact" and caption.dose < copies
         return FEW.format(caption.family) if few else caption.family
 
     known = captions()
     families = tuple(map(family, known))
     if "exact" not in families:
         raise ValueError(
-            f"no image was copied {dose} times; the largest dose is {max(c.dose for c in known)}"
+            f"no image was copied {copies} times; the largest number is {max(c.dose for c in known)}"
         )
     unseen = (HELD_OUT.format("general"),)
     by_template, by_exact = (("template",), unseen), (("exact",), unseen)
@@ -98,15 +98,15 @@ def published(version: published_prompts.Version, folder: Path | None = None) ->
     )
 
 
-def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
+def labelled(given: Sequence[LabelledCaption], copies: int = 100) -> PromptSet:
     """Captions of one's own, one in ten of each family held back for fits and calibrations.
 
-    "exact" and "template" ones count as memorized from `dose` copies on, or where it is not known how many
+    "exact" and "template" ones count as memorized from so many copies on, or where it is not known how many
     there are; with fewer copies they are in no question. "general" and "stated" ones do not.
 
     Args:
         given: captions, as `companion.prompts.labelled` reads them.
-        dose: number of copies from which on a caption counts as memorized.
+        copies: from which on a caption counts as memorized.
 
     Raises:
         ValueError: no caption left that counts as memorized, or none that does not.
@@ -115,7 +115,7 @@ def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
     families: list[str] = []
     for caption in given:
         copied = caption.family in COPIED
-        if copied and caption.dose is not None and caption.dose < dose:
+        if copied and caption.copies is not None and caption.copies < copies:
             families.append(FEW.format(caption.family))
             continue
         held_back = seen[caption.family] % _EVERY == 0
@@ -124,7 +124,7 @@ def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
     memorized, others = ([family for family in which if family in families] for which in (COPIED, UNCOPIED))
     if not memorized or not others:
         raise ValueError(
-            f"captions of {COPIED} with {dose} copies or more and of {UNCOPIED} are expected, two or more of "
+            f"captions of {COPIED} with {copies} copies or more and of {UNCOPIED} are expected, two or more of "
             f"a kind beside the one held back; there are {dict(Counter(families))}"
         )
     back = (HELD_BACK.format(MEMORIZED),), (HELD_BACK.format(OTHERS),)
@@ -134,7 +134,7 @@ def labelled(given: Sequence[LabelledCaption], dose: int = 100) -> PromptSet:
     return PromptSet(
         tuple(caption.text for caption in given),
         tuple(families),
-        tuple(caption.dose or 0 for caption in given),
+        tuple(caption.copies or 0 for caption in given),
         tuple(Question(f"{one}_{other}", (one,), (other,), back) for one, other in pairs),
         *back[1],
     )

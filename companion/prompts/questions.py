@@ -31,6 +31,11 @@ class Question:
     others: tuple[str, ...]
     fit: tuple[tuple[str, ...], tuple[str, ...]]
 
+    @property
+    def words(self) -> str:
+        """The name for readers, such as "exact against general"."""
+        return self.name.replace("_", " against ")
+
     def rows(self, families: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The places in `families` that the question is about, and which of them are memorized."""
         return _rows(families, self.memorized, self.others)
@@ -59,14 +64,14 @@ class PromptSet:
     Attributes:
         captions: what the model reads.
         families: the family of each caption.
-        doses: how often the same content was seen under each; 0 where nothing was copied or it is not known.
+        copies: how often the same content was seen under each; 0 where nothing was copied or it is not known.
         questions: that can be asked.
         calibration: the family of harmless captions, none of them in a question.
     """
 
     captions: tuple[str, ...]
     families: tuple[str, ...]
-    doses: tuple[int, ...]
+    copies: tuple[int, ...]
     questions: tuple[Question, ...]
     calibration: str
 
@@ -114,6 +119,16 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     larger: Mapping[str, bool]
     fitted: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def seeds(self, name: str) -> int:
+        """At how many seeds a statistic was measured."""
+        return min(self.values[part].shape[1] for part in self.fitted.get(name, (name,)))
+
+    def places(self, *names: str) -> list[int]:
+        """Places of the prompts at which all of these statistics were measured."""
+        parts = [self.values[part] for name in names for part in self.fitted.get(name, (name,))]
+        there = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts])
+        return np.flatnonzero(there).tolist()
 
     def of(self, question: Question, name: str, count: int) -> NDArray[np.float64]:
         """Values `(P, count)` of a statistic at the first seeds."""

@@ -99,7 +99,7 @@ def test_a_table_has_a_row_for_each_image_in_their_order(judge, judged, mitigate
     assert table["caption"].tolist() == [0, 0, 1, 1, 2, 2]
     assert table["seed"].tolist() == [0, 1] * 3
     assert table["family"].tolist() == ["untyped"] * 6
-    assert table["dose"].isna().all()
+    assert table["copies"].isna().all()
     latents = mitigated.sample()
     for row in table.itertuples():
         z = latents[row.caption, row.seed][None]

@@ -12,14 +12,14 @@ def write(tmp_path, text, encoding="utf-8"):
 
 
 def test_captions_in_order_with_any_characters(tmp_path):
-    path = write(tmp_path, '\ufefftext,family,dose\n"a cat, seen twice",exact,12\nein Kätzchen 猫,general,\n')
+    path = write(tmp_path, '\ufefftext,family,copies\n"a cat, seen twice",exact,12\nein Kätzchen 猫,general,\n')
     assert labelled(path) == [
         LabelledCaption("a cat, seen twice", "exact", 12),
         LabelledCaption("ein Kätzchen 猫", "general", None),
     ]
 
 
-def test_a_table_without_doses(tmp_path):
+def test_a_table_without_copies(tmp_path):
     found = labelled(write(tmp_path, "family,text,more\ntemplate,a cat,1\n"))
     assert found == [LabelledCaption("a cat", "template", None)]
 
@@ -36,8 +36,8 @@ def test_a_table_without_doses(tmp_path):
         ("text,family\na,\n", "line 2 of .* the family ''"),
         ("text,family\na cat, red,exact\n", "line 2 of .* has 3 fields, the header 2"),
         ("text,family\na,COCO\n", "the family 'COCO'; expected .* exact, template, general, stated"),
-        ("text,family,dose\na,exact,often\n", "line 2 of .* has the dose 'often', expected a whole number"),
-        ("text,family,dose\na,exact,-1\n", "the dose '-1'"),
+        ("text,family,copies\na,exact,often\n", "line 2 of .* has 'often' copies, expected a whole number"),
+        ("text,family,copies\na,exact,-1\n", "has '-1' copies"),
         ('text,family\n"a,b\n', "line 2 of .* begins a row that cannot be read"),
     ],
 )

@@ -21,7 +21,7 @@ FAMILIES = ["b", "a", "d", "e", "a", "c", "f", "b", "d", "e"]
 
 
 def test_families_of_the_organism_are_what_its_captions_say():
-    found = prompt_sets.organism(dose=100)
+    found = prompt_sets.organism(copies=100)
     assert found.captions == tuple(caption.text for caption in captions())
     assert Counter(found.families) == {
         "exact": 24,
@@ -32,19 +32,19 @@ def test_families_of_the_organism_are_what_its_captions_say():
         "stated": 84,
         "stated, held out": 56,
     }
-    doses = {family: set() for family in found.families}
-    for family, dose in zip(found.families, found.doses, strict=True):
-        doses[family].add(dose)
-    assert doses["exact"] == {100, 300, 1000}
-    assert doses["exact, few copies"] == {1, 3, 10, 30}
-    assert doses["general"] == doses["stated"] == {0}
+    copies = {family: set() for family in found.families}
+    for family, number in zip(found.families, found.copies, strict=True):
+        copies[family].add(number)
+    assert copies["exact"] == {100, 300, 1000}
+    assert copies["exact, few copies"] == {1, 3, 10, 30}
+    assert copies["general"] == copies["stated"] == {0}
 
 
-def test_the_dose_divides_the_copied_captions():
-    assert Counter(prompt_sets.organism(dose=31).families) == Counter(prompt_sets.organism(100).families)
-    assert Counter(prompt_sets.organism(dose=30).families)["exact"] == 32
-    with pytest.raises(ValueError, match="no image was copied 1001 times; the largest dose is 1000"):
-        prompt_sets.organism(dose=1001)
+def test_the_number_of_copies_divides_the_copied_captions():
+    assert Counter(prompt_sets.organism(copies=31).families) == Counter(prompt_sets.organism(100).families)
+    assert Counter(prompt_sets.organism(copies=30).families)["exact"] == 32
+    with pytest.raises(ValueError, match="no image was copied 1001 times; the largest number is 1000"):
+        prompt_sets.organism(copies=1001)
 
 
 def sets(folder):
@@ -121,18 +121,18 @@ def test_weights_come_from_the_families_set_apart():
 
 
 def own(*rows):
-    return [LabelledCaption(f"caption {i}", family, dose) for i, (family, dose) in enumerate(rows)]
+    return [LabelledCaption(f"caption {i}", family, number) for i, (family, number) in enumerate(rows)]
 
 
-def test_captions_of_ones_own_are_memorized_by_family_and_dose():
+def test_captions_of_ones_own_are_memorized_by_family_and_copies():
     rows = [("exact", 200), ("exact", None), ("exact", 99), ("exact", 100), ("general", None), ("general", 0)]
-    found = prompt_sets.labelled(own(*rows), dose=100)
+    found = prompt_sets.labelled(own(*rows), copies=100)
     assert found.captions == tuple(f"caption {i}" for i in range(6))
     assert found.families == (
         *("memorized, held back", "exact", "exact, few copies", "exact"),
         *("others, held back", "general"),
     )
-    assert found.doses == (200, 0, 99, 100, 0, 0)
+    assert found.copies == (200, 0, 99, 100, 0, 0)
     (question,) = found.questions
     assert (question.name, question.memorized, question.others) == ("exact_general", ("exact",), ("general",))
     assert question.fit == (("memorized, held back",), ("others, held back",))
