@@ -30,7 +30,7 @@ def tradeoffs(table: pd.DataFrame, spaces: Sequence[str], height: float = 4.0) -
         len(spaces), 1, figsize=(6.5, height * len(spaces)), layout="constrained", sharex=True, squeeze=False
     )
     groups = {name: table[table["method"] == name] for name in table["method"].unique()}
-    colors = dict(zip(groups, ["#000000", *plt.get_cmap("tab10").colors], strict=False))
+    colors = dict(zip(groups, ["#000000", *map(plt.get_cmap("tab10"), range(10))], strict=False))
     for ax, space in zip(axes.flat, spaces, strict=True):
         for name, some in groups.items():
             x, y, marker = some["agree"].tolist(), some[space].tolist(), _MARKERS.get(name, "o")

@@ -59,7 +59,7 @@ def levels(
 def at_best(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity: str) -> Rows:
     """Every method at its best setting, and the copies that it avoids; saved as `best`."""
     columns = ("success", "copy", "agree", similarity, *WHAT[3:])
-    rows = [
+    rows: Rows = [
         {"method": name, "setting": setting, "key": key(name)}
         | {what: over_captions(images, name, setting, what) for what in columns}
         | {"avoided": None if name == "none" else lead(images, ("none", ""), (name, setting), "copy")}
@@ -74,7 +74,7 @@ def at_best(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity:
 
 def by_copies(run: Run, images: pd.DataFrame, best: Mapping[str, str], numbers: Sequence[int]) -> Rows:
     """Share of copies by the number of copies in training, every method at its best setting."""
-    rows = []
+    rows: Rows = []
     for name, setting in best.items():
         some = chosen(images, name, setting)
         for number in numbers:
@@ -96,7 +96,7 @@ def by_copies(run: Run, images: pd.DataFrame, best: Mapping[str, str], numbers: 
 
 def of_parts(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity: str) -> Rows:
     """Captions of which a part of the image was copied, at the settings that are best for whole copies."""
-    rows = []
+    rows: Rows = []
     for name, setting in best.items():
         some = chosen(images, name, setting)
         found = {
@@ -126,7 +126,7 @@ def duels(
 ) -> Rows:
     """How many settings of every method some setting of SAIL dominates, and SAIL's lead in successes."""
     ours = ("SAIL printed", best["SAIL printed"])
-    rows = [
+    rows: Rows = [
         {"method": name, "settings": len(methods[name]), "key": key(name)}
         | {sail: None if sail == name else dominated(images, name, sail, similarity) for sail in SAILS}
         | {"lead": None if name == ours[0] else lead(images, ours, (name, best[name]), "success")}
@@ -187,7 +187,10 @@ def first_terms(
             }
         )
     record = {
-        "after": ("left_{first term}", "First term at the end, in ordinary levels, over captions: {first term}"),
+        "after": (
+            "left_{first term}",
+            "First term at the end, in ordinary levels: {first term}",
+        ),
         "threshold reached": (
             "reached_{first term}",
             "Share of images whose threshold was reached, interval over images: {first term}",
@@ -206,7 +209,9 @@ def norm_weights(
     for weight in sorted([settings.penalty, *others]):
         own = weight == settings.penalty
         where = ("SAIL printed", f"{multiple:g}") if own else ("trial", f"weight {weight:g}")
-        found = {what: over_captions(images, *where, what) for what in ("copy", "agree", "success", "norm_after")}
+        found = {
+            what: over_captions(images, *where, what) for what in ("copy", "agree", "success", "norm_after")
+        }
         rows.append({"weight": f"{weight:g}"} | found)
     record = {
         what: (f"{what}_weight_{{weight}}", f"{what}, α √d = {{weight}} ordinary levels, over captions")
@@ -217,9 +222,7 @@ def norm_weights(
     return rows
 
 
-def ablation(
-    run: Run, images: pd.DataFrame, parts: Mapping[str, tuple[str, tuple[str, str]]]
-) -> Rows:
+def ablation(run: Run, images: pd.DataFrame, parts: Mapping[str, tuple[str, tuple[str, str]]]) -> Rows:
     """The corrected SAIL with its parts switched off.
 
     Args:
@@ -227,16 +230,18 @@ def ablation(
         images: of all trials.
         parts: name -> what it is, and its method and setting.
     """
-    rows = []
+    rows: Rows = []
+    judged = ("copy", "agree", "success")
     for name, (what_it_is, where) in parts.items():
         some = chosen(images, *where)
         rows.append(
             {"name": name, "what": what_it_is, "threshold reached": float((some["step"] != NEVER).mean())}
-            | {what: over_captions(images, *where, what) for what in ("copy", "agree", "success")}
+            | {what: over_captions(images, *where, what) for what in judged}
             | {"rows": float(some["passes"].mean())}
         )
     record = {
-        what: (f"{what}_{{name}}", f"{what}: {{what}}, over captions") for what in ("copy", "agree", "success")
+        what: (f"{what}_{{name}}", f"{what}: {{what}}, over captions")
+        for what in ("copy", "agree", "success")
     }
     tables.tabulate(run, "ablation", rows, about="Selection, descent, both", record=record)
     return rows
@@ -266,7 +271,10 @@ def costs(run: Run, images: pd.DataFrame, methods: Sequence[str]) -> Rows:
     means = images[images["method"].isin(methods)].groupby("method", sort=False)[columns].mean()
     rows = [{"method": name, "key": key(str(name))} | row.to_dict() for name, row in means.iterrows()]
     record = {
-        "passes": ("passes_{key}", "Rows through the U-Net for the noise or prompt of one image, mean: {method}"),
+        "passes": (
+            "passes_{key}",
+            "Rows through the U-Net for noise or prompt of an image, mean: {method}",
+        ),
         "norm_after": ("length_{key}", "Length of the noise afterwards, mean over all settings: {method}"),
     }
     tables.tabulate(run, "costs", rows, about="Means over all settings, per image", record=record)

@@ -36,8 +36,8 @@ class Pixels:
 class DigitReader:
     """The shipped classifier of digits as a space that images and captions share.
 
-    An image becomes the roots of its ten probabilities, a caption the digit that it names: their cosine is the
-    root of the probability of that digit. A caption that names none becomes all ten alike.
+    An image becomes the roots of its ten probabilities, a caption the digit that it names: their cosine is
+    the root of the probability of that digit. A caption that names none becomes all ten alike.
     """
 
     source = "digits"
@@ -73,7 +73,9 @@ def judges(clip: str, dino: str, device: str) -> tuple[Clip | DigitReader, Dino 
 
 def _tensor(pictures: Iterable[Image]) -> Float32[Tensor, "N 3 32 32"]:
     """Images in [-1, 1], resized."""
-    arrays = [np.asarray(picture.convert("RGB").resize((SIDE, SIDE)), dtype=np.float32) for picture in pictures]
+    arrays = [
+        np.asarray(picture.convert("RGB").resize((SIDE, SIDE)), dtype=np.float32) for picture in pictures
+    ]
     if not arrays:
         raise ValueError("got no image, expected one or more")
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 127.5 - 1

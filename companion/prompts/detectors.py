@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion import reported
+from companion import reported, tables
 from companion.prompts.questions import PromptSet, Question, Scores
 from memlib import detection, intervals
 from memlib.detection.evaluation import Evaluation
+from memlib.hessian import Product
 from memlib.text_to_image import Prompts, TextToImage, generate
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def detectors(
     harmless: detection.UpdateNorms,
     *,
     layer: int,
-    product: str = "difference",
+    product: Product = "difference",
     tiles: int = 4,
     probes: int = 4,
     several: bool = True,
@@ -105,7 +106,7 @@ def detectors(
     entropies = {f"entropy_{i}": detection.LayerEntropy(i) for i in range(count)}
     five = detection.UpdateNorms(harmless.mean[:5], harmless.deviation[:5])
     steps = len(harmless.mean)
-    rows = (
+    every = (
         Detector("wen", "Wen", 1, detection.ScoreDifferenceNorm(1)),
         Detector("wen", "Wen", 5, detection.ScoreDifferenceNorm(5)),
         Detector("wen", "Wen", None, detection.ScoreDifferenceNorm(steps)),
@@ -123,6 +124,7 @@ def detectors(
         Detector("huang", "Huang", None, harmless),
     )
     parts: dict[str, detection.Statistic] = {"cosine_1": detection.Anisotropy(1.0, 0.0)}
+    rows = tuple(row for row in every if row.steps != 5 or steps > 5)
     return Detectors(rows, parts | entropies, tuple(entropies))
 
 
@@ -170,7 +172,7 @@ def measured(
     }
     prompts, five = encoded(whole), found.at(5)
     followed = measure(prompts, noise[:whole_seeds], found.at(None) | five)
-    if len(noise) > whole_seeds:
+    if five and len(noise) > whole_seeds:
         more = measure(prompts, noise[whole_seeds:], five)
         followed |= {key: torch.cat([followed[key], more[key]], dim=1) for key in five}
     values |= {key: known.placed(whole, numbers) for key, numbers in followed.items()}
@@ -208,6 +210,7 @@ def every_value(scores: Scores, places: Sequence[int]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+Rows = list[dict[str, Any]]
 Key = tuple[str, str, int]
 """Name of a question, key of a detector, number of seeds."""
 
@@ -231,20 +234,18 @@ def judged(
 
 def table(
     run: Run, evaluations: Mapping[Key, Evaluation], question: Question, found: Detectors, steps: int
-) -> pd.DataFrame:
+) -> Rows:
     """Table 1 for one question, with what was published beside it; saved as `table_<question>`."""
-    import pandas as pd
-
     rows = [
-        {"statistic": detector.words(steps), "n": count}
-        | done.columns()
+        {"statistic": detector.words(steps), "n": count, "AUC": done.auc, "TPR": done.tpr, "FPR": done.fpr}
         | reported.columns(detector.method, detector.steps or 50, count)
         for detector in found.rows
         for (asked, key, count), done in evaluations.items()
         if (asked, key) == (question.name, detector.key)
     ]
     about = f"AUC and TPR of every statistic, {question.words}"
-    return run.table(pd.DataFrame(rows), f"table_{question.name}", about=about)
+    tables.tabulate(run, f"table_{question.name}", rows, about=about)
+    return rows
 
 
 def paired(
@@ -256,7 +257,7 @@ def paired(
     *,
     steps: int,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> Rows:
     """Differences between pairs of detectors, on the captions that both were measured at.
 
     Args:
@@ -268,8 +269,6 @@ def paired(
         steps: of a whole sample.
         seed: of the bootstrap over captions.
     """
-    import pandas as pd
-
     rows = []
     for question, (one, n_one, other, n_other) in product(questions, pairs):
         among = scores.places(one, other)
@@ -279,50 +278,48 @@ def paired(
             seed=seed,
         )
         first, second = (f"{found[key].words(steps)}, n = {n}" for key, n in ((one, n_one), (other, n_other)))
-        name, about = (
-            f"{question.name}_{one}_{n_one}_less_{other}_{n_other}",
-            f"{first}, less {second}; {question.words}",
-        )
-        run.record(f"auc_{name}", differs.auc, about=f"AUC of {about}")
-        run.record(f"tpr_{name}", differs.tpr, about=f"TPR of {about}")
         rows.append(
             {
+                "key": f"{question.name}_{one}_{n_one}_less_{other}_{n_other}",
                 "question": question.words,
                 "first": first,
                 "second": second,
-                "AUC, difference": f"{differs.auc:.3f}",
-                "differs": "yes" if differs.auc_differs else "no",
-                "TPR, difference": f"{differs.tpr:.3f}",
+                "AUC": differs.auc,
+                "AUC differs": "yes" if differs.auc_differs else "no",
+                "TPR": differs.tpr,
                 "TPR differs": "yes" if differs.tpr_differs else "no",
             }
         )
+    record = {
+        what: (f"{what.lower()}_{{key}}", f"{what} of {{first}}, less {{second}}; {{question}}")
+        for what in ("AUC", "TPR")
+    }
     about = "Paired differences of AUC and TPR, by bootstrap over captions"
-    return run.table(pd.DataFrame(rows), "differences", about=about)
+    tables.tabulate(run, "differences", rows, about=about, record=record)
+    return rows
 
 
-def one_seed(
-    run: Run, scores: Scores, found: Detectors, keys: Sequence[str], *, steps: int
-) -> pd.DataFrame:
+def one_seed(run: Run, scores: Scores, found: Detectors, keys: Sequence[str], *, steps: int) -> Rows:
     """How much the area of the first question moves from seed to seed; recorded and saved as `one_seed`."""
-    import pandas as pd
-
     question, rows = scores.prompts.questions[0], []
     for key in keys:
-        values, words = scores.values[key], found[key].words(steps)
+        values = scores.values[key]
         families = np.where(np.isnan(values[:, 0]), "", scores.prompts.families)
-        picked, labels = question.rows(families)
-        areas = [
-            intervals.auc(alone[labels], alone[~labels]).value for alone in values[picked].T
-        ]
-        run.record(f"seed_auc_{key}", intervals.mean(areas), about=f"AUC of {words}, n = 1, mean over seeds")
-        run.record(f"seed_auc_{key}_least", min(areas), about=f"Smallest over seeds, {words}")
-        run.record(f"seed_auc_{key}_most", max(areas), about=f"Largest over seeds, {words}")
+        picked, labels = question.rows(families.tolist())
+        areas = [intervals.auc(alone[labels], alone[~labels]).value for alone in values[picked].T]
         rows.append(
             {
-                "statistic": words,
+                "key": key,
+                "statistic": found[key].words(steps),
                 "smallest": min(areas),
-                "mean": float(np.mean(areas)),
+                "mean": intervals.mean(areas),
                 "largest": max(areas),
             }
         )
-    return run.table(pd.DataFrame(rows), "one_seed", about="AUC at one seed, over all seeds")
+    record = {
+        "mean": ("seed_auc_{key}", "AUC of {statistic}, n = 1, mean over seeds"),
+        "smallest": ("seed_auc_{key}_least", "Smallest over seeds, {statistic}"),
+        "largest": ("seed_auc_{key}_most", "Largest over seeds, {statistic}"),
+    }
+    tables.tabulate(run, "one_seed", rows, about="AUC at one seed, over all seeds", record=record)
+    return rows

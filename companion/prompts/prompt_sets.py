@@ -124,8 +124,8 @@ def labelled(given: Sequence[LabelledCaption], copies: int = 100) -> PromptSet:
     memorized, others = ([family for family in which if family in families] for which in (COPIED, UNCOPIED))
     if not memorized or not others:
         raise ValueError(
-            f"captions of {COPIED} with {copies} copies or more and of {UNCOPIED} are expected, two or more of "
-            f"a kind beside the one held back; there are {dict(Counter(families))}"
+            f"captions of {COPIED} with {copies} copies or more and of {UNCOPIED} are expected, two or more "
+            f"of a kind beside the one held back; there are {dict(Counter(families))}"
         )
     back = (HELD_BACK.format(MEMORIZED),), (HELD_BACK.format(OTHERS),)
     pairs = [(one, other) for other in others for one in memorized]

@@ -75,6 +75,26 @@ class PromptSet:
     questions: tuple[Question, ...]
     calibration: str
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Families that are in a question."""
+        return self._some({f for q in self.questions for f in (*q.memorized, *q.others)})
+
+    @property
+    def memorized(self) -> tuple[str, ...]:
+        """Families that are in the positive class of a question, and in the negative one of none."""
+        others = {f for q in self.questions for f in q.others}
+        return self._some({f for q in self.questions for f in q.memorized} - others)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Families on which weights are fitted, in no question and not for calibration."""
+        fitted = {f for q in self.questions for side in q.fit for f in side}
+        return self._some(fitted - {*self.judged, self.calibration})
+
+    def _some(self, families: set[str]) -> tuple[str, ...]:
+        return tuple(family for family in dict.fromkeys(self.families) if family in families)
+
     def texts(self, places: Sequence[int]) -> list[str]:
         """The captions at some places."""
         return [self.captions[place] for place in places]
@@ -122,7 +142,7 @@ class Scores:
 
     def seeds(self, name: str) -> int:
         """At how many seeds a statistic was measured."""
-        return min(self.values[part].shape[1] for part in self.fitted.get(name, (name,)))
+        return min(len(self.values[part][0]) for part in self.fitted.get(name, (name,)))
 
     def places(self, *names: str) -> list[int]:
         """Places of the prompts at which all of these statistics were measured."""

@@ -1,4 +1,4 @@
-"""How long a chapter will take on Stable Diffusion: measured here in passes of a U-Net, times a recorded pass."""
+"""How long a chapter will take on Stable Diffusion: passes of a U-Net counted here, times a recorded pass."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ SHOWN = {
 }
 
 
-def recorded_runs(folder: Path | None = None, *, question: str = "memorized_others", n: int = 4) -> pd.DataFrame:
+def recorded_runs(
+    folder: Path | None = None, *, question: str = "memorized_others", n: int = 4
+) -> pd.DataFrame:
     """The main numbers of every recorded run, a row each, with the hardware that made it; empty if none is.
 
     Args:
@@ -41,7 +43,9 @@ def recorded_runs(folder: Path | None = None, *, question: str = "memorized_othe
         try:
             found = results.Results.model_validate_json(path.read_bytes())
         except ValueError as error:
-            raise ValueError(f"{path} is no results file ({error}); take the results.json of a run") from error
+            raise ValueError(
+                f"{path} is no results file ({error}); take the results.json of a run"
+            ) from error
         row: dict[str, object] = {
             "model": found.parameters.get("model", ""),
             "hardware": found.hardware,

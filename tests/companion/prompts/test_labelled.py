@@ -12,7 +12,9 @@ def write(tmp_path, text, encoding="utf-8"):
 
 
 def test_captions_in_order_with_any_characters(tmp_path):
-    path = write(tmp_path, '\ufefftext,family,copies\n"a cat, seen twice",exact,12\nein Kätzchen 猫,general,\n')
+    path = write(
+        tmp_path, '\ufefftext,family,copies\n"a cat, seen twice",exact,12\nein Kätzchen 猫,general,\n'
+    )
     assert labelled(path) == [
         LabelledCaption("a cat, seen twice", "exact", 12),
         LabelledCaption("ein Kätzchen 猫", "general", None),
