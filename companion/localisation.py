@@ -51,6 +51,30 @@ def held_out_by_caption(
     return by_caption(lambda some, known: held_out_overlap(some, known, groups), maps, masks)
 
 
+def judged(maps: Float[Tensor, "P n h w"], masks: Bool[Tensor, "P h w"]) -> dict[str, Float64[Tensor, " P"]]:
+    """How well maps find the masks, three ways: "area" (`separation`), "iou" (`overlap`) and "held_out"."""
+    return {
+        "area": by_caption(separation, maps, masks),
+        "iou": by_caption(overlap, maps, masks),
+        "held_out": held_out_by_caption(maps, masks),
+    }
+
+
+def flagged(
+    maps: Float[Tensor, "P n h w"], masks: Bool[Tensor, "P h w"], others: Float[Tensor, "Q n h w"]
+) -> Float64[Tensor, " Q"]:
+    """Share of cells of other captions' maps above the cut that is best for these.
+
+    Args:
+        maps: of captions whose masks are known.
+        masks: their masks.
+        others: maps of other captions, the first of each is looked at.
+    """
+    cut = best_threshold(maps.flatten(0, 1), masks.repeat_interleave(maps.shape[1], 0))
+    shares: Tensor = (others[:, 0] > cut).flatten(1).double().mean(1)
+    return shares
+
+
 def overlap(maps: Float[Tensor, "B h w"], masks: Bool[Tensor, "B h w"]) -> Float64[Tensor, " B"]:
     """Intersection over union of each mask with as many of its map's largest cells as the mask has.
 
