@@ -40,23 +40,26 @@
 # never saw these images says whether it is there.
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every random draw
-captions: int = 2  # captions of each number of copies, 4 at most
-templates: int = 1  # captions of which a part of the image was copied 1,000 times
-general: int = 12  # held-out captions: they say what is ordinary
-seeds: int = 5  # initial noises, the same for all captions and methods
-descent_steps: int = 6  # gradient steps at most
-learning_rate: float = 0.1  # of all descents
-candidates: int = 2  # starting noises per image of the corrected SAIL
-pool: int = 5  # candidates of the released SAIL
-rounds: int = 2  # of the released SAIL, at most
-noises: int = 16  # initial noises for the question whether they tell what comes out
-noise_copies: list[int] = [30, 100]  # copies of the captions that are asked
-steps: int = 15  # sampling steps
-compared: int = 40  # general captions for the statistics of the retrained model
+seed: int = 0  # [0, 2**32) seed of every random draw
+captions: int = 2  # [1, 4] captions of each number of copies, 4 at most
+templates: int = 1  # [1, 6] captions of which a part of the image was copied 1,000 times
+general: int = 12  # [2, 200] held-out captions: they say what is ordinary
+seeds: int = 5  # [2, 1000] initial noises, the same for all captions and methods
+descent_steps: int = 6  # [0, 1000] gradient steps at most
+learning_rate: float = 0.1  # (0, 100] of all descents
+candidates: int = 2  # [1, 1000] starting noises per image of the corrected SAIL
+pool: int = 5  # [1, 1000] candidates of the released SAIL
+rounds: int = 2  # [1, 1000] of the released SAIL, at most
+noises: int = 16  # [2, 1000] initial noises for the question whether they tell what comes out
+noise_copies: list[int] = [
+    30,
+    100,
+]  # ascending of {1, 3, 10, 30, 100, 300, 1000} copies of the captions that are asked
+steps: int = 15  # [2, 1000] sampling steps
+compared: int = 40  # [2, 400] general captions for the statistics of the retrained model
 model: str = "organism_epsilon"  # shipped model
 retrained: str = "organism_without_copies"  # trained without half of the copies
-device: str = "auto"  # "auto", "cpu" or "cuda"
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/interactive
 
 # %% tags=["hide-input"]
@@ -411,10 +414,18 @@ run.figure(figures.before_and_after(areas), "retrained", about=about)
 
 # %% tags=["hide-input"]
 most = exact[exact["copies"] == max(COPIES)].groupby("method")["copy"].mean()
-assert most["none"] > 0.9, "images that were copied most must come out"
-for name in (*report.SAILS, "noise adjustment"):
-    assert most[name] > 0.5, f"{name} must not be able to keep them away"
-assert most["random numbers"] < most["none"], "a changed prompt must lose some of them"
-assert most["retrained"] < 0.1, "without their copies they must not come out"
-provenance = run.finish()
-provenance
+run.check("copies_come_out", bool(most["none"] > 0.9), "Images that were copied most come out.")
+run.check(
+    "noise_does_not_keep_them_away",
+    all(most[name] > 0.5 for name in (*report.SAILS, "noise adjustment")),
+    "No method that changes the noise alone keeps half of them away.",
+)
+run.check(
+    "changed_prompts_lose_some",
+    bool(most["random numbers"] < most["none"]),
+    "A changed prompt loses some of them.",
+)
+run.check(
+    "removed_copies_stay_away", bool(most["retrained"] < 0.1), "Without their copies they do not come out."
+)
+run.finish()

@@ -54,29 +54,29 @@
 # enough for one image at a time (`rows=1`). `make rehearsal` runs all of this chapter at full size with random weights, so that a fault shows before the download. The expected times stand in the section *What it will cost*.
 
 # %% tags=["parameters", "hide-input"]
-seed: int = 0  # seed of every random draw
+seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism_epsilon"  # name of a shipped model, a pipeline folder or a hub id
 prompts: str = ""  # "sd1", "sd2" or a CSV file; empty: a list made for the shipped model
 listing: str = ""  # file that names training images; empty: some made for the shipped model
 clip: str = "digits"  # judge of agreement: "digits", a folder or hub id; empty: the paper's
 dino: str = "pixels"  # judge of similarity: "pixels", a folder or hub id; empty: facebook/dinov2-base
-captions: int = 40  # captions of each family at the first step, at most
-whole_captions: int = 8  # captions of each family followed to the last step, at most
-spectra: int = 3  # captions of each class whose spectra are computed
-mitigated: int = 3  # memorized captions with training images, at most
-harmless: int = 8  # other captions that say what is ordinary
-seeds: int = 3  # noises of each caption
-whole_seeds: int = 2  # of these, followed to the last step
-steps: int = 15  # sampling steps
-guidance: float = 7.5  # scale of classifier-free guidance
-layer: int = 1  # cross-attention layer whose entropy is taken; 3 for Stable Diffusion 1.4
-krylov: int = 64  # Lanczos steps of a spectrum
-probes: int = 4  # random directions of the curvature maps; 16 as published
-multiples: list[float] = [1.5, 2.5]  # thresholds of mitigation, in ordinary levels
-descent_steps: int = 4  # gradient steps of a mitigation, at most
-rows: int = 64  # captions times seeds in one pass; bounds the memory
-precision: str = "float32"  # of the networks: "float32", "float16" or "bfloat16"
-device: str = "auto"  # "auto", "cpu" or "cuda"
+captions: int = 40  # [2, 10**4] captions of each family at the first step, at most
+whole_captions: int = 8  # [2, captions] captions of each family followed to the last step, at most
+spectra: int = 3  # [2, 10**4] captions of each class whose spectra are computed
+mitigated: int = 3  # [2, 10**4] memorized captions with training images, at most
+harmless: int = 8  # [2, 10**4] other captions that say what is ordinary
+seeds: int = 3  # [1, 1000] noises of each caption
+whole_seeds: int = 2  # [1, seeds] of these, followed to the last step
+steps: int = 15  # [2, 1000] sampling steps
+guidance: float = 7.5  # [0, 100] scale of classifier-free guidance
+layer: int = 1  # [0, 100] cross-attention layer whose entropy is taken; 3 for Stable Diffusion 1.4
+krylov: int = 64  # [1, 10**4] Lanczos steps of a spectrum
+probes: int = 4  # [1, 1000] random directions of the curvature maps; 16 as published
+multiples: list[float] = [1.5, 2.5]  # ascending of (0, 100] thresholds of mitigation, in ordinary levels
+descent_steps: int = 4  # [0, 1000] gradient steps of a mitigation, at most
+rows: int = 64  # [1, 10**5] captions times seeds in one pass; bounds the memory
+precision: str = "float32"  # {float32, float16, bfloat16} of the networks
+device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/10_real_models/interactive
 
 # %% tags=["hide-input"]
@@ -327,6 +327,10 @@ else:
 # ## What the run shows
 
 # %% tags=["hide-input"]
-assert set(images["method"]) == set(methods), "every method must have made images"
-provenance = run.finish()
-provenance
+run.check("every_method_ran", set(images["method"]) == set(methods), "Every method has made images.")
+run.check(
+    "listed_prompts_are_found",
+    model != "organism_epsilon" or evaluations[question.name, "jeon_1", seeds].auc.low > 0.5,
+    "The paper's statistic tells the listed prompts of the shipped model from the others.",
+)
+run.finish()

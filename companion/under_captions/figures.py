@@ -121,9 +121,9 @@ def maps(
     )
     for row, line in enumerate(axes):
         line[0].imshow(pictures[row].permute(1, 2, 0).numpy())
-        line[1].imshow(masks[row], cmap="gray", vmin=0, vmax=1)
+        line[1].imshow(masks[row].numpy(), cmap="gray", vmin=0, vmax=1)
         for ax, values in zip(line[2:], found.values(), strict=True):
-            ax.imshow(torch.as_tensor(values[row]))
+            ax.imshow(torch.as_tensor(values[row]).numpy())
         for ax in line:
             ax.set(xticks=[], yticks=[])
     for ax, title in zip(axes[0], ["sample", "fixed part", *found], strict=True):
