@@ -29,7 +29,7 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab notebooks run sweep claims test lint bench serve clean lock
+.PHONY: help setup book lab notebooks run sweep claims test lint bench rehearsal serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -83,6 +83,17 @@ lint: $(DEV)  ## style, types on memlib, who may import whom
 
 bench: $(BOOK) $(COMPARE)  ## timings beside what one would use instead
 	$(BIN)/python -m benchmarks
+
+# The vocabulary alone is used of this package, which is put beside the environment and not into it: it asks for torchvision.
+OPEN_CLIP := open_clip_torch==3.3.0
+REHEARSAL := $(CURDIR)/build/rehearsal
+
+rehearsal: $(BOOK)  ## the chapter on real models at full size, with random weights: 16 GB of memory, an hour or more
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(REHEARSAL)/vocabulary $(OPEN_CLIP)
+	@$(BIN)/python -m companion.real_models.rehearsal $(REHEARSAL) \
+		$(REHEARSAL)/vocabulary/open_clip/bpe_simple_vocab_16e6.txt.gz
+	@$(BIN)/companion run 10_real_models --preset rehearsal -p model=$(REHEARSAL)/pipeline \
+		-p prompts=$(REHEARSAL)/captions.csv -p listing=$(REHEARSAL)/listing.jsonl --name rehearsal
 
 serve: $(BOOK)  ## the built book at http://localhost:8000 (PORT=...)
 	@test -f $(HTML) || { echo "There is no book yet: make book"; exit 1; }

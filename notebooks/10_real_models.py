@@ -113,7 +113,8 @@ known = (
 )
 question = known.questions[0]
 others = [family for family in known.judged if family not in known.memorized]
-noise = network.noise(seeds, torch.Generator().manual_seed(seed))
+drawn = network.noise(max(2, seeds), torch.Generator().manual_seed(seed))
+noise = drawn[:seeds]
 sampling = {"steps": steps, "guidance": guidance, "rows": rows}
 times = network.timesteps(steps)
 ends = {"first": times[0], "last": times[-1]}
@@ -179,7 +180,7 @@ tables.shown(spectral, headings | {"settled": "counts settled"})
 first = known.first(dict.fromkeys((*known.judged, *known.apart, known.calibration), captions))
 whole = known.first(dict.fromkeys(known.judged, whole_captions))
 held = {"steps": steps, "guidance": guidance}
-calm = detectors.calibrated(network, known, captions, noise[: max(2, whole_seeds)], **held)
+calm = detectors.calibrated(network, known, captions, drawn[: max(2, whole_seeds)], **held)
 rows_of_table = detectors.detectors(
     network,
     calm,

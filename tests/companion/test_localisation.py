@@ -107,3 +107,22 @@ def test_maps_and_masks_are_checked(maps, masks, message):
     for measure in (localisation.overlap, localisation.separation, localisation.best_threshold):
         with pytest.raises(ValueError, match=message):
             measure(maps, masks)
+
+
+def test_maps_are_judged_three_ways():
+    masks = torch.zeros(2, 2, 2, dtype=torch.bool)
+    masks[:, 0] = True
+    found = localisation.judged(masks.double()[:, None], masks)
+    assert {way: values.tolist() for way, values in found.items()} == {
+        "area": [1, 1],
+        "iou": [1, 1],
+        "held_out": [1, 1],
+    }
+
+
+def test_the_cut_of_known_maps_is_put_to_others():
+    masks = torch.zeros(2, 2, 2, dtype=torch.bool)
+    masks[:, 0] = True
+    maps = masks.double()[:, None]
+    others = torch.tensor([[[[1.0, 1.0], [1.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]]])
+    assert localisation.flagged(maps, masks, others).tolist() == [0.75, 0]

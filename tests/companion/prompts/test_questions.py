@@ -55,3 +55,12 @@ def test_weights_are_fitted_on_prompts_that_are_not_judged(scores):
     assert np.isnan(found[8:]).all()
     expected = evaluate(found[[0, 1, 4, 5]], [True, False, True, False])
     assert scores.judge(QUESTION, "both", 2).auc == expected.auc
+
+
+def test_families_by_what_is_asked_of_them():
+    both = (QUESTION, Question("b_c", ("b",), ("c",), (("a",), ("d",))))
+    known = PromptSet(KNOWN.captions, FAMILIES, KNOWN.copies, both, "d")
+    assert known.judged == ("a", "b", "c")
+    assert known.memorized == ("a",)  # b is in the negative class of the other question
+    assert KNOWN.apart == ("c",)
+    assert QUESTION.words == "a against b"
