@@ -61,7 +61,7 @@ seeds: int = 16  # [2, 1000] noises of the statistics of the first five steps
 whole_seeds: int = (
     4  # [2, seeds] noises of the statistics of all steps, of the products and of the second model
 )
-probes: int = 4  # [1, 1000] random directions of the curvature maps; 16 as published
+probes: int = 4  # [2, 1000] random directions of the curvature maps; 16 as published
 rows: int = 128  # [1, 10**5] captions times seeds in one pass
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/08_latent_detection/interactive

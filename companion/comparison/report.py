@@ -58,7 +58,8 @@ def levels(
 
 def at_best(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity: str) -> Rows:
     """Every method at its best setting, and the copies that it avoids; saved as `best`."""
-    columns = ("success", "copy", "agree", similarity, *WHAT[3:])
+    known = images.columns[images.notna().all()]  # the diversity of a single image is not
+    columns = [what for what in ("success", "copy", "agree", similarity, *WHAT[3:]) if what in known]
     rows: Rows = [
         {"method": name, "setting": setting, "key": key(name)}
         | {what: over_captions(images, name, setting, what) for what in columns}

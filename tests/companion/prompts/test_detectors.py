@@ -31,7 +31,7 @@ def measured(network, known):
     noise = network.noise(SEEDS + 1, torch.Generator().manual_seed(0))
     sampling = {"steps": STEPS, "guidance": 7.5}
     calm = detectors.calibrated(network, known, 1, noise, **sampling)
-    found = detectors.detectors(network, calm, layer=1, probes=1)
+    found = detectors.detectors(network, calm, layer=1, probes=2)
     everything = known.first(dict.fromkeys((*known.judged, *known.apart, known.calibration), 3))
     whole = known.first(dict.fromkeys(known.judged, 2))
     scores = detectors.measured(
