@@ -7,6 +7,7 @@ are joined into the file, which does not depend on how the pieces were cut, and 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,10 +20,11 @@ from filelock import FileLock, Timeout
 from pyarrow import parquet
 
 from memlib.files import whole, write_text
-from memlib.screening import joined
 from memlib.screening.identity import differences
 
 _SHOWN = 5  # differences in a message
+_KEY = b"memlib"
+_GROUP = 1 << 16  # rows of a row group
 _NAME = re.compile(r"(\d{9})-(\d{9})\.parquet")
 
 
@@ -113,7 +115,7 @@ class PartialTable:
 
         with self.writing(), whole(self.folder / f"{start:09d}-{stop:09d}.parquet") as temporary:
             parquet.write_table(rows, temporary)
-            joined.flush(temporary)
+            _flush(temporary)
         self.done = stop
 
     def join(self, schema: pa.Schema) -> None:
@@ -121,7 +123,7 @@ class PartialTable:
         if self.done != self.total:
             raise ValueError(f"{self.done} of {self.total} items are finished")
         with self.writing():
-            joined.write(self.out, schema, self.settings, self._pieces())
+            _write(self.out, schema, self.settings, self._pieces())
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
@@ -163,7 +165,7 @@ class PartialTable:
 
     def _check_ours(self) -> Mapping[str, Any]:
         """The settings of the file; never touch one that somebody else made."""
-        found = joined.settings(self.out) if self.finished else {}
+        found = settings_of(self.out) if self.finished else {}
         if found is None:
             raise OutputError(f"{self.out} exists and is no result of this command; choose another name")
         return found
@@ -204,3 +206,42 @@ class PartialTable:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def settings_of(path: Path) -> Any:
+    """The settings in the metadata of a file; None for one of another origin."""
+    try:
+        return json.loads((parquet.read_schema(path).metadata or {}).get(_KEY, b"null"))
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+def _write(path: Path, schema: pa.Schema, settings: Mapping[str, Any], pieces: Iterator[pa.Table]) -> None:
+    """Join pieces, read one after the other; the bytes do not depend on how the rows were cut into them."""
+    described = schema.with_metadata({_KEY: json.dumps(settings, sort_keys=True)})
+    with whole(path) as temporary:
+        with parquet.ParquetWriter(temporary, described) as writer:
+            for group in _regrouped(pieces):
+                writer.write_table(group.cast(described))
+        _flush(temporary)
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file before its name is changed, so that no crash leaves it empty."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _regrouped(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of one size, the last one shorter."""
+    held: list[pa.Table] = []
+    rows = 0
+    for piece in pieces:
+        held.append(piece)
+        rows += len(piece)
+        while rows >= _GROUP:
+            joined = pa.concat_tables(held).combine_chunks()
+            yield joined.slice(0, _GROUP)
+            held, rows = [joined.slice(_GROUP)], rows - _GROUP
+    if rows:
+        yield pa.concat_tables(held).combine_chunks()

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from memlib.detection.calibration import Threshold, calibrate
 from memlib.detection.evaluation import Evaluation, evaluate
-from memlib.screening import joined
+from memlib.screening import partial_table
 from memlib.screening.statistics import statistics
 
 
@@ -63,7 +63,7 @@ class Scores:
 def load(path: Path) -> Scores:
     """Read a table that a screening wrote."""
     table = parquet.read_table(path)
-    settings = joined.settings(path)
+    settings = partial_table.settings_of(path)
     names, n = settings["statistics"], len(settings["seeds"])
     first = pa.array(range(0, len(table), n))
     kept = [name for name in table.column_names if name not in (*names, "seed", "image")]

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from memlib.detection.calibration import Threshold
-from memlib.screening import Screening, joined, screen
+from memlib.screening import Screening, partial_table, screen
 
 from .conftest import killed_at_work, start
 
@@ -105,7 +105,7 @@ def test_a_call_that_was_refused_does_not_stand_in_the_way(detect, tmp_path):
 
 def test_the_options_of_before_still_work(detect, tmp_path):
     assert detect("--statistics", "wen", "--steps", "2", "--trajectory", "4")[0] == 0
-    settings = joined.settings(tmp_path / "scores.parquet")
+    settings = partial_table.settings_of(tmp_path / "scores.parquet")
     assert (settings["average_steps"], settings["num_inference_steps"]) == (2, 4)
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from memlib.screening import OutputError, joined, partial_table
+from memlib.screening import OutputError, partial_table
 from memlib.screening.partial_table import PartialTable
 
 SCHEMA = pa.schema([("item", pa.int64()), ("text", pa.string())])
@@ -54,7 +54,7 @@ def test_a_finished_table_is_one_file_with_its_settings(out):
     write(out, [4, 8, TOTAL])
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     assert parquet.read_table(out)["item"].to_pylist() == rows(0, TOTAL)["item"].to_pylist()
-    assert joined.settings(out) == SETTINGS
+    assert partial_table.settings_of(out) == SETTINGS
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,7 +65,7 @@ def test_a_finished_table_is_one_file_with_its_settings(out):
 )
 def test_the_file_is_the_same_however_it_was_cut_and_resumed(tmp_path_factory, first, second, group):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joined, "_GROUP", group)
+        patch.setattr(partial_table, "_GROUP", group)
         home = tmp_path_factory.mktemp("cuts")
         write(home / "a.parquet", sorted(first), finish=False)
         write(home / "a.parquet", [*sorted(second), TOTAL])
@@ -212,7 +212,7 @@ def test_a_disk_that_is_full_when_the_pieces_are_joined(out, whole, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     write(out, [TOTAL], finish=False)
-    monkeypatch.setattr(joined, "flush", full)
+    monkeypatch.setattr(partial_table, "_flush", full)
     with pytest.raises(OutputError, match="11 of 11 prompts are finished"):
         write(out, [])
     monkeypatch.undo()
