@@ -1,4 +1,4 @@
-"""The walk of one prompt through `memlib detect`: few files, each named in the guide, never back up a layer."""
+"""The walk of one prompt through `memlib detect`: few files, named in the guide, never back up a layer."""
 
 import re
 import sys
@@ -88,7 +88,6 @@ def walk(memlib, folders, tmp_path, monkeypatch):
 
 def test_the_walk_is_short_and_told_in_the_guide(walk):
     files, _ = walk
-    print(files)
     assert len(files) <= MOST, files
     told = PAGE.partition("## The walk of one prompt")[2].partition("\n## ")[0]
     assert [*dict.fromkeys(re.findall(r"`([a-z_0-9/]+\.py)`", told))] == files
