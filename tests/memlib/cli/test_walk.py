@@ -13,8 +13,8 @@ from memlib.screening import Screening, partial_table, prompt_files, ranking
 ROOT = Path(package.__file__).parent
 PAGE = (ROOT.parent / "book" / "guide" / "architecture.md").read_text(encoding="utf-8")
 MOST = 15
-# Checks of arguments and the writing of files belong to no station: all of them use these.
-EVERYWHERE = {"checks.py", "files.py"}
+# No stations: checks of arguments, the writing of files, and noise levels, which no prompt moves.
+EVERYWHERE = {"checks.py", "files.py", "schedule.py"}
 
 
 def layers():
