@@ -146,7 +146,7 @@ def test_a_lost_plan_is_a_new_start(out, whole):
 def test_other_settings_are_refused_and_named(out, finish):
     write(out, [TOTAL], finish=finish)
     with (
-        pytest.raises(OutputError, match=r"other settings, different in model, steps; repeat .* --restart"),
+        pytest.raises(OutputError, match=r"model: \"a\", now \"b\"; steps: null, now 1; repeat .* --restart"),
         pieces(out, model="b", steps=1).open(),
     ):
         pass
