@@ -10,9 +10,10 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from companion.fitting import score_matching_errors
 from memlib import copies, hessian, intervals, sharpness
 from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
-from memlib.networks import DiffusionModel, score_matching_errors
+from memlib.networks import DiffusionModel
 from memlib.score import Score, score_at
 
 TITLES = {

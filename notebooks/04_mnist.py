@@ -70,12 +70,12 @@ import torch
 
 from companion import experiment, measures, plots, tables
 from companion.datasets import mnist
+from companion.fitting import classify
 from companion.recipes import classifier
 from companion.recipes import mnist as recipe
 from companion.recipes.mnist import COPIED, GENERAL, copied_image
 from memlib import hessian, intervals, sharpness
 from memlib.copies import is_copy, nearest
-from memlib.networks import classify
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 

@@ -84,8 +84,9 @@ from companion.organism import captions as organism_captions
 from companion.organism import image, region_mask, truth
 from companion.prompts.labelled import labelled
 from companion.recipes import text_to_image
+from companion.under_captions import caption_spectra, columns, conditional_curvature, maps
 from memlib import hessian, intervals
-from memlib.text_to_image import caption_spectra, columns, conditional_curvature, maps, paths
+from memlib.text_to_image import paths
 
 plots.use_style()
 run = experiment.start("07_latent_spectra", globals())

@@ -75,6 +75,7 @@ from companion import experiment, plots, tables
 from companion.experiment import benchmarks
 from companion.organism import captions as all_captions
 from companion.organism import image
+from companion.products import agreement, by_product
 from companion.prompts import detectors, figures, prompt_sets
 from companion.recipes import text_to_image
 from memlib import detection, intervals
@@ -347,12 +348,12 @@ run.figure(figure, "by_copies", about=about, data={"k": levels, "recalled": reca
 some = known.first(dict.fromkeys(known.judged, compared // len(known.judged)))
 encoded = network.encode(known.texts(some))
 multiplied = {
-    name: detection.by_product(network, encoded, noise[:whole_seeds], name, rows=rows)
+    name: by_product(network, encoded, noise[:whole_seeds], name, rows=rows)
     for name in ("jvp", "difference", "vjp")
 }
 products = []
 for name, by in multiplied.items():
-    agreed = detection.agreement(by.norms, multiplied["jvp"].norms, seed=seed)
+    agreed = agreement(by.norms, multiplied["jvp"].norms, seed=seed)
     products.append(
         {
             "product": name,

@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion.comparison.outcome import diversity, similarity
+from companion.fitting.classifier import classify
 from companion.organism import Caption, image, training_set
 from companion.organism.quality import as_mnist, held_out_images
 from companion.recipes.catalogue import RECIPES
 from memlib.mitigation import Mitigated
-from memlib.networks.classifier import classify
 from memlib.text_to_image import TextToImage
 
 View = Callable[[Float[Tensor, "N 3 32 32"]], Tensor]

@@ -1,6 +1,6 @@
 """The networks: Stable Diffusion's own parts from diffusers and transformers, at small sizes.
 
-Each is wrapped together with the configuration that determines it, as `memlib.networks.fitting` wants it.
+Each is wrapped together with the configuration that determines it, as `companion.fitting.loop` wants it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Two trainings: the autoencoder on images alone, then text encoder and U-Net jointly on its latents.
 
-Both resume after a kill bit for bit (`memlib.networks.fitting`).
+Both resume after a kill bit for bit (`companion.fitting.loop`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from companion.fitting.loop import Draw, FitConfig, TrainingResult, fit
 from companion.organism.captions import captions
 from companion.organism.images import ROW, images
 from companion.organism.parts import Autoencoder, TextToImage
 from companion.organism.tokenizer import tokenizer
 from companion.organism.training_set import TrainingSet
-from memlib.networks.fitting import Draw, FitConfig, TrainingResult, fit
 from memlib.schedule import Prediction, VariancePreserving
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def counts(
     """Counts of non-negative eigenvalues and the ends of the spectrum, after some Lanczos steps.
 
     Of the symmetric part of the Jacobian of the conditional score. No diagonal and no asymmetry is estimated,
-    as `memlib.text_to_image.conditional_curvature` does, which would take more products than the steps.
+    as `companion.under_captions.conditional_curvature` does, which would take more products than the steps.
 
     Args:
         model: the model.

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from companion.datasets import mnist
+from companion.fitting.denoising import TrainingConfig
+from companion.fitting.loop import Draw
 from companion.recipes.recipe import Recipe
 from memlib.networks import DiffusionModel
-from memlib.networks.fitting import Draw
-from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
 
 DOSES = (0, 1, 3, 10, 30, 100, 300, 1000)

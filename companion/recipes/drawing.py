@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from memlib.networks.fitting import Draw
+from companion.fitting.loop import Draw
 
 
 def with_replacement(samples: Float[Tensor, "N ..."], labels: Int64[Tensor, " N"] | None = None) -> Draw:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from companion.datasets import mnist
+from companion.fitting.denoising import TrainingConfig
+from companion.fitting.loop import Draw
 from companion.recipes.recipe import Recipe
-from memlib.networks.fitting import Draw
-from memlib.networks.training import TrainingConfig
 from memlib.networks.unet import UNet, UNetConfig
 
 GENERAL, COPIED = 3, 9

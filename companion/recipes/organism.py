@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from companion.datasets.files import read_checksums
+from companion.fitting.classifier import classify
+from companion.fitting.loop import Draw, FitConfig, TrainingResult
 from companion.organism.captions import EXACT_DOSES, SEED, Caption, captions, truth
 from companion.organism.folder import (
     load_autoencoder,
@@ -43,8 +45,6 @@ from companion.paths import data_root
 from companion.recipes.classifier import DIGIT_CLASSIFIER
 from companion.recipes.recipe import AnyRecipe, Device
 from memlib import intervals
-from memlib.networks.classifier import classify
-from memlib.networks.fitting import Draw, FitConfig, TrainingResult
 from memlib.schedule import Prediction
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from typing import Any, Generic, Self, TypeVar
 import torch
 from torch import nn
 
+from companion.fitting.denoising import TrainingConfig, train
+from companion.fitting.loop import Draw, FitConfig, TrainingResult
 from companion.paths import data_root
 from memlib.networks.checkpoint import (
     Checkpoint,
@@ -21,8 +23,6 @@ from memlib.networks.checkpoint import (
     save_checkpoint,
     schedule_named,
 )
-from memlib.networks.fitting import Draw, FitConfig, TrainingResult
-from memlib.networks.training import TrainingConfig, train
 from memlib.schedule import Prediction
 
 Loaded = TypeVar("Loaded")

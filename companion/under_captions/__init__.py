@@ -1,6 +1,21 @@
-"""What the chapter on spectra under captions compares: kinds of captions, and its figures."""
+"""Spectra, counts and maps under captions, and what the chapter on them compares."""
 
-from companion.under_captions import figures, report
+from companion.under_captions import figures, maps, report
+from companion.under_captions.caption_spectra import CaptionSpectra, caption_spectra, conditional_curvature
+from companion.under_captions.curvature import Curvature, columns
 from companion.under_captions.kinds import KINDS, LABELS, Chosen, choose
 
-__all__ = ["KINDS", "LABELS", "Chosen", "choose", "figures", "report"]
+__all__ = [
+    "KINDS",
+    "LABELS",
+    "CaptionSpectra",
+    "Chosen",
+    "Curvature",
+    "caption_spectra",
+    "choose",
+    "columns",
+    "conditional_curvature",
+    "figures",
+    "maps",
+    "report",
+]

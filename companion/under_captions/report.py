@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion import localisation, tables
+from companion.under_captions.curvature import Curvature
 from companion.under_captions.kinds import LABELS, Chosen
 from memlib import intervals
 from memlib.hessian import EigenResult
-from memlib.text_to_image.curvature import Curvature
 
 if TYPE_CHECKING:
     from companion.experiment import Run

@@ -12,17 +12,14 @@ from memlib.detection.gap import HessianScoreGap
 from memlib.detection.huang import UpdateNorms
 from memlib.detection.jeon import SharpnessGain
 from memlib.detection.kim import Curvature, CurvatureDifference, LateScoreDifference
-from memlib.detection.products import Agreement, ByProduct, agreement, by_product
 from memlib.detection.ren import AttentionEntropy, LayerEntropy
 from memlib.detection.statistic import Statistic, measure
 from memlib.detection.wen import ScoreDifferenceNorm
 
 __all__ = [
-    "Agreement",
     "Anisotropy",
     "AttentionEntropy",
     "BrightEnding",
-    "ByProduct",
     "Comparison",
     "Curvature",
     "CurvatureDifference",
@@ -36,8 +33,6 @@ __all__ = [
     "Threshold",
     "TiledDistance",
     "UpdateNorms",
-    "agreement",
-    "by_product",
     "calibrate",
     "compare",
     "evaluate",

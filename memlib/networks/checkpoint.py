@@ -14,14 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memlib.files import sha256
-from memlib.networks.classifier import Classifier, ClassifierConfig
 from memlib.networks.mlp import MLP, MLPConfig
 from memlib.networks.model import DiffusionModel
 from memlib.networks.unet import UNet, UNetConfig
 from memlib.schedule import Prediction, VariancePreserving
 
 _NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {
-    "Classifier": (Classifier, ClassifierConfig),
     "MLP": (MLP, MLPConfig),
     "UNet": (UNet, UNetConfig),
 }
@@ -31,9 +29,7 @@ _SCHEDULES = {
     "cosine": VariancePreserving.cosine,
 }
 _LOSS_POINTS = 200
-_REMEDY = (
-    "restore both files with git, or train them anew: companion.recipes.catalogue.RECIPES[name].train(folder)"
-)
+_REMEDY = "restore both files, or train them anew"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 # What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
 _BINDING = ("network", "schedule", "prediction")
@@ -56,8 +52,18 @@ class Checkpoint:
     card: dict[str, Any]
 
 
+def register(network: type[nn.Module], config: Callable[..., Any]) -> None:
+    """Make checkpoints of one more class of network readable.
+
+    Args:
+        network: built from one argument, its configuration, and known by its name from then on.
+        config: makes a configuration from the entries of a card.
+    """
+    _NETWORKS[network.__name__] = network, config
+
+
 def build(network: dict[str, Any]) -> nn.Module:
-    """A freshly initialised network from `{"class": "UNet" | "MLP" | "Classifier", "config": {...}}`.
+    """A freshly initialised network from `{"class": "UNet" | "MLP", "config": {...}}`.
 
     Raises:
         CheckpointError: an unknown class, or a configuration that does not suit it.
@@ -98,7 +104,7 @@ def save_network(
 
     Args:
         folder: made if needed.
-        network: a `Classifier`, an `MLP` or a `UNet`.
+        network: an `MLP`, a `UNet` or of a class that `register` has made known.
         card: whatever JSON can say. The network's class, configuration and size and the sha256 of the weights
             are added here.
         dtype: the weights are rounded to; loading gives the rounded weights in float32.

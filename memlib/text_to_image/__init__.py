@@ -6,7 +6,6 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 
 from memlib.text_to_image.attention import CrossAttention, cross_attention
 from memlib.text_to_image.conditions import Conditions
-from memlib.text_to_image.curvature import Curvature, columns
 from memlib.text_to_image.difference import JointDifference
 from memlib.text_to_image.first_step import (
     FirstStep,
@@ -19,13 +18,10 @@ from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
 from memlib.text_to_image.prompts import Prompts
 from memlib.text_to_image.source import ModelError
-from memlib.text_to_image.spectra import CaptionSpectra, caption_spectra, conditional_curvature
 
 __all__ = [
-    "CaptionSpectra",
     "Conditions",
     "CrossAttention",
-    "Curvature",
     "FirstStep",
     "Generation",
     "JointDifference",
@@ -33,10 +29,7 @@ __all__ = [
     "OneStep",
     "Prompts",
     "TextToImage",
-    "caption_spectra",
     "check_product",
-    "columns",
-    "conditional_curvature",
     "cross_attention",
     "generate",
     "one_step",

@@ -9,6 +9,7 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+from companion.fitting.loop import FitConfig
 from companion.organism import captions
 from companion.organism.tokenizer import tokenizer
 from companion.organism.training import (
@@ -20,7 +21,6 @@ from companion.organism.training import (
     train_autoencoder,
     train_text_to_image,
 )
-from memlib.networks.fitting import FitConfig
 from memlib.schedule import VariancePreserving
 
 CONFIG = FitConfig(steps=3, batch=4, warmup=1)

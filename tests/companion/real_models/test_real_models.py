@@ -14,7 +14,8 @@ from companion.prompts import prompt_sets
 from companion.prompts.labelled import labelled
 from companion.real_models import costs, rehearsal
 from companion.recipes import text_to_image
-from memlib.text_to_image import TextToImage, conditional_curvature
+from companion.under_captions import conditional_curvature
+from memlib.text_to_image import TextToImage
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 
 from diffusers import StableDiffusionPipeline
 
+from companion.fitting import FitConfig, classify
 from companion.organism import captions, images, training_set, truth
 from companion.organism.captions import EXACT_DOSES
 from companion.organism.images import ROW
@@ -29,7 +30,7 @@ from companion.recipes.organism import (
     quality,
 )
 from memlib import intervals
-from memlib.networks import MLP, FitConfig, MLPConfig, classify
+from memlib.networks import MLP, MLPConfig
 
 SHORT = FitConfig(steps=2, batch=4, warmup=1)
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.products import by_product
 from memlib import detection, sharpness
 from memlib.mitigation import NoiseAdjustment, Sail, SailPrinted, SailReleased
 from memlib.mitigation.objectives import RowDifference
@@ -58,9 +59,7 @@ PRODUCT = {  # users of ||H_Delta s_Delta||
         "vjp"
     ),
     "detection": lambda model, noise: detection.SharpnessGain("vjp")(generation(model, noise)),
-    "by product": lambda model, noise: (
-        detection.by_product(model, model.encode(CAPTIONS), noise, "vjp").norms
-    ),
+    "by product": lambda model, noise: by_product(model, model.encode(CAPTIONS), noise, "vjp").norms,
     "screening": lambda model, noise: detection_task(model, [1, 2], ["jeon"])(model.encode(CAPTIONS)).values[
         "jeon"
     ],

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from memlib.networks import MLP, MLPConfig, TrainingConfig, UNet, UNetConfig
+from companion.fitting import TrainingConfig
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving
 
 SCHEDULE = VariancePreserving.linear(50)

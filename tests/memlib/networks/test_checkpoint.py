@@ -6,12 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from companion.fitting import Classifier, ClassifierConfig
 from memlib.files import sha256
 from memlib.networks import (
     MLP,
     CheckpointError,
-    Classifier,
-    ClassifierConfig,
     MLPConfig,
     UNet,
     UNetConfig,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from memlib.detection import agreement, by_product
+from companion.products import agreement, by_product
 from memlib.text_to_image import one_step
 
 from ..text_to_image import oracles

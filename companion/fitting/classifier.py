@@ -11,8 +11,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from companion.fitting.loop import Draw, FitConfig, TrainingResult, fit
 from memlib import checks
-from memlib.networks.fitting import Draw, FitConfig, TrainingResult, fit
+from memlib.networks import checkpoint
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def train_classifier(
     save_every: int = 200,
     device: str | torch.device = "cpu",
 ) -> TrainingResult:
-    """Train `network` in place on the cross-entropy of labelled batches; see `memlib.networks.fitting.fit`.
+    """Train `network` in place on the cross-entropy of labelled batches; see `companion.fitting.loop.fit`.
 
     Args:
         network: is trained in place.
@@ -141,3 +142,6 @@ def train_classifier(
 
     context = {"loss": "cross-entropy", "data": data}
     return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)
+
+
+checkpoint.register(Classifier, ClassifierConfig)

@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from memlib.networks import MLP, MLPConfig, TrainingConfig, train
-from memlib.networks.fitting import _stream
+from companion.fitting import TrainingConfig, train
+from companion.fitting.loop import _stream
+from memlib.networks import MLP, MLPConfig
 from memlib.schedule import VariancePreserving
 
 
@@ -112,7 +113,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-from memlib.networks import MLP, MLPConfig, TrainingConfig, train
+from memlib.networks import MLP, MLPConfig
+from companion.fitting import TrainingConfig, train
 from memlib.schedule import VariancePreserving
 
 torch.set_num_threads(1)
@@ -169,7 +171,7 @@ def test_the_state_is_written_whole(case, schedule, tmp_path, monkeypatch):
         path.write_bytes(b"half a fi")
         raise PowerCut
 
-    monkeypatch.setattr("memlib.networks.fitting.save_file", broken)
+    monkeypatch.setattr("companion.fitting.loop.save_file", broken)
     with pytest.raises(PowerCut):
         train(build(), schedule, draw, config, state=state, save_every=1)
     assert state.read_bytes() == before
@@ -259,7 +261,7 @@ class Line(nn.Module):
 def test_seconds_add_up_over_resumed_parts(schedule, tmp_path, monkeypatch):
     """A clock that ticks once per reading: every part counts its own ticks and those before."""
     ticks = iter(range(10_000))
-    monkeypatch.setattr("memlib.networks.fitting.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("companion.fitting.loop.time.monotonic", lambda: float(next(ticks)))
     config, state = TrainingConfig(steps=6, batch=4), tmp_path / "state.safetensors"
     with pytest.raises(PowerCut):
         train(MLP(MLPConfig(width=8)), schedule, interrupted(gaussian, 4), config, state=state, save_every=2)

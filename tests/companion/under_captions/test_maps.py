@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from memlib.text_to_image import cross_attention, maps
+from companion.under_captions import maps
+from memlib.text_to_image import cross_attention
 
 from . import oracles
 

@@ -10,10 +10,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from tqdm import tqdm
 
+from companion.under_captions.curvature import Curvature, krylov_curvature, whole_curvature
 from memlib import checks
 from memlib.hessian import DenseOperator, JacobianOperator, dense
 from memlib.hessian.dense import DenseSpectrum
-from memlib.text_to_image.curvature import Curvature, krylov_curvature, whole_curvature
 
 if TYPE_CHECKING:
     from memlib.score import Score

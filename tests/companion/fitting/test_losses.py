@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from memlib.networks import MLP, MLPConfig, UNet, UNetConfig, score_matching_errors, score_matching_loss
+from companion.fitting import score_matching_errors, score_matching_loss
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving, score_from_prediction
 
 SCHEDULE = VariancePreserving.cosine(20)

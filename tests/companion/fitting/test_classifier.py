@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from memlib.networks import Classifier, ClassifierConfig, FitConfig, classify
-from memlib.networks.classifier import train_classifier
+from companion.fitting import Classifier, ClassifierConfig, FitConfig, classify
+from companion.fitting.classifier import train_classifier
 
 SMALL = ClassifierConfig(image_size=8, channels=(8, 16), classes=3)
 

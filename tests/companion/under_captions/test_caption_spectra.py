@@ -5,8 +5,8 @@ from dataclasses import fields
 import pytest
 import torch
 
-from memlib.text_to_image import caption_spectra, columns, conditional_curvature
-from memlib.text_to_image.curvature import Curvature
+from companion.under_captions import caption_spectra, columns, conditional_curvature
+from companion.under_captions.curvature import Curvature
 
 from . import oracles
 

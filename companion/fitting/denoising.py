@@ -1,4 +1,4 @@
-"""Denoising score matching of a network, resumable (see `memlib.networks.fitting`)."""
+"""Denoising score matching of a network, resumable (see `companion.fitting.loop`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memlib.networks.fitting import Draw, FitConfig, TrainingResult, fit
-from memlib.networks.losses import score_matching_loss
+from companion.fitting.loop import Draw, FitConfig, TrainingResult, fit
+from companion.fitting.losses import score_matching_loss
 from memlib.schedule import Prediction, VariancePreserving
 
 
