@@ -14,7 +14,7 @@ from torch import Tensor
 from companion.comparison.encoders import Clip, Dino
 from companion.organism.quality import as_mnist
 from companion.organism.words import DIGITS
-from companion.recipes import RECIPES
+from companion.recipes.catalogue import RECIPES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
