@@ -100,7 +100,7 @@ def detect(
     options.require_extras()
     from memlib.detection.calibration import prompts_needed
     from memlib.screening import Screening, detection_task, prompt_files, ranking
-    from memlib.screening.statistics import default_product, product_named
+    from memlib.screening.tasks import default_product, product_named
 
     names = [name.strip() for name in statistics.split(",") if name.strip()]
     needed = prompts_needed(target)

@@ -8,8 +8,16 @@ from memlib.screening.mitigated import MitigatedImages
 from memlib.screening.partial_table import OutputError
 from memlib.screening.prompt_files import PromptFileError
 from memlib.screening.screen import RunSummary, Screening
-from memlib.screening.statistics import STATISTICS
-from memlib.screening.tasks import Images, Sampler, Task, TaskResult, detection_task, guided, noises
+from memlib.screening.tasks import (
+    STATISTICS,
+    Images,
+    Sampler,
+    Task,
+    TaskResult,
+    detection_task,
+    guided,
+    noises,
+)
 
 __all__ = [
     "STATISTICS",

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from memlib.detection.calibration import Threshold, calibrate
 from memlib.detection.evaluation import Evaluation, evaluate
 from memlib.screening import partial_table
-from memlib.screening.statistics import statistics
+from memlib.screening.tasks import statistics
 
 
 @dataclass(frozen=True, eq=False)

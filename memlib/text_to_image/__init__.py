@@ -5,10 +5,9 @@ differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to
 """
 
 from memlib.text_to_image.attention import CrossAttention, cross_attention
-from memlib.text_to_image.conditions import Conditions
-from memlib.text_to_image.difference import JointDifference
 from memlib.text_to_image.first_step import (
     FirstStep,
+    JointDifference,
     OneStep,
     check_product,
     one_step,
@@ -16,7 +15,7 @@ from memlib.text_to_image.first_step import (
 )
 from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
-from memlib.text_to_image.prompts import Prompts
+from memlib.text_to_image.prompts import Conditions, Prompts
 from memlib.text_to_image.source import ModelError
 
 __all__ = [

@@ -16,12 +16,10 @@ from memlib.sampling import Trajectory, ddim
 from memlib.schedule import score_from_prediction
 from memlib.score import Score
 from memlib.text_to_image import loading, prompts
-from memlib.text_to_image.conditions import Conditions, first_call
-from memlib.text_to_image.difference import JointDifference
 from memlib.text_to_image.families import FAMILIES
-from memlib.text_to_image.first_step import unconditional_scores
+from memlib.text_to_image.first_step import JointDifference, unconditional_scores
 from memlib.text_to_image.noise import variance_preserving
-from memlib.text_to_image.prompts import Prompts
+from memlib.text_to_image.prompts import Conditions, Prompts, first_call
 from memlib.text_to_image.source import ModelError
 from memlib.text_to_image.validation import check_channels, check_configuration, check_prediction
 

@@ -5,8 +5,7 @@ import torch
 
 from memlib import detection
 from memlib.screening import STATISTICS, Images, detection_task, guided, noises
-from memlib.screening.statistics import default_product, product_named, statistics
-from memlib.screening.tasks import Detection, OneStepDetection
+from memlib.screening.tasks import Detection, OneStepDetection, default_product, product_named, statistics
 from memlib.text_to_image import TextToImage
 
 from .conftest import TEXTS
