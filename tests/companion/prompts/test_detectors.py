@@ -1,10 +1,11 @@
 """The detectors of the table: what is measured, judged and recorded, on the shipped model in few steps."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 
-from companion import experiment, reported
+from companion import experiment, plots, reported
 from companion.experiment import results
 from companion.prompts import detectors, figures, prompt_sets
 from companion.prompts.labelled import LabelledCaption
@@ -106,7 +107,8 @@ def test_areas_are_recorded_where_there_are_seeds(run, known, measured):
     assert (question.name, "carlini_all", 1) not in evaluations
     rows = detectors.table(run, evaluations, question, found, STEPS)
     assert rows[0]["published AUC, SD 1.4"] == 0.976
-    figure = figures.areas(evaluations, known.questions, found, STEPS)
+    with mpl.rc_context(plots.STYLE):
+        figure = figures.areas(evaluations, known.questions, found, STEPS)
     assert figure.axes[0].get_title(loc="left") == "exact against general"
     values = recorded(run)
     area = evaluations[question.name, "asthana_1", 3].auc
