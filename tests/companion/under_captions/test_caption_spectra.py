@@ -8,7 +8,7 @@ import torch
 from companion.under_captions import caption_spectra, columns, conditional_curvature
 from companion.under_captions.curvature import Curvature
 
-from . import oracles
+from ...memlib.text_to_image import oracles
 
 CAPTIONS = ["a cat", "cat", "t"]
 T = 481

@@ -6,7 +6,7 @@ import torch
 from companion.under_captions import maps
 from memlib.text_to_image import cross_attention
 
-from . import oracles
+from ...memlib.text_to_image import oracles
 
 CAPTIONS = ["a cat", "cat"]
 T = 481

@@ -8,7 +8,7 @@ from scipy import stats
 from companion.products import agreement, by_product
 from memlib.text_to_image import one_step
 
-from ..text_to_image import oracles
+from ...memlib.text_to_image import oracles
 
 CAPTIONS = ["a cat", "cat", "tac a"]
 
