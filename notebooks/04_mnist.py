@@ -280,6 +280,8 @@ axes[0].set_title(r"$-\mathrm{tr}\,H\,\sigma_t^2$ and $\|s\|^2 \sigma_t^2$ (cros
 axes[1].set_title(r"$-\mathrm{tr}\,H^3 \sigma_t^6$ and $\|Hs\|^2 \sigma_t^6$ (crosses)")
 axes[0].legend(loc="lower left")
 run.figure(figure, "norms_over_time", about="Traces and norms over time")
+
+# %% tags=["hide-input"]
 by_class = norms[norms["t"].isin([times[0], times[-1]])].groupby(["t", "class"], sort=False)
 ratios = [
     {"t": t, "place": places[t], "class": name}
