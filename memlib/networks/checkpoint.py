@@ -29,7 +29,7 @@ _SCHEDULES = {
     "cosine": VariancePreserving.cosine,
 }
 _LOSS_POINTS = 200
-_REMEDY = "restore both files, or train them anew"
+_REMEDY = "restore both files with git, or train the network anew (`companion train` for those of the book)"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 # What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
 _BINDING = ("network", "schedule", "prediction")

@@ -150,9 +150,7 @@ def test_a_training_does_not_go_on_with_other_data(short, tmp_path):
 
 def test_an_untrained_recipe_says_how_to_train(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_DATA", str(tmp_path))
-    with pytest.raises(
-        CheckpointError, match=r"two_modes/model\.safetensors is missing; .*RECIPES\[name\]\.train"
-    ):
+    with pytest.raises(CheckpointError, match=r"two_modes/model\.safetensors is missing; .*companion train"):
         plane.TWO_MODES.load()
 
 

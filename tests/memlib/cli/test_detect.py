@@ -138,6 +138,9 @@ def change_json(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+FLOW = "FlowMatchEulerDiscreteScheduler"
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -145,15 +148,16 @@ def change_json(path, **values):
         (lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "holds no weights"),
         (
             lambda f: change_json(f / "model_index.json", _class_name="DDPMPipeline"),
-            "holds a DDPMPipeline, expected a StableDiffusionPipeline",
+            "holds a DDPMPipeline, expected one of StableDiffusionPipeline",
         ),
         (
             lambda f: change_json(f / "scheduler" / "scheduler_config.json", prediction_type="flow"),
             "predicts 'flow', expected one of",
         ),
         (
-            lambda f: change_json(
-                f / "scheduler" / "scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"
+            lambda f: (
+                change_json(f / "model_index.json", scheduler=["diffusers", FLOW]),
+                change_json(f / "scheduler" / "scheduler_config.json", _class_name=FLOW),
             ),
             "has no alphas_cumprod",
         ),

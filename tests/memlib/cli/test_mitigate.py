@@ -107,9 +107,9 @@ def test_interrupted_and_called_again_the_folder_is_the_same(generate, tmp_path,
 def test_another_method_or_setting_is_not_mixed_in(generate, tmp_path):
     generate("random-addition", "count=1")
     for arguments, named in (
-        (("random-addition", "count=2"), "different in mitigate count;"),
-        (("none",), "different in mitigate, mitigate count, mitigate kind;"),
-        (("",), "different in mitigate, mitigate count, mitigate kind;"),
+        (("random-addition", "count=2"), "different in mitigate count: 1, now 2;"),
+        (("none",), "different in mitigate"),
+        (("",), "different in mitigate"),
     ):
         code, _, err = generate(*arguments)
         assert code == 1
