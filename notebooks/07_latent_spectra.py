@@ -21,6 +21,7 @@
 # the caption finds the part of an image that is memorized, cell by cell, with an area of {interval}`area_curvature:.2f`.
 #
 # ```{glue:figure} figure_spectra
+# :alt: Sorted eigenvalues in four panels. Left, first step: all curves lie close to minus one and differ only at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, near minus one, and template ones highest. At the upper end exact captions stay below zero; general captions cross it first, then stated and template ones.
 # :name: fig-latent-spectra
 #
 # Spectra under captions at the first and at the last step, whole (above) and the 48 largest eigenvalues (below). Thin: captions; thick: their mean.

@@ -21,6 +21,7 @@
 # exact copies from these ({interval}`auc_exact_stated_jeon_1_4:.2f`).
 #
 # ```{glue:figure} figure_auc
+# :alt: Five panels of dots with intervals. In the first two, the first-step statistics of Wen, Jeon, gap and Asthana lie near one and Ren's entropy about one half; Carlini and Kim are near one for exact captions and at one half for templates. Against stated captions the paper's statistic falls far below one half, while Carlini and the proxy of Kim stay high for exact ones. In the last panel, stated against general captions, most statistics lie near one.
 # :name: fig-detection-auc
 #
 # AUC with intervals. Panels are questions, rows statistics with their steps; lighter to darker are one, four and sixteen seeds. Left of the line a statistic points the wrong way. In the last panel one half is right: stated captions are not memorized.

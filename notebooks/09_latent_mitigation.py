@@ -20,6 +20,7 @@
 # {interval}`agree_retrained:.2f` of its images.
 #
 # ```{glue:figure} figure_tradeoff
+# :alt: Agreement with the prompt runs from 0 to 1, similarity from minus one half to 1. No mitigation and the methods that change the noise lie together at the upper right: full agreement, similarity above one half. Prompt embedding, random tokens and random numbers run from there down to the left: less similar and less agreeing. The retrained model lies at full agreement and a similarity of about zero.
 # :name: fig-mitigation-tradeoff
 #
 # Similarity to the copied image, in pixels, against agreement with the prompt; the settings of a method are joined by a line, bars are 95 % intervals over captions. Lower right is better. The diamond is the model that was trained without the copies.

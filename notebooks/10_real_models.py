@@ -21,6 +21,7 @@
 # {interval}`copy_none:.2f` of the images are called copies, under SAIL as printed {interval}`copy_sail_printed:.2f`.
 #
 # ```{glue:figure} figure_auc
+# :alt: Two panels of dots with intervals, exact and template against general captions, one row for each statistic. Most statistics lie near one in both panels; Ren's entropy at the first step lies at one half, Carlini and Kim fall from one to the middle for templates, and Kim's statistic without its reference lies near zero.
 # :name: fig-real-auc
 #
 # AUC of every statistic with intervals, lighter to darker for more seeds. Left of the line a statistic points the wrong way.

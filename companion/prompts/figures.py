@@ -44,7 +44,8 @@ def areas(
         ax.grid(axis="y", linewidth=0.3)
     axes[0, 0].set_yticks(range(len(found.rows)), [detector.words(steps) for detector in found.rows])
     axes[0, 0].invert_yaxis()
-    figure.supxlabel("AUC", fontsize=10)
+    for ax in axes[-1]:
+        ax.set_xlabel("AUC")
     handles = [
         Line2D([], [], color=shade, marker="o", markersize=4, label=f"n = {count}")
         for count, shade in shades.items()

@@ -45,7 +45,7 @@ def test_chapters_are_short(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= LONGER.get(path.stem, LIMIT)
 
 
-@pytest.mark.parametrize("path", notebooks.all_notebooks()[:6], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
 def test_chapters_open_with_an_answer_and_a_figure(path):
     first = notebooks.read(path).cells[0]
     assert first.cell_type == "markdown"
@@ -59,6 +59,19 @@ def test_chapters_open_with_an_answer_and_a_figure(path):
     (figure,) = re.findall(r"{glue:figure} figure_(\w+)", first.source)
     source = path.read_text(encoding="utf-8")
     assert re.search(rf'"{figure}",(?:(?!run\.figure).)*opening=True', source, re.DOTALL)
+
+
+@pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
+def test_every_figure_has_alternative_text(path):
+    cells = notebooks.read(path).cells
+    shown = [cell for cell in cells if cell.cell_type == "code" and "run.figure(" in cell.source]
+    shown = [cell for cell in shown if "opening=True" not in cell.source]
+    texts = [cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "") for cell in shown]
+    for cell in cells:
+        for _, options in re.findall(r"```{glue:figure} (\w+)\n((?::.*\n)*)", cell.source):
+            texts += re.findall(r"^:alt: (.+)$", options, re.MULTILINE) or [""]
+    assert texts
+    assert all(len(text) > 40 for text in texts)
 
 
 def test_lines_of_code_are_counted_without_prose():
