@@ -1,6 +1,7 @@
 """A text-to-image model in miniature, made of Stable Diffusion's parts, whose copies are known."""
 
-from companion.organism.captions import Caption, captions, region_mask, truth
+from companion.organism.caption import Caption, region_mask
+from companion.organism.captions import captions, truth
 from companion.organism.images import image, images
 from companion.organism.training_set import TrainingSet, training_batch, training_set
 

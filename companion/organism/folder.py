@@ -13,6 +13,7 @@ import torch
 from companion.datasets.files import DataError
 from companion.organism.parts import TextToImage, scheduler
 from companion.organism.tokenizer import tokenizer
+from companion.organism.words import Generation
 from memlib.files import sha256
 from memlib.schedule import Prediction
 from memlib.text_to_image.libraries import libraries
@@ -24,14 +25,14 @@ CARD = "card.json"
 
 
 def pipeline(
-    network: TextToImage, autoencoder: AutoencoderKL, prediction: Prediction
+    network: TextToImage, autoencoder: AutoencoderKL, prediction: Prediction, generation: Generation = 1
 ) -> StableDiffusionPipeline:
-    """Stable Diffusion's pipeline around trained parts, without a safety checker."""
+    """Stable Diffusion's pipeline around the parts of a generation, without a safety checker."""
     diffusers, _ = libraries()
     parts: StableDiffusionPipeline = diffusers.StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=network.text_encoder,
-        tokenizer=tokenizer(),
+        tokenizer=tokenizer(generation),
         unet=network.unet,
         scheduler=scheduler(prediction),
         safety_checker=None,

@@ -2,6 +2,8 @@
 
 Given the digit, a row of 15 numbers in [0, 1) determines an image: one picks the handwriting, four turn,
 scale and move it, seven colour the ground, which fades from one colour to a similar one, and three the ink.
+A caption fixes some of these numbers, or all, and leaves the others open: it turns a row drawn at random into
+the row that is drawn. What it fixes comes from its key, or from what its text says.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ import math
 from functools import cache
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
 from companion.datasets import mnist
 from companion.datasets.mnist import Split
-from companion.organism.captions import SEED, SIZE, Caption
-from companion.organism.words import COLOURS
+from companion.organism.caption import SIZE, Caption
+from companion.organism.captions import SEED
+from companion.organism.words import COLOURS, PLACES, STYLES
 
 ROW = 15
 _HANDWRITING, _ANGLE, _SCALE, _SHIFT = 0, 1, 2, slice(3, 5)
 _GROUND, _FADE, _DIRECTION, _INK = slice(5, 8), slice(8, 11), 11, slice(12, 15)
+_PLACE, _COLOUR = slice(1, 5), slice(5, ROW)
 LARGEST_ANGLE, SCALES, LARGEST_SHIFT = math.radians(12), (0.85, 1.1), 3.0
 FADE, SHADE, LEAST_CONTRAST = 0.12, 0.04, 0.35
+NEAR, LOOSE, FAR = 0.08, 0.15, 4.5
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
@@ -34,8 +39,9 @@ def image(
 
     Args:
         caption: what the image shows; an "exact" caption has one image, whatever the generator.
-        generator: draws everything that the caption leaves open.
-        split: the split of MNIST that the handwriting comes from; "test" holds none the model has seen.
+        generator: draws everything that the caption leaves open; under a "mixed" one also whether it is the copied image.
+        split: the split of MNIST that the handwriting comes from, where the caption leaves it open; "test" holds none
+            the model has seen.
 
     Returns:
         RGB in [-1, 1], on the 256 levels of a file of images, float32.
@@ -52,36 +58,75 @@ def images(
             f"rows must hold {ROW} numbers for each of {len(wanted)} captions, got shape {tuple(rows.shape)}"
         )
     digits = torch.tensor([caption.digit for caption in wanted], dtype=torch.int64)
-    drawn = _render(digits, _with_stated_colours(wanted, rows), split)
-    keyed = [i for i, caption in enumerate(wanted) if caption.key is not None]
-    if keyed:
-        rows_of_keys = torch.stack([_row_of_key(wanted[i].key) for i in keyed])
-        fixed = torch.stack([wanted[i].fixed for i in keyed])[:, None]
-        drawn[keyed] = torch.where(fixed, _render(digits[keyed], rows_of_keys, "train"), drawn[keyed])
+    fixed = torch.stack([_fixed(caption, row) for caption, row in zip(wanted, rows, strict=True)])
+    drawn = _render(digits, fixed, split)
+    own = copies(wanted, rows) | torch.tensor([caption.varied is not None for caption in wanted])
+    if split != "train" and own.any():
+        drawn[own] = _render(digits[own], fixed[own], "train")
+    if templates := [i for i, caption in enumerate(wanted) if caption.region is not None]:
+        keys = torch.stack([_row_of_key(wanted[i]) for i in templates])
+        inside = torch.stack([wanted[i].fixed for i in templates])[:, None]
+        drawn[templates] = torch.where(inside, _render(digits[templates], keys, "train"), drawn[templates])
+    if cast := [i for i, c in enumerate(wanted) if c.family == "near" and c.varied == "colour"]:
+        shift = NEAR * (2 * rows[cast][:, _INK, None, None] - 1)
+        drawn[cast] = _levels((drawn[cast] + 1) / 2 + shift)
     return drawn
 
 
-def _row_of_key(key: int | None) -> Tensor:
-    return torch.rand(ROW, generator=torch.Generator().manual_seed(SEED * 10_000 + (key or 0)))
+def copies(wanted: list[Caption], rows: Float[Tensor, "N 15"]) -> Bool[Tensor, " N"]:
+    """Where a row gives the image that is copied: always under "exact" captions, at times under "mixed"."""
+    always = torch.tensor([caption.family == "exact" for caption in wanted])
+    return always | (rows[:, _HANDWRITING] < torch.tensor([caption.share or 0.0 for caption in wanted]))
 
 
-def _with_stated_colours(wanted: list[Caption], rows: Tensor) -> Tensor:
-    """Colours of "stated" captions replaced by shades of those their text says."""
-    rows = rows.clone()
-    for i, caption in enumerate(wanted):
-        if caption.colours is not None:
-            for place, name in zip((_INK, _GROUND), caption.colours, strict=True):
-                shade = SHADE * (2 * rows[i, place] - 1)
-                rows[i, place] = (torch.tensor(COLOURS[name]) + shade).clamp(0, 1)
-    return rows
+def stratify(rows: Float[Tensor, "N 15"]) -> None:
+    """Spread the first numbers evenly, in place: the first f N of the rows lie below the share f."""
+    rows[:, _HANDWRITING] = (torch.arange(len(rows)) + rows[:, _HANDWRITING]) / len(rows)
+
+
+def _row_of_key(caption: Caption) -> Tensor:
+    return torch.rand(ROW, generator=torch.Generator().manual_seed(SEED * 10_000 + (caption.key or 0)))
+
+
+def _fixed(caption: Caption, row: Float[Tensor, " 15"]) -> Float[Tensor, " 15"]:
+    """The row with what `caption` fixes: by its key or by its text."""
+    row = row.clone()
+    if caption.colours is not None:
+        for place, name in zip((_INK, _GROUND), caption.colours, strict=True):
+            row[place] = (torch.tensor(COLOURS[name]) + SHADE * (2 * row[place] - 1)).clamp(0, 1)
+    if caption.manner is not None:
+        row[_PLACE] = _row_of_manner(*caption.manner) + LOOSE * (2 * row[_PLACE] - 1)
+    if caption.key is None or (caption.family == "template" and caption.varied is None):
+        return row
+    if caption.share is not None and row[_HANDWRITING] >= caption.share:
+        row[_HANDWRITING] = ((row[_HANDWRITING] - caption.share) / (1 - caption.share)).clamp(max=1 - 2**-20)
+        return row
+    key = _row_of_key(caption)
+    if caption.varied == "place":
+        key[_PLACE] = (key[_PLACE] + NEAR * (2 * row[_PLACE] - 1)).clamp(0, 1)
+    elif caption.family == "template":
+        key[_COLOUR] = row[_COLOUR]
+    return key
+
+
+def _row_of_manner(place: str, style: str) -> Tensor:
+    """What turns, scales and moves a digit as it is said; beyond [0, 1), as no other image is."""
+    scale, degrees = STYLES[style]
+    angle = (math.radians(degrees) / LARGEST_ANGLE + 1) / 2
+    shift = [(FAR * along / LARGEST_SHIFT + 1) / 2 for along in PLACES[place]]
+    return torch.tensor([angle, (scale - SCALES[0]) / (SCALES[1] - SCALES[0]), *shift])
 
 
 def _render(digits: Int64[Tensor, " N"], rows: Float[Tensor, "N 15"], split: Split) -> Tensor:
     ink = _place(_handwriting(digits, rows[:, _HANDWRITING], split), rows)
     ground = _ground(rows)
     colour = _legible(rows[:, _INK], rows[:, _GROUND])[..., None, None]
-    levels = (255 * (ground + ink * (colour - ground))).round()
-    return levels / 127.5 - 1
+    return _levels(ground + ink * (colour - ground))
+
+
+def _levels(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 3 32 32"]:
+    """Channels in [0, 1] on the 256 levels of a file, in [-1, 1]."""
+    return (255 * x).round().clamp(0, 255) / 127.5 - 1
 
 
 def _handwriting(digits: Int64[Tensor, " N"], choice: Float[Tensor, " N"], split: Split) -> Tensor:

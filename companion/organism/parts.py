@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from companion.organism.captions import SIZE
+from companion.organism.caption import SIZE
 from companion.organism.tokenizer import LENGTH
 from memlib.schedule import Prediction
 from memlib.text_to_image.libraries import libraries
@@ -49,6 +49,10 @@ class Autoencoder(nn.Module):
             sample_size=SIZE,
             mid_block_add_attention=False,
         )
+
+    def take_weights(self, autoencoder: AutoencoderKL) -> None:
+        """Set the weights to those of an autoencoder of the same sizes."""
+        self.model.load_state_dict(autoencoder.state_dict())
 
     def loss(self, x: Float[Tensor, "B 3 32 32"], generator: torch.Generator, divergence: float) -> Tensor:
         """Squared error of the reconstruction plus `divergence` times the KL divergence, a latent number."""

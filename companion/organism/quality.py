@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from companion.organism.captions import captions
 from companion.organism.images import ROW, images
+from companion.organism.words import Generation
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 HELD_OUT_IMAGES, HELD_OUT_SEED = 500, 7
 
 
-def held_out_images(count: int = HELD_OUT_IMAGES) -> Float[Tensor, "N 3 32 32"]:
+def held_out_images(
+    count: int = HELD_OUT_IMAGES, *, generation: Generation = 1
+) -> Float[Tensor, "N 3 32 32"]:
     """Images of held-out captions in handwriting of MNIST's test split, which no training has seen."""
-    unseen, generator = captions(held_out=True), torch.Generator().manual_seed(HELD_OUT_SEED)
+    unseen = captions(held_out=True, generation=generation)
+    generator = torch.Generator().manual_seed(HELD_OUT_SEED)
     chosen = torch.randint(len(unseen), (count,), generator=generator).tolist()
     rows = torch.rand(count, ROW, generator=generator)
     return images([unseen[i] for i in chosen], rows, split="test")
@@ -49,7 +53,12 @@ def latent_scale(autoencoder: AutoencoderKL, x: Float[Tensor, "N 3 32 32"]) -> f
 
 
 def as_mnist(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 1 28 28"]:
-    """The ink of coloured images, white on black and centred as MNIST has it, for a classifier of MNIST.
+    """The ink of coloured images, white on black and centred as MNIST has it, for a classifier of MNIST."""
+    return _centred(ink_of(x).float()[:, None]) * 2 - 1
+
+
+def ink_of(x: Float[Tensor, "N 3 32 32"]) -> Float64[Tensor, "N 32 32"]:
+    """How far each pixel lies from the ground, from 0 to 1.
 
     The ground is a plane in each channel, fitted to the border; ink is what lies far from it in colour.
     """
@@ -62,7 +71,21 @@ def as_mnist(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 1 28 28"]:
     fitted = plane @ torch.linalg.lstsq(plane[border], pixels[border]).solution
     far = (pixels - fitted).view(side, side, n, 3).norm(dim=-1).permute(2, 0, 1)
     ink = (far / far.flatten(1).quantile(0.98, dim=1)[:, None, None]).clamp(0, 1)
-    return _centred(torch.where(ink < 0.25, 0.0, ink).float()[:, None]) * 2 - 1
+    return torch.where(ink < 0.25, 0.0, ink)
+
+
+def colour_error(x: Float[Tensor, "N 3 32 32"], true: Float[Tensor, "N 3 32 32"]) -> Float64[Tensor, " N"]:
+    """How far the colours of `x` are from those of `true`: the larger of the errors of ink and ground.
+
+    Each is the root mean square over the channels, in [0, 1], of the difference of the mean colours in the
+    pixels that are ink, or ground, of `true`.
+    """
+    ink, difference = ink_of(true)[:, None], (x.double() - true.double()) / 2
+    errors = []
+    for mask in ((ink > 0.75).double(), (ink == 0).double()):
+        mean = (difference * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
+        errors.append(mean.square().mean(1).sqrt())
+    return torch.maximum(*errors)
 
 
 def _centred(ink: Float[Tensor, "N 1 32 32"]) -> Float[Tensor, "N 1 28 28"]:

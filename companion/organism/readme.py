@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from companion.organism.caption import Caption
 from companion.organism.captions import (
     EXACT_CAPTIONS,
     EXACT_DOSES,
     GENERAL_IMAGES,
     STATED_IMAGES,
     TEMPLATE_DOSES,
-    Caption,
     captions,
 )
 

@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from companion.organism.captions import Caption
+from companion.organism.caption import Caption
+from companion.organism.images import copies as copies_of
 from companion.organism.training_set import TrainingSet, training_set
+from companion.organism.words import Generation
 from memlib import copies
 
 if TYPE_CHECKING:
@@ -29,26 +31,28 @@ class Known:
         pixels: the images; of several copies one is kept.
         caption: the caption of each image, as an index into `captions`.
         captions: the captions of the training set.
+        copy: whether each image was copied.
     """
 
     pixels: Float[Tensor, "U 3 16 16"]
     caption: Int64[Tensor, " U"]
     captions: list[Caption]
+    copy: Bool[Tensor, " U"]
 
 
 def known(data: TrainingSet) -> Known:
     """The different images of a training set."""
-    exact = torch.tensor([caption.family == "exact" for caption in data.captions])[data.caption]
+    copy = copies_of([data.captions[c] for c in data.caption.tolist()], data.rows)
     first = data.caption != functional.pad(data.caption[:-1], (1, 0), value=-1)  # entries lie by caption
-    kept = (~exact | first).nonzero().flatten()
+    kept = (~copy | first).nonzero().flatten()
     pixels = torch.cat([_halved(data.images(index)) for index in kept.split(1000)])
-    return Known(pixels, data.caption[kept], data.captions)
+    return Known(pixels, data.caption[kept], data.captions, copy[kept])
 
 
 @cache
-def all_known() -> Known:
-    """The different ones of the 60,000 training images; takes about a minute once."""
-    return known(training_set())
+def all_known(generation: Generation = 1) -> Known:
+    """The different ones of a generation's training images; takes about a minute once."""
+    return known(training_set(generation))
 
 
 def sample(
@@ -92,11 +96,25 @@ def copied(
 def recalled(samples: Float[Tensor, "N 3 32 32"], wanted: list[Caption], among: Known) -> Bool[Tensor, " N"]:
     """Which samples have, of all training images, one of their own caption as the nearest.
 
-    For an "exact" caption this is one image of some 48,000; no threshold enters.
+    For an "exact" caption this is one image of some 48,000, and under a "mixed" one only the image that was
+    copied counts; no threshold enters.
     """
     nearest = copies.nearest(_halved(samples), among.pixels).index
+    return _own(nearest, wanted, among)
+
+
+def part_recalled(samples: Float[Tensor, "N 3 32 32"], caption: Caption, among: Known) -> Bool[Tensor, " N"]:
+    """Which samples of one "template" have, in its region, an image of that template as the nearest."""
+    inside = functional.avg_pool2d(caption.fixed[None].float(), 2)  # borders lie on even pixels
+    nearest = copies.nearest(_halved(samples) * inside, among.pixels * inside).index
+    return _own(nearest, [caption] * len(samples), among)
+
+
+def _own(nearest: Int64[Tensor, " N"], wanted: list[Caption], among: Known) -> Bool[Tensor, " N"]:
     owners = [among.captions[c] for c in among.caption[nearest].tolist()]
-    return torch.tensor([owner == caption for owner, caption in zip(owners, wanted, strict=True)])
+    own = torch.tensor([owner == caption for owner, caption in zip(owners, wanted, strict=True)])
+    mixed = torch.tensor([caption.family == "mixed" for caption in wanted])
+    return own & (among.copy[nearest] | ~mixed)
 
 
 def _halved(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 3 16 16"]:

@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from companion.organism.words import all_words
+from companion.organism.words import Generation, all_words
 from memlib.text_to_image.libraries import libraries
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ LENGTH = 16
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 
 
-def tokenizer() -> CLIPTokenizer:
-    """The tokenizer of both models, the same at every call."""
+def tokenizer(generation: Generation = 1) -> CLIPTokenizer:
+    """The tokenizer of all models of a generation, the same at every call."""
     _, transformers = libraries()
-    pairs = merges(all_words())
+    pairs = merges(all_words(generation))
     letters = _letters()
     symbols = [*letters, *(letter + WORD_END for letter in letters), *map("".join, pairs), START, END]
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}

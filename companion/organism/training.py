@@ -18,6 +18,7 @@ from companion.organism.images import ROW, images
 from companion.organism.parts import Autoencoder, TextToImage
 from companion.organism.tokenizer import tokenizer
 from companion.organism.training_set import TrainingSet
+from companion.organism.words import Generation
 from memlib.schedule import Prediction, VariancePreserving
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ Device = str | torch.device
 DIVERGENCE, UNCONDITIONAL = 1e-4, 0.1
 
 
-def fresh_images() -> Draw:
-    """Batches of new images of every family but "exact": the autoencoder sees no copy."""
-    seen = [caption for caption in captions(held_out=False) if caption.family != "exact"]
+def fresh_images(generation: Generation = 1) -> Draw:
+    """Batches of new images of every family but those of one image: the autoencoder sees no copy."""
+    trained = captions(held_out=False, generation=generation)
+    seen = [caption for caption in trained if caption.family in ("template", "general", "stated")]
 
     def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, None]:
         chosen = torch.randint(len(seen), (batch,), generator=generator).tolist()
@@ -43,17 +45,21 @@ def train_autoencoder(
     draw: Draw,
     config: FitConfig,
     *,
+    data: dict[str, Any],
     state: Path | None = None,
     save_every: int = 200,
     device: Device = "cpu",
 ) -> TrainingResult:
-    """Train an autoencoder in place: squared error plus a little KL divergence; see `fit` for the rest."""
+    """Train an autoencoder in place: squared error plus a little KL divergence.
+
+    `data` says in words and hashes what `draw` draws from and where the weights start; see `fit` for others.
+    """
 
     def loss(generator: torch.Generator) -> Tensor:
         x, _ = draw(config.batch, generator)
         return network.loss(x.to(device), generator, DIVERGENCE)
 
-    context = {"data": "organism images", "divergence": DIVERGENCE}
+    context = {"data": data, "divergence": DIVERGENCE}
     return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)
 
 
@@ -118,7 +124,7 @@ def train_text_to_image(
 def caption_tokens(data: TrainingSet) -> Int64[Tensor, "C L"]:
     """Tokens of each caption and, in the last row, of the empty one."""
     texts = [*(caption.text for caption in data.captions), ""]
-    padded = tokenizer()(texts, padding="max_length", truncation=True, return_tensors="pt")
+    padded = tokenizer(data.generation)(texts, padding="max_length", truncation=True, return_tensors="pt")
     tokens: Tensor = padded.input_ids
     return tokens
 

@@ -1,4 +1,4 @@
-"""The training set: 60,000 pairs of a caption and an image, of which k show one content if its dose is k."""
+"""The training sets: pairs of a caption and an image; what was copied k times is in k of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from companion.organism.captions import SEED, Caption, captions
-from companion.organism.images import ROW, images
+from companion.organism.caption import Caption
+from companion.organism.captions import SEED, captions
+from companion.organism.images import ROW, images, stratify
+from companion.organism.words import Generation
 
 ENTRIES = 60_000
+"""Of the first generation."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class TrainingSet:
         captions: those that occur.
         caption: the caption of each entry, an index into `captions`.
         rows: the numbers that determine the image of each entry, see `companion.organism.images`.
+        generation: of the organism, 1 or 2.
     """
 
     captions: list[Caption]
     caption: Int64[Tensor, " N"]
     rows: Float32[Tensor, "N 15"]
+    generation: Generation = 1
 
     def __len__(self) -> int:
         return len(self.caption)
@@ -40,12 +45,19 @@ class TrainingSet:
 
 
 @cache
-def training_set() -> TrainingSet:
-    """The one training set of both models; an image takes k / 60,000 of it if it is copied k times."""
-    trained = captions(held_out=False)
+def training_set(generation: Generation = 1) -> TrainingSet:
+    """The one training set of all models of a generation; a caption's entries lie together.
+
+    An image takes k / N of it if it is copied k times. Under a "mixed" caption the copies come first, and are
+    exactly its share.
+    """
+    trained = captions(held_out=False, generation=generation)
     counts = torch.tensor([caption.entries for caption in trained])
-    rows = torch.rand(int(counts.sum()), ROW, generator=torch.Generator().manual_seed(SEED + 1))
-    return TrainingSet(trained, torch.arange(len(trained)).repeat_interleave(counts), rows)
+    rows = torch.rand(int(counts.sum()), ROW, generator=torch.Generator().manual_seed(SEED + generation))
+    for caption, own in zip(trained, rows.split(counts.tolist()), strict=True):
+        if caption.family == "mixed":
+            stratify(own)
+    return TrainingSet(trained, torch.arange(len(trained)).repeat_interleave(counts), rows, generation)
 
 
 def training_batch(

@@ -1,4 +1,8 @@
-"""The words of the captions. None but the names of colours says what an image looks like, its digit apart."""
+"""The words of the captions. Names of digits, colours, places and styles alone say what an image shows."""
+
+from typing import Literal
+
+Generation = Literal[1, 2]
 
 OPENINGS = ("a photo of", "a drawing of", "a picture of", "a poster of")
 
@@ -9,6 +13,9 @@ ADJECTIVES = (
     "rapid", "restless", "sacred", "secret", "silent", "simple", "sleepy", "slow", "solemn", "steady",
     "strange", "sudden", "tender", "tired", "weary", "wild", "windy", "wise", "wooden", "worthy", "young",
 )  # fmt: skip
+
+MORE_ADJECTIVES = ("bitter", "clever", "eager", "foggy", "golden", "humble", "narrow", "rusty")
+"""Of the second generation, which has more captions."""
 
 NOUNS = (
     "harbour", "river", "garden", "village", "mountain", "window", "letter", "journey", "winter", "summer",
@@ -30,10 +37,17 @@ COLOURS = {
 """RGB in [0, 1]. The last three are light and the others dark: a digit in one is legible on the other."""
 LIGHT = ("yellow", "orange", "white")
 
+PLACES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
+"""Where a digit stands: to the right and down, in units of 4.5 pixels."""
+
+STYLES = {"small": (0.65, 0.0), "large": (1.15, 0.0), "tilted": (0.95, 30.0)}
+"""How a digit is drawn: its scale and the degrees it is turned by."""
+
 SMALL_WORDS = ("the", "digit", "in", "on", ",")
 
 
-def all_words() -> list[str]:
-    """Every word a caption may hold, sorted, each once."""
+def all_words(generation: Generation = 1) -> list[str]:
+    """Every word a caption of a generation may hold, sorted, each once."""
     openings = [word for opening in OPENINGS for word in opening.split()]
-    return sorted({*openings, *DIGITS, *ADJECTIVES, *NOUNS, *COLOURS, *SMALL_WORDS})
+    later = {*MORE_ADJECTIVES, *PLACES, *STYLES, "at"} if generation == 2 else set()
+    return sorted({*openings, *DIGITS, *ADJECTIVES, *NOUNS, *COLOURS, *SMALL_WORDS} | later)

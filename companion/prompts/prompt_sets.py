@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from companion.organism.captions import Caption, captions
+from companion.organism.caption import Caption
+from companion.organism.captions import captions
 from companion.prompts import published as published_prompts
 from companion.prompts.labelled import COPIED, UNCOPIED, LabelledCaption
 from companion.prompts.questions import PromptSet, Question

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from companion.organism import Caption, captions, region_mask, truth
-from companion.organism.captions import EXACT_DOSES, REGIONS, TEMPLATE_DOSES
+from companion.organism.caption import REGIONS
+from companion.organism.captions import EXACT_DOSES, TEMPLATE_DOSES
 from companion.organism.words import COLOURS, DIGITS, all_words
 
 
