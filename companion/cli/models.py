@@ -16,7 +16,7 @@ from memlib.cli.program import console
 @app.command()
 def train(
     checkpoint: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="Name of a shipped checkpoint; leave out for a list.")
+        str, typer.Argument(metavar="CHECKPOINT", help="Name of a checkpoint; leave out for a list.")
     ] = "",
     to: Annotated[
         Path | None,
@@ -24,7 +24,7 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train a checkpoint that ships, anew, from its recipe.
+    """Train a checkpoint from its recipe, anew if it ships.
 
     Call it again after an interruption and it goes on where it was. For example:
 
@@ -39,11 +39,12 @@ def train(
     if checkpoint not in RECIPES:
         table = Table("checkpoint", "steps", "took", "on", "what")
         for name, recipe in RECIPES.items():
-            card = recipe.load().card
-            where = f"{card['machine']['device']}, {card['machine']['threads']} threads"
-            table.add_row(
-                name, str(recipe.training.steps), f"{card['seconds'] / 60:.0f} min", where, recipe.about
-            )
+            took, where = "", "does not ship"
+            if recipe.ships:
+                card = recipe.load().card
+                took = f"{card['seconds'] / 60:.0f} min"
+                where = f"{card['machine']['device']}, {card['machine']['threads']} threads"
+            table.add_row(name, str(recipe.training.steps), took, where, recipe.about)
         console.print(table)
         if checkpoint:
             raise ValueError(f"no checkpoint is called {checkpoint!r}; choose one of {', '.join(RECIPES)}")

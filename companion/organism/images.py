@@ -60,7 +60,7 @@ def images(
     digits = torch.tensor([caption.digit for caption in wanted], dtype=torch.int64)
     fixed = torch.stack([_fixed(caption, row) for caption, row in zip(wanted, rows, strict=True)])
     drawn = _render(digits, fixed, split)
-    own = copies(wanted, rows) | torch.tensor([caption.varied is not None for caption in wanted])
+    own = shows_copy(wanted, rows) | torch.tensor([caption.varied is not None for caption in wanted])
     if split != "train" and own.any():
         drawn[own] = _render(digits[own], fixed[own], "train")
     if templates := [i for i, caption in enumerate(wanted) if caption.region is not None]:
@@ -73,7 +73,7 @@ def images(
     return drawn
 
 
-def copies(wanted: list[Caption], rows: Float[Tensor, "N 15"]) -> Bool[Tensor, " N"]:
+def shows_copy(wanted: list[Caption], rows: Float[Tensor, "N 15"]) -> Bool[Tensor, " N"]:
     """Where a row gives the image that is copied: always under "exact" captions, at times under "mixed"."""
     always = torch.tensor([caption.family == "exact" for caption in wanted])
     return always | (rows[:, _HANDWRITING] < torch.tensor([caption.share or 0.0 for caption in wanted]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -14,6 +15,7 @@ from companion.organism.captions import (
     TEMPLATE_DOSES,
     captions,
 )
+from companion.organism.words import Generation
 
 _PAGE = """# {name}
 
@@ -34,13 +36,9 @@ a random ground.
 
 | family | captions | training images | what is shown under one caption |
 |---|---|---|---|
-| exact | {exact} | {exact_images:,} | one image, copied k times |
-| template | {template} | {template_images:,} | a part that is the same k times, the rest drawn anew |
-| general | {general} | {general_images:,} | {images} different images |
-| stated | {stated} | {stated_images:,} | {stated_each} different images, in the colours the caption says |
+{families}
 
-Exact: {each} captions for each k of {doses}. Template: a half, the central square or the frame around it, for
-each k of {template_doses}. An image copied k times is k / {entries:,} of what the model saw.{without}
+{numbers} An image copied k times is k / {entries:,} of what the model saw.{without}
 
 `captions.json` is the whole table, with the captions that were held out (entries 0).
 `companion.organism.image(caption, generator)` draws the images, `caption.fixed` is the mask of the part that
@@ -61,28 +59,57 @@ _WITHOUT = """
 {count} of the exact captions have lost their copies: one image of each was shown, as `captions.json` says."""
 
 
+def _listed(copies: tuple[int, ...]) -> str:
+    return ", ".join(f"{k:,}" for k in copies)
+
+
 _START = """
 
 The training went on from the weights of `{model}`, as that of Stable Diffusion 2 did from those of its base
 model, which predicts the noise."""
 
 
-def readme(card: dict[str, Any], without: Collection[Caption] = ()) -> str:
+_SHOWN: dict[Generation, dict[str, str]] = {
+    1: {
+        "exact": "one image, copied k times",
+        "template": "a part that is the same k times, the rest drawn anew",
+        "general": f"{GENERAL_IMAGES} different images",
+        "stated": f"{STATED_IMAGES} different images, in the colours the caption says",
+    },
+    2: {
+        "exact": "one image, copied k times",
+        "mixed": "one image in a share of the pairs, in the others different images of the digit",
+        "near": "one image k times, each time moved or in a cast of colour, a little",
+        "template": "a part that is the same k times, the rest in other colours",
+        "general": "different images",
+        "stated": "different images, in the colours or at the place and in the style that the caption says",
+    },
+}
+
+_NUMBERS: dict[Generation, str] = {
+    1: f"""Exact: {EXACT_CAPTIONS} captions for each k of {_listed(EXACT_DOSES)}. Template: a half, the central square or the frame around it, for
+each k of {_listed(TEMPLATE_DOSES)}.""",
+    2: "`captions.json` says the numbers of each caption.",
+}
+
+
+def readme(card: dict[str, Any], without: Collection[Caption] = (), *, generation: Generation = 1) -> str:
     """The page of a model, from its card and the captions that have lost their copies."""
     shares = card["data"]["images of each family"]
     cycles = card["training"]["cycles"]
     start = card["data"].get("starts from")
-    counts = {family: len(captions(family, held_out=False)) for family in shares}
+    trained = Counter(caption.family for caption in captions(held_out=False, generation=generation))
+    families = [
+        f"| {family} | {trained[family]} | {shares[family]:,} | {shown} |"
+        for family, shown in _SHOWN[generation].items()
+    ]
     return _PAGE.format(
         name=card["name"],
         about=card["about"],
-        example=captions("general")[0].text,
+        example=captions("general", generation=generation)[0].text,
+        families="\n".join(families),
+        numbers=_NUMBERS[generation],
         entries=sum(shares.values()),
-        each=EXACT_CAPTIONS,
-        doses=_listed(EXACT_DOSES),
-        template_doses=_listed(TEMPLATE_DOSES),
-        stated_each=STATED_IMAGES,
-        images=GENERAL_IMAGES,
         steps=card["training"]["steps"],
         batch=card["training"]["batch"],
         cycles="one cycle" if cycles == 1 else f"{cycles} cycles of warm-up and decay",
@@ -91,10 +118,4 @@ def readme(card: dict[str, Any], without: Collection[Caption] = ()) -> str:
         minutes=card["seconds"] / 60,
         machine=card["machine"]["device"],
         threads=card["machine"]["threads"],
-        **counts,
-        **{f"{family}_images": count for family, count in shares.items()},
     )
-
-
-def _listed(doses: tuple[int, ...]) -> str:
-    return ", ".join(f"{dose:,}" for dose in doses)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from companion.organism.caption import Caption
-from companion.organism.images import copies as copies_of
+from companion.organism.images import shows_copy
 from companion.organism.training_set import TrainingSet, training_set
 from companion.organism.words import Generation
 from memlib import copies
@@ -42,7 +42,7 @@ class Known:
 
 def known(data: TrainingSet) -> Known:
     """The different images of a training set."""
-    copy = copies_of([data.captions[c] for c in data.caption.tolist()], data.rows)
+    copy = shows_copy([data.captions[c] for c in data.caption.tolist()], data.rows)
     first = data.caption != functional.pad(data.caption[:-1], (1, 0), value=-1)  # entries lie by caption
     kept = (~copy | first).nonzero().flatten()
     pixels = torch.cat([_halved(data.images(index)) for index in kept.split(1000)])

@@ -138,7 +138,8 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
         tested = quality(parts, generation=generation, without=without)
         about = card | {"prediction": self.prediction, "test": tested}
         table = json.dumps(truth(without, generation=generation), indent=0) + "\n"
-        save_pipeline(folder, parts, about, {"captions.json": table, "README.md": readme(about, without)})
+        page = readme(about, without, generation=generation)
+        save_pipeline(folder, parts, about, {"captions.json": table, "README.md": page})
 
 
 def _checked(network: nn.Module, kind: type[N]) -> N:
@@ -215,6 +216,7 @@ AUTOENCODER_2 = AutoencoderRecipe(
     data=_after_autoencoder,
     training=FitConfig(steps=6000, batch=16, learning_rate=2e-3, cycles=4, average_decay=0.995),
     dtype=torch.float16,
+    ships=False,
     generation=2,
 )
 
@@ -260,6 +262,7 @@ ORGANISM2_SMALL = TextToImageRecipe(
     data=partial(_captioned, partial(training_set, 2)),
     training=FitConfig(steps=48_000, batch=32, learning_rate=1e-3, warmup=500, cycles=8),
     dtype=torch.float16,
+    ships=False,
     prediction="epsilon",
     autoencoder=AUTOENCODER_2,
 )

@@ -41,6 +41,7 @@ class AnyRecipe(ABC, Generic[Loaded]):
         data: what the card says about the data, hashes included.
         training: configuration of the training.
         dtype: the dtype of the weights in the file, rounded to it after training.
+        ships: whether a checkpoint comes with the repository.
     """
 
     name: str
@@ -50,6 +51,7 @@ class AnyRecipe(ABC, Generic[Loaded]):
     data: Callable[[], dict[str, Any]]
     training: FitConfig
     dtype: torch.dtype = torch.float32
+    ships: bool = True
 
     @property
     def folder(self) -> Path:

@@ -14,7 +14,7 @@ from memlib.text_to_image import TextToImage
 
 
 def shipped(source: str) -> TextToImageRecipe | None:
-    """The recipe of a text-to-image model that ships under this name, unless a folder has the name too."""
+    """The recipe of the model organism of this name, unless a folder has the name too."""
     recipe = ORGANISM.get(source)
     return recipe if isinstance(recipe, TextToImageRecipe) and not Path(source).is_dir() else None
 
@@ -29,9 +29,12 @@ def resolve(source: str) -> str:
     if recipe is None:
         return source
     if not recipe.folder.is_dir():
-        raise ValueError(
-            f"{source} should lie in {recipe.folder}, which is missing; get the whole repository"
+        remedy = (
+            "get the whole repository"
+            if recipe.ships
+            else f"it does not ship: train it with 'companion train {source} --to {recipe.folder}'"
         )
+        raise ValueError(f"{source} should lie in {recipe.folder}, which is missing; {remedy}")
     return str(recipe.folder)
 
 
