@@ -87,9 +87,11 @@ _SHOWN: dict[Generation, dict[str, str]] = {
 }
 
 _NUMBERS: dict[Generation, str] = {
-    1: f"""Exact: {EXACT_CAPTIONS} captions for each k of {_listed(EXACT_DOSES)}. Template: a half, the central square or the frame around it, for
-each k of {_listed(TEMPLATE_DOSES)}.""",
-    2: "`captions.json` says the numbers of each caption.",
+    1: (
+        f"Exact: {EXACT_CAPTIONS} captions for each k of {_listed(EXACT_DOSES)}. Template: a half, the "
+        f"central square or the frame around it, for\neach k of {_listed(TEMPLATE_DOSES)}."
+    ),
+    2: "Exact: k of 10 to 1,000. Mixed: shares of 0.1 to 0.9.",
 }
 
 
