@@ -124,7 +124,7 @@ def test_the_table_says_which_captions_have_lost_their_copies():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match=r"family must be 'exact'.*got 'copied'"):
+    with pytest.raises(ValueError, match=r"family must be one of \['exact'.*got 'copied'"):
         captions("copied")
     with pytest.raises(ValueError, match=r"region must be one of .*got 'middle'"):
         region_mask("middle")

@@ -62,7 +62,7 @@ def trainings(tiny_autoencoder, tiny_model, few):
             tiny_autoencoder,
             fresh_images(),
             lambda network, draw, **options: train_autoencoder(
-                network, draw, replace(CONFIG, precision="bfloat16"), **options
+                network, draw, replace(CONFIG, precision="bfloat16"), data={}, **options
             ),
         ),
         "epsilon": (tiny_model, latents, learn("epsilon")),

@@ -27,8 +27,8 @@ from companion.recipes.organism import (
     ORGANISM_EPSILON,
     ORGANISM_V,
     ORGANISM_WITHOUT_COPIES,
-    quality,
 )
+from companion.recipes.organism_quality import quality
 from memlib import intervals
 from memlib.networks import MLP, MLPConfig
 
@@ -56,7 +56,7 @@ def short(autoencoder, monkeypatch):
         return captioned_latents(autoencoder.load().network, few())
 
     few_known = known(few())
-    monkeypatch.setattr("companion.recipes.organism.all_known", lambda: few_known)
+    monkeypatch.setattr("companion.recipes.organism_quality.all_known", lambda generation: few_known)
     monkeypatch.setattr("companion.recipes.organism.quality", partial(quality, seeds=1, steps=1))
 
     def of(recipe):

@@ -26,6 +26,14 @@ def test_a_name_is_the_folder_that_ships(tmp_path, monkeypatch):
     assert text_to_image.shipped("organism_v") is ORGANISM_V
 
 
+def test_a_model_that_does_not_ship_says_how_to_train_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEMLIB_DATA", str(tmp_path))
+    with pytest.raises(
+        ValueError, match=r"organism2_small should lie .*companion train organism2_small --to"
+    ):
+        text_to_image.resolve("organism2_small")
+
+
 def test_anything_else_stays_what_it_is(tmp_path, monkeypatch):
     # The autoencoder alone and the networks of other kinds are no text-to-image models.
     for source in ("CompVis/stable-diffusion-v1-4", str(tmp_path), "organism_autoencoder", "two_modes"):
