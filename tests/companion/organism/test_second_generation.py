@@ -1,4 +1,4 @@
-"""The captions, images and pairs of the second generation: shares, copies, near-duplicates, what is held out."""
+"""The captions, images and pairs of the second generation: shares, copies, near-duplicates, held out."""
 
 import json
 from collections import Counter
