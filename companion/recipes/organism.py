@@ -157,7 +157,7 @@ def _images() -> dict[str, Any]:
 
 
 def _from_autoencoder() -> Autoencoder:
-    network = Autoencoder(AutoencoderConfig()).to(memory_format=torch.channels_last)
+    network = _channels_last(Autoencoder(AutoencoderConfig()))
     network.take_weights(AUTOENCODER.load().network)
     return network
 
@@ -181,9 +181,13 @@ def _captioned(pairs: Callable[[], TrainingSet]) -> dict[str, Any]:
     }
 
 
-def _channels_last(config: TextToImageConfig) -> TextToImage:
-    """A fresh network in the layout in which these convolutions are a fifth faster."""
-    return TextToImage(config).to(memory_format=torch.channels_last)
+def _channels_last(network: N) -> N:
+    """The network in the layout in which these convolutions are a fifth faster."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _fresh(config: TextToImageConfig) -> TextToImage:
+    return _channels_last(TextToImage(config))
 
 
 def _from_epsilon() -> TextToImage:
@@ -257,7 +261,7 @@ ORGANISM_WITHOUT_COPIES = replace(
 ORGANISM2_SMALL = TextToImageRecipe(
     name="organism2_small",
     about="Second model organism, small: text to image with mixed, near and many exact captions",
-    network=partial(_channels_last, TextToImageConfig(vocabulary=833)),
+    network=partial(_fresh, TextToImageConfig(vocabulary=833)),
     draw=partial(_latents, partial(training_set, 2)),
     data=partial(_captioned, partial(training_set, 2)),
     training=FitConfig(steps=48_000, batch=32, learning_rate=1e-3, warmup=500, cycles=8),
@@ -271,7 +275,7 @@ ORGANISM2_LARGE = replace(
     ORGANISM2_SMALL,
     name="organism2_large",
     about="Second model organism, large: as organism2_small, with twice the channels",
-    network=partial(_channels_last, TextToImageConfig(channels=(96, 192), width=96, vocabulary=833)),
+    network=partial(_fresh, TextToImageConfig(channels=(96, 192), width=96, vocabulary=833)),
 )
 
 _FIRST: tuple[AnyRecipe[Any], ...] = (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V, ORGANISM_WITHOUT_COPIES)
