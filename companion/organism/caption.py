@@ -15,6 +15,7 @@ Varied = Literal["place", "colour"]
 
 SIZE = 32
 FAMILIES: tuple[Family, ...] = ("exact", "template", "mixed", "near", "general", "stated")
+VARIED: tuple[Varied, ...] = ("place", "colour")
 REGIONS: tuple[Region, ...] = ("left", "right", "top", "bottom", "centre", "frame")
 
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from companion.organism.caption import FAMILIES, REGIONS, Caption, Family, Region, Varied
+from companion.organism.caption import FAMILIES, REGIONS, VARIED, Caption, Family, Region, Varied
 from companion.organism.words import (
     ADJECTIVES,
     COLOURS,
@@ -77,7 +77,7 @@ SECOND = (
     Group("exact", 10, 300),
     Group("exact", 5, 1000),
     *(Group("mixed", 10, 300, share=share) for share in (0.1, 0.3, 0.5, 0.7, 0.9)),
-    *(Group("near", 8, copies, varied=v) for copies, v in product((60, 200), ("place", "colour"))),
+    *(Group("near", 8, copies, varied=varied) for copies, varied in product((60, 200), VARIED)),
     *(Group("template", 1, copies, region=r, varied="colour") for copies, r in product((200, 600), REGIONS)),
     Group("general", 300, 36),
     Group("general", 300, 0),

@@ -100,7 +100,9 @@ def readme(card: dict[str, Any], without: Collection[Caption] = (), *, generatio
     shares = card["data"]["images of each family"]
     cycles = card["training"]["cycles"]
     start = card["data"].get("starts from")
-    trained = Counter(caption.family for caption in captions(held_out=False, generation=generation))
+    trained: Counter[str] = Counter(
+        caption.family for caption in captions(held_out=False, generation=generation)
+    )
     families = [
         f"| {family} | {trained[family]} | {shares[family]:,} | {shown} |"
         for family, shown in _SHOWN[generation].items()

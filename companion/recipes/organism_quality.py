@@ -104,8 +104,8 @@ def _second(
         found[f"near, {k} copies"] = _mean(right.unflatten(0, (-1, seeds)))
     for k, group in _by_copies("template", 2):
         drawn = (sample(parts, [caption] * seeds, seed=k, steps=steps) for caption in group)
-        right = [part_recalled(x, caption, among) for x, caption in zip(drawn, group, strict=True)]
-        found[f"template, {k} copies"] = _mean(torch.stack(right))
+        ends = torch.stack([part_recalled(x, c, among) for x, c in zip(drawn, group, strict=True)])
+        found[f"template, {k} copies"] = _mean(ends)
     for share, some in groupby(captions("mixed", generation=2), key=lambda caption: caption.share):
         group = list(some)
         for guidance in GUIDANCE:
