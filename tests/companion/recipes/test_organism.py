@@ -20,10 +20,11 @@ from companion.organism.parts import Autoencoder, AutoencoderConfig, TextToImage
 from companion.organism.quality import as_mnist, held_out_images, psnr, reconstruct
 from companion.organism.samples import known, sample
 from companion.organism.training import captioned_latents
-from companion.organism.training_set import TrainingSet, removed
+from companion.organism.training_set import TrainingSet, removed, shares
 from companion.recipes.classifier import DIGIT_CLASSIFIER
 from companion.recipes.organism import (
     AUTOENCODER,
+    ORGANISM2_SMALL,
     ORGANISM_EPSILON,
     ORGANISM_V,
     ORGANISM_WITHOUT_COPIES,
@@ -104,6 +105,30 @@ def test_both_kinds_are_pipelines_with_the_same_autoencoder(short, autoencoder, 
         weights[name] = trained.pipeline.vae.state_dict()
     first, second = weights.values()
     assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_the_second_generation_is_held_to_more(short, autoencoder, tmp_path, monkeypatch):
+    data = training_set(2)
+    few = TrainingSet(data.captions, data.caption[::900], data.rows[::900], 2)
+    few_known = known(few)
+    monkeypatch.setattr("companion.recipes.organism_quality.all_known", lambda generation: few_known)
+    monkeypatch.setattr("companion.recipes.organism.quality", partial(quality, seeds=1, noises=2, steps=1))
+    recipe = replace(
+        short(ORGANISM2_SMALL),
+        network=lambda: TextToImage(TextToImageConfig((8, 16), width=16, layers=1, vocabulary=833)),
+        draw=lambda: captioned_latents(autoencoder.load().network, few),
+        data=lambda: {"images of each family": shares(data)},
+        autoencoder=replace(autoencoder, generation=2),
+    )
+    trained = recipe.train(tmp_path)
+    assert len(trained.pipeline.tokenizer) == 833
+    test = trained.card["test"]
+    named = {"mixed 0.3, guidance 1", "mixed 0.3, guidance 7.5", "near, 60 copies", "template, 600 copies"}
+    assert named <= set(test)
+    assert test["coloured, 45 copies"]["n"] == 30
+    assert all(0 <= share["low"] <= share["value"] <= share["high"] <= 1 for share in test.values())
+    assert json.loads((tmp_path / "captions.json").read_text()) == json.loads(json.dumps(truth(generation=2)))
+    assert "| mixed | 50 | 15,000 |" in (tmp_path / "README.md").read_text()
 
 
 def test_a_model_without_copies_says_so(short, tmp_path):
