@@ -39,9 +39,10 @@ def image(
 
     Args:
         caption: what the image shows; an "exact" caption has one image, whatever the generator.
-        generator: draws everything that the caption leaves open; under a "mixed" one also whether it is the copied image.
-        split: the split of MNIST that the handwriting comes from, where the caption leaves it open; "test" holds none
-            the model has seen.
+        generator: draws everything that the caption leaves open; under a "mixed" one also whether it is the
+            copied image.
+        split: the split of MNIST that the handwriting comes from, where the caption leaves it open; "test"
+            holds none the model has seen.
 
     Returns:
         RGB in [-1, 1], on the 256 levels of a file of images, float32.

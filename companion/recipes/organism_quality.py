@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from companion.fitting.classifier import classify
 from companion.organism.caption import Caption, Family
 from companion.organism.captions import captions
 from companion.organism.images import ROW, images
@@ -19,7 +20,6 @@ from companion.organism.samples import Known, all_known, copied, part_recalled, 
 from companion.organism.words import Generation
 from companion.recipes.classifier import DIGIT_CLASSIFIER
 from memlib import intervals
-from memlib.networks.classifier import classify
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
