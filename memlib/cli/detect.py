@@ -161,9 +161,6 @@ def _show_ranked(scores: Scores, thresholds: dict[str, Threshold], top: int) -> 
     console.print(table)
     if len(order) > top:
         console.print(f"... and {len(order) - top} more in the file", highlight=False)
-    for name in names:
-        if missing := int((~scores.usable(name)).sum()):
-            console.print(f"{name}: {missing} prompts without a finite value come last and calibrate nothing")
 
 
 def _cell(scores: Scores, name: str, row: int, threshold: Threshold | None) -> str:

@@ -48,15 +48,10 @@ class Scores:
         """A column of true values; what is null counts as false."""
         return np.array([value is True for value in self.column(name)])
 
-    def usable(self, name: str) -> NDArray[np.bool_]:
-        """Prompts whose values are all finite."""
-        return np.asarray(np.isfinite(self.values[name]).all(axis=1))
-
     def ranked(self, name: str) -> NDArray[np.intp]:
-        """Positions of the prompts that are no reference, most suspicious first; without values last."""
+        """Positions of the prompts that are no reference, most suspicious first."""
         sign = -1.0 if self.larger[name] else 1.0
-        key = np.where(self.usable(name), sign * self.means(name), np.inf)
-        order = np.argsort(key, kind="stable")
+        order = np.argsort(sign * self.means(name), kind="stable")
         return order[~self.flags("reference")[order]]
 
 
@@ -84,7 +79,6 @@ def threshold(scores: Scores, name: str, target: float) -> Threshold | None:
     others = scores.flags("reference")
     if not others.any():
         others = np.array([label is False for label in scores.column("label")])
-    others &= scores.usable(name)
     if others.sum() < 2:
         return None
     return calibrate(scores.means(name)[others], larger=scores.larger[name], target=target)
@@ -94,7 +88,6 @@ def evaluation(scores: Scores, name: str, target: float) -> Evaluation | None:
     """How well a statistic separates labelled prompts; None without two of each kind."""
     labels: Sequence[bool | None] = scores.column("label")
     chosen = np.array([label is not None for label in labels]) & ~scores.flags("reference")
-    chosen &= scores.usable(name)
     truth = np.array([label is True for label in labels])[chosen]
     if truth.sum() < 2 or (~truth).sum() < 2:
         return None

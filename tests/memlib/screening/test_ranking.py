@@ -29,10 +29,9 @@ def scores(screening, tmp_path):
     """A function: labels and references -> the table of made-up values, read back."""
     import torch
 
-    def make(labels=None, reference=0, holes=()):
+    def make(labels=None, reference=0):
         generator = torch.Generator().manual_seed(0)
         wen, carlini = torch.rand(2, N + reference, 3, generator=generator, dtype=torch.float64)
-        wen[list(holes), 1] = float("nan")
         given = table([str(n) for n in range(N)], **({} if labels is None else {"label": labels}))
         if reference:
             given = prompt_files.with_reference(given, table([f"known {n}" for n in range(reference)]))
@@ -83,11 +82,3 @@ def test_nothing_known_calibrates_nothing(scores):
     found, _, _ = scores([True] * 59 + [False])
     assert ranking.threshold(found, "wen", 0.1) is None
     assert ranking.evaluation(found, "wen", 0.1) is None
-
-
-def test_prompts_without_finite_values_come_last_and_calibrate_nothing(scores):
-    found, wen, _ = scores([False] * N, holes=[3, 40])
-    assert sorted(found.ranked("wen")[-2:]) == [3, 40]
-    assert found.usable("carlini").all()
-    kept = np.delete(np.arange(N), [3, 40])
-    assert ranking.threshold(found, "wen", 0.1) == calibrate(wen[kept].mean(1), target=0.1)
