@@ -20,6 +20,10 @@ _ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
+class MissingImagesWarning(UserWarning):
+    """Captions have no training image and are left out."""
+
+
 @dataclass(frozen=True)
 class TrainingImages:
     """Captions and the files of their training images.
@@ -80,6 +84,7 @@ def training_images(
         warnings.warn(
             f"{len(missing)} of {len(captions)} captions have no training image and are left out, the first "
             f"is {missing[0]!r}; to judge them, {remedy}",
+            MissingImagesWarning,
             stacklevel=2,
         )
     return TrainingImages(
@@ -117,7 +122,8 @@ def pillow() -> Any:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "images are read with pillow, which is not installed; run pip install 'memlib[experiment]'"
+            "images are read with pillow, which is not installed; in the clone of memlib run "
+            "pip install -e '.[experiment]'"
         ) from error
     return Image
 

@@ -16,7 +16,7 @@ from companion.organism.tokenizer import tokenizer
 from companion.organism.words import Generation
 from memlib.files import sha256
 from memlib.schedule import Prediction
-from memlib.text_to_image.libraries import libraries
+from memlib.text_to_image.libraries import libraries, quiet
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, StableDiffusionPipeline
@@ -135,8 +135,9 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """The pipeline of a folder, verified, in float32, silent."""
     read_card(folder)
     diffusers, _ = libraries()
-    loaded: StableDiffusionPipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-    )
+    with quiet():
+        loaded: StableDiffusionPipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
+        )
     loaded.set_progress_bar_config(disable=True)
     return loaded

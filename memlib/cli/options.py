@@ -103,12 +103,9 @@ def load_model(
     source: str, device: str, dtype: str, revision: str, variant: str = "", vae_dtype: str = "auto"
 ) -> TextToImage:
     """The model of the options."""
-    import transformers
-
     from memlib import checks
     from memlib.text_to_image import TextToImage
 
-    transformers.utils.logging.disable_progress_bar()  # the bar of the prompts is enough
     return TextToImage.load(
         source,
         device=checks.device(device),

@@ -16,7 +16,11 @@ from tqdm import tqdm
 
 from memlib import checks
 from memlib.mitigation.record import Mitigated, Record, Task
-from memlib.text_to_image import Prompts, TextToImage
+from memlib.text_to_image import Prompts, TextToImage, TruncationWarning
+
+
+class UnreachedWarning(UserWarning):
+    """A threshold was not reached for some images."""
 
 
 class Method(Protocol):
@@ -116,6 +120,7 @@ def _warn_unreached(name: str, record: Record) -> None:
             f"{int(open_.sum())} of {open_.numel()} images, of the prompts {prompts[:8]}; the smallest "
             f"objectives found for them are {record.objective[open_].min():.4g} to "
             f"{record.objective[open_].max():.4g}. Give more steps or candidates, or a larger threshold",
+            UnreachedWarning,
             stacklevel=3,
         )
 
@@ -124,6 +129,6 @@ def _warn_unreached(name: str, record: Record) -> None:
 def quietly() -> Iterator[None]:
     """Without a warning for each call of `apply`, for tables that say what was cut and what was not met."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
-        warnings.filterwarnings("ignore", message=r".*the threshold, .*, was not reached for")
+        for kind in (TruncationWarning, UnreachedWarning):
+            warnings.simplefilter("ignore", kind)
         yield

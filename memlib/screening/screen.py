@@ -17,7 +17,7 @@ from memlib import __version__
 from memlib.screening import batches, identity, images, prompt_files
 from memlib.screening.partial_table import PartialTable
 from memlib.screening.tasks import Task, TaskResult
-from memlib.text_to_image import Prompts, TextToImage
+from memlib.text_to_image import Prompts, TextToImage, TruncationWarning
 
 _NONE = pa.schema([])
 
@@ -206,5 +206,5 @@ class Screening:
 def encoded(model: TextToImage, texts: list[str]) -> Prompts:
     """Encoded prompts; what was cut goes to the table and not to a warning for each batch."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*captions are longer than .* tokens")
+        warnings.simplefilter("ignore", TruncationWarning)
         return model.encode(texts)

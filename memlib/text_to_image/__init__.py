@@ -1,7 +1,7 @@
 """Text-to-image latent diffusion through diffusers: a small model trained here or Stable Diffusion, one path.
 
 Load a pipeline folder or hub id with `TextToImage.load`, encode captions, then ask for scores, their
-differences, samples and attention maps. Needs `pip install 'memlib[latent]'` to load, nothing to import.
+differences, samples and attention maps. Needs diffusers and transformers to load, nothing to import.
 """
 
 from memlib.text_to_image.attention import CrossAttention, cross_attention
@@ -15,7 +15,7 @@ from memlib.text_to_image.first_step import (
 )
 from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
-from memlib.text_to_image.prompts import Conditions, Prompts
+from memlib.text_to_image.prompts import Conditions, Prompts, TruncationWarning
 from memlib.text_to_image.source import ModelError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "OneStep",
     "Prompts",
     "TextToImage",
+    "TruncationWarning",
     "check_product",
     "cross_attention",
     "generate",

@@ -6,8 +6,6 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from memlib.text_to_image.families import FAMILIES, Family
-from memlib.text_to_image.libraries import libraries
+from memlib.text_to_image.libraries import libraries, quiet
 from memlib.text_to_image.source import ModelError, find, read_json
 
 # Parts that look at images, given or made; they change no prompt and no latent.
@@ -54,13 +52,14 @@ def read(
             kind = getattr(diffusers if library == "diffusers" else transformers, name)
             loaded = network(folder / part, kind, vae_dtype if part == "vae" else dtype, variant)
             given[part] = loaded.to(device)
-    kind = getattr(diffusers, family.pipeline)
+    with quiet():  # imports image processors
+        kind = getattr(diffusers, family.pipeline)
     known = inspect.signature(kind.__init__).parameters
     _report(folder / "model_index.json", [k for k in index if k[0] != "_" and k not in {*known, *_INERT}])
     given = {part: value for part, value in given.items() if part in known}
     given |= {name: False for name in _INERT if name in known}
     try:
-        with _quiet(diffusers):
+        with quiet():
             pipeline = kind.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **given)
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error
@@ -91,7 +90,8 @@ def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = Non
         # Without accelerate diffusers loads the same way, but warns.
         options["low_cpu_mem_usage"] = importlib.util.find_spec("accelerate") is not None
     try:
-        found, info = kind.from_pretrained(home, **options)
+        with quiet():
+            found, info = kind.from_pretrained(home, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{home} cannot be loaded as {kind.__name__}: {error}") from error
     if info["missing_keys"]:
@@ -191,20 +191,3 @@ def _report(path: Path, keys: list[str]) -> None:
             "are ignored here as there",
             stacklevel=4,
         )
-
-
-@contextmanager
-def _quiet(diffusers: Any) -> Iterator[None]:
-    """Without the libraries' bars and remarks on old configurations, which they repair."""
-    logging = diffusers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -12,7 +12,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from memlib.text_to_image.libraries import quiet
+
 _CHUNK = 256  # captions per pass of the text encoders
+
+
+class TruncationWarning(UserWarning):
+    """Captions were longer than what the model reads, and were cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,12 +237,13 @@ def encode(
         raise ValueError(f"captions must be one string or more, got {len(given)} of type {kinds}")
     tokenizer, limit = reader(pipeline)
     texts = given
-    if hasattr(pipeline, "maybe_convert_prompt"):  # a word learnt by textual inversion may be of several
-        texts = pipeline.maybe_convert_prompt(given, tokenizer)
+    with quiet():  # on captions that are cut, which are named below
+        if hasattr(pipeline, "maybe_convert_prompt"):  # a word learnt by textual inversion may be of several
+            texts = pipeline.maybe_convert_prompt(given, tokenizer)
+        found = Conditions.joined(
+            [conditions(given[start : start + _CHUNK]) for start in range(0, len(given), _CHUNK)]
+        )
     padded = tokenizer(texts, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
-    found = Conditions.joined(
-        [conditions(given[start : start + _CHUNK]) for start in range(0, len(given), _CHUNK)]
-    )
     prompts = Prompts(
         tuple(given), padded.input_ids, padded.attention_mask.sum(1), found, _removed(tokenizer, texts, limit)
     )
@@ -269,6 +276,7 @@ def _removed(tokenizer: Any, captions: list[str], limit: int) -> dict[int, str]:
         warnings.warn(
             f"{len(removed)} of {len(captions)} captions are longer than {limit} tokens and were cut; "
             f"the first, number {row}, lost {removed[row][:80]!r}",
-            stacklevel=4,
+            TruncationWarning,
+            stacklevel=5,
         )
     return removed

@@ -85,5 +85,5 @@ def check_prediction(model: TextToImage) -> None:
         f"correlates with its input at {correlation:.4f} (about 1 for a trained model that predicts noise, "
         f"about 0 for v or the image). If it was trained for {other}, say so by prediction_type in "
         "scheduler/scheduler_config.json; all values are wrong otherwise",
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -77,7 +77,7 @@ def listing(tmp_path):
     return str(path)
 
 
-@pytest.mark.filterwarnings("ignore:.*have no training image")
+@pytest.mark.filterwarnings("ignore::companion.comparison.training_images.MissingImagesWarning")
 @pytest.mark.parametrize(
     ("kind", "precision", "seeds", "steps"), [("epsilon", "float32", 2, 6), ("v", "float32", 1, 2)]
 )

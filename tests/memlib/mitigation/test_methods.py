@@ -22,7 +22,7 @@ from memlib.mitigation.record import repeats
 
 SMALL, LARGE = 1e-6, 1e6
 BY_THRESHOLD = ("sail", "sail-printed", "sail-released", "noise-adjustment", "prompt-embedding")
-unreached = pytest.mark.filterwarnings("ignore:.*was not reached")
+unreached = pytest.mark.filterwarnings("ignore::memlib.mitigation.UnreachedWarning")
 gradual = {
     "han": lambda threshold: NoiseAdjustment(threshold, steps=3),
     "printed": lambda threshold: SailPrinted(threshold, steps=3),

@@ -135,7 +135,7 @@ def first_step(start, slope, lr, decay=0.0):
     return start - lr * decay * start - lr * slope / (slope.abs() + 1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:.*was not reached")
+@pytest.mark.filterwarnings("ignore::memlib.mitigation.UnreachedWarning")
 def test_han_takes_adamw_steps_on_the_norm_of_the_noise_gap(task):
     model, prompts, noise = task
     t = model.timesteps(50)[0]
@@ -151,7 +151,7 @@ def test_han_takes_adamw_steps_on_the_norm_of_the_noise_gap(task):
             assert found.record.objective[p, i] < value.item()
 
 
-@pytest.mark.filterwarnings("ignore:.*was not reached")
+@pytest.mark.filterwarnings("ignore::memlib.mitigation.UnreachedWarning")
 def test_wen_takes_adamw_steps_on_the_mean_norm_of_the_noise_gap(task):
     model, prompts, noise = task
     t = model.timesteps(50)[0]

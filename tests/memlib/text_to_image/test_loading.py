@@ -1,19 +1,25 @@
 """What a model folder must hold, and what each lack is called."""
 
 import json
+import logging
 import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
+import transformers
 from diffusers import UNet2DConditionModel
 from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 
 from memlib.text_to_image import ModelError, TextToImage
+from memlib.text_to_image.libraries import quiet
 
+LOGGINGS = (diffusers.utils.logging, transformers.utils.logging)
 SHIPPED = Path(__file__).parents[3] / "data" / "checkpoints"
 
 
@@ -273,7 +279,7 @@ def test_old_names_in_the_autoencoder_as_in_the_published_files(broken, folders)
 
 def test_without_the_extra_the_error_says_how_to_get_it(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(ImportError, match=r"pip install 'memlib\[latent\]'"):
+    with pytest.raises(ImportError, match=r"diffusers is missing; in the clone .* -e '\.\[latent\]'"):
         TextToImage.load(folders["v"])
 
 
@@ -361,6 +367,40 @@ def test_trained_models_are_not_warned_of():
         warnings.simplefilter("error")
         for name in ("organism_epsilon", "organism_v"):
             TextToImage.load(SHIPPED / name)
+
+
+LOAD_AND_ENCODE = """
+import sys
+from memlib.text_to_image import TextToImage
+model = TextToImage.load(sys.argv[1])
+assert model.encode(["a " * 40]).removed
+"""
+
+
+def test_the_libraries_say_nothing_in_a_fresh_process(folders):
+    """They would: of image processors, of bars, of captions that are cut. Each once in a process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::UserWarning", "-c", LOAD_AND_ENCODE, str(folders["epsilon"])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_libraries_are_quiet_only_where_asked():
+    def states():
+        return [(one.get_verbosity(), one.is_progress_bar_enabled()) for one in LOGGINGS]
+
+    def fail():
+        with quiet():
+            assert states() == [(logging.ERROR, False)] * 2
+            raise RuntimeError("inside")
+
+    before = states()
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert states() == before != [(logging.ERROR, False)] * 2
 
 
 def test_the_autoencoder_runs_in_single_precision_where_the_others_run_in_half(folders):
