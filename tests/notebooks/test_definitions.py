@@ -11,7 +11,6 @@ from companion.experiment import notebooks
 
 LIMIT = 300
 LONGER = {
-    "01_identities": 345,
     "05_dose_response": 374,
     "06_cifar10": 368,
 }
