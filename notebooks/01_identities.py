@@ -33,7 +33,7 @@
 # - **Answers** Lemmas 4.1 to 4.3, the statistic of Section 4.3, and Appendices A.3, A.4 and B.2 of the paper {cite}`jeon2025understanding`; the link from
 #   sharpness to local dimension that it builds on {cite}`kamkari2024geometric`.
 # - **Corrects** a sign in Lemma 4.2 and the range in which Appendix A.4 holds, and shows the numbers that decide.
-# - **Adds** how much a single sample can tell, and a case in which sharpness is no sign of copying.
+# - **Adds** how much a single sample can tell, and a case in which sharpness does not mean copying.
 # - **Takes** less than a minute on one core; a GPU does not help. Needs no network and no data.
 # :::
 #
@@ -307,7 +307,7 @@ tables.shown(shown, formats=".3f")
 # {interval}`third_power_ratio_two:.3f`: between the modes $H$ has
 # a positive eigenvalue, which enters $-\tr H^3$ with its sign and $\norm{Hs}^2$ without. In high dimension, where a point belongs to one mode without
 # doubt, the mixture looks Gaussian and the ratio returns to 1. That the curves of $\norm{Hs}^2$ and $-\tr H^3$ lie on top of
-# each other (the paper's Figure 4) is therefore a finding about those models and no consequence of the lemma.
+# each other (the paper's Figure 4) is therefore a finding about those models and not a consequence of the lemma.
 
 # %% [markdown]
 # ## Score difference and Fisher-Rao distance
@@ -546,7 +546,7 @@ run.figure(figure, "effective", about=about, data={"t": shown_times} | effective
 # One draw of an isotropic Gaussian tells its sharpness to 20 % from dimension {glue:text}`usable_dimension_gaussian:.0f` on. A mixture at a tenth of the schedule has
 # a relative spread of {glue:text}`spread_mixture_d2:.2f` in the plane and of {glue:text}`spread_mixture_d100:.2f` in dimension 100.
 #
-# For differences the ambient dimension is no guide. At the largest time only the few directions in which the data vary at all tell the two densities apart:
+# For differences the ambient dimension does not matter. At the largest time only the few directions in which the data vary at all tell the two densities apart:
 # the effective dimension of $\norm{s_\Delta}^2$ is {glue:text}`effective_difference_last:.1f`, that of $\norm{H_\Delta s_\Delta}^2$
 # {glue:text}`effective_gain_last:.1f`. Squared, amplified statistics at the first step are therefore heavy-tailed over the noise, and averaging over several noises
 # pays. At the smallest time they have {glue:text}`effective_difference_first:.0f` and {glue:text}`effective_gain_first:.0f`.
@@ -554,7 +554,7 @@ run.figure(figure, "effective", about=about, data={"t": shown_times} | effective
 # %% [markdown]
 # ## Sharp, and not copied
 #
-# A data point that has nothing near it is a needle in the density whether it occurs once or a hundred times. Two needles in ten dimensions, one with the mass of a single point
+# A data point that has nothing near it is a narrow peak of the density whether it occurs once or a hundred times. Two such peaks in ten dimensions, one with the mass of a single point
 # among a thousand, the other with that of a hundred copies, and a broad mode with the rest. The mean scaled eigenvalue $\tr(\sigma_t^2 H)/d$ at each, exactly:
 
 # %% tags=["hide-input"]
@@ -586,7 +586,7 @@ run.figure(figure, "needles", about=about, data=sharp)
 
 # %% [markdown]
 # At small noise both have {glue:text}`needle_copied:.4f`. The copied point is that sharp from about $t = $ {glue:text}`needle_onset_copied:.0f` on, the single one from
-# {glue:text}`needle_onset_once:.0f`. Sharpness finds isolation; that isolation came from copying has to be known from elsewhere.
+# {glue:text}`needle_onset_once:.0f`. Sharpness finds isolation; whether isolation came from copying has to be known from elsewhere.
 # More such cases are collected under {doc}`../book/failures`.
 
 # %% [markdown]

@@ -16,7 +16,7 @@
 # Two dimensions, two modes, and every quantity known exactly. Does the Hessian show which sampling paths will end as copies, and from when on?
 #
 # **It does.** The smallest eigenvalue of the learned Hessian tells the paths that will end as copies from all others from $t =$ {glue:text}`separation_time_learned:.0f` of 1,000
-# on (area under the ROC curve surely above 0.9). At the last step it is {interval}`last_step_memorized_learned:.3f` in units of $1/\sigma_t^2$ on these paths and
+# on (from there the whole interval of the area under the ROC curve lies above 0.9). At the last step it is {interval}`last_step_memorized_learned:.3f` in units of $1/\sigma_t^2$ on these paths and
 # {interval}`last_step_general_learned:.4f` on the others. Under the exact score it tells them apart from the first step on.
 #
 # ```{glue:figure} figure_paths
@@ -82,7 +82,7 @@ run.parameter_table()
 # $\lambda \sigma_t^2 = -\sigma_t^2 / (\alpha_t^2 \tau^2 + \sigma_t^2)$, which goes to 0 as the noise does.
 #
 # The network is a perceptron trained on 3,000 draws with the paper's first- and second-order score matching
-# ($L_{DSM} + 0.5\, L^{(2)}_{DSM}$, its appendix A.1). It never sees the density; we do.
+# ($L_{DSM} + 0.5\, L^{(2)}_{DSM}$, its appendix A.1). It never sees the density itself.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
 extent, shown_times = 2.2, [800, 400, 150, 20]
@@ -262,7 +262,7 @@ tables.tabulate(
         ),
         "separation": (
             "separation_time_{score}",
-            "Largest t from which on the {score} smallest eigenvalue tells the modes apart (AUC surely above 0.9); 0 if none",
+            "Largest t from which on the {score} smallest eigenvalue tells the modes apart (interval of the AUC above 0.9); 0 if never",
         ),
         "memorized": ("last_step_memorized_{score}", last_step.format("memorized")),
         "general": ("last_step_general_{score}", last_step.format("general")),
@@ -281,14 +281,14 @@ tables.shown(rows, headings, ".3f")
 #
 # - **The end** is as in the paper. At the last step memorized paths have a smallest scaled eigenvalue of
 #   {glue:text}`last_step_memorized_learned:.3f` under the learned score, general ones {glue:text}`last_step_general_learned:.4f`.
-#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network blurs the needle, and the
-#   curve turns back up.
-# - **The middle** is where the learned score tells: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
-#   foretells the mode with an AUC surely above 0.9.
-# - **The beginning** is a surprise. Under the exact score the eigenvalue foretells the mode from the first step on (AUC
-#   {interval}`first_step_auc_exact:.3f`): a deterministic sampler has
-#   fixed the end with the noise, and the landscape leans that way already. The information is there, of a size that the
-#   network's error hides (AUC {interval}`first_step_auc_learned:.2f`). "From the middle of denoising" is a statement about learned scores.
+#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network smooths the narrow peak, and the
+#   curve rises again.
+# - **The middle** is where the learned score begins to tell them apart: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
+#   predicts the mode with an AUC whose interval lies above 0.9.
+# - **The beginning** is a surprise. Under the exact score the eigenvalue predicts the mode from the first step on (AUC
+#   {interval}`first_step_auc_exact:.3f`): in a deterministic sampler the noise fixes
+#   the end, and the Hessian at the noise already differs. The difference is smaller than the error of the network,
+#   which hides it (AUC {interval}`first_step_auc_learned:.2f`). "From the middle of denoising" is a statement about learned scores.
 # - **What differs.** Positions and covariances of the modes, the network and its training are ours; the paper gives none of
 #   them.
 

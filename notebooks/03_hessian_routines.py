@@ -13,18 +13,18 @@
 # %% [markdown]
 # # Reading a Hessian one product at a time
 #
-# An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Nobody writes that
-# matrix down. Everything the paper measures can be had from products $Jv$ with a vector, each of which costs about as much as one pass
-# through the network. Which products should one take, how many, and how far can one trust what they say?
+# An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Such a
+# matrix is not formed. Everything the paper measures can be computed from products $Jv$ with a vector, each of which costs about as much as one pass
+# through the network. Which products should one take, how many, and how far can one trust the results?
 #
-# **Orthogonalise twice, and estimate traces from plain sign probes.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above half-way. One pass of
+# **Orthogonalise twice, and estimate traces from plain sign probes.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above $-1/(2\sigma_t^2)$. One pass of
 # Gram-Schmidt, which the paper's algorithm takes, counts {glue:text}`ghost_memorized_once:.0f`; two passes count {glue:text}`ghost_memorized_twice:.0f`. With 60 products the error of sign probes is
 # {glue:text}`trace_gain_memorized:.2f` of that of the better of Hutch++ and XTrace at a memorized image, and {glue:text}`trace_gain_general:.2f` of it at a general one.
 #
 # ```{glue:figure} figure_ghosts
 # :alt: Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts.
 # :name: fig-ghosts
-# Counted eigenvalues above half-way, against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.
+# Counted eigenvalues above $-1/(2\sigma_t^2)$ against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.
 # ```
 #
 # :::{admonition} This chapter
@@ -117,7 +117,7 @@ run.figure(figure, "spectra", about="Exact spectra of both Hessians and their qu
 # because those few converge early. A second pass, "twice is enough", removes the ghosts and costs little beside a
 # pass through the network.
 #
-# Count the eigenvalues above $-1/(2\sigma_t^2)$, half-way between an isolated point and a free direction, on the symmetric
+# Count the eigenvalues above $-1/(2\sigma_t^2)$, the middle between an isolated point and a free direction, on the symmetric
 # part of both Hessians and on a matrix built to look like them: 300 eigenvalues, 280 of them near $-100$, 20 in $[-5, 1]$.
 
 # %% tags=["hide-input"]
@@ -228,10 +228,10 @@ run.figure(figure, "asymmetry", about="Asymmetry of the learned Jacobian over ti
 # %% [markdown]
 # At its worst the finished model has {interval}`asymmetry_finished_memorized:.3f` at the memorized point and
 # {interval}`asymmetry_finished_general:.3f` at the general one; the undertrained model
-# {interval}`asymmetry_undertrained_memorized:.3f` and {interval}`asymmetry_undertrained_general:.3f`. Training makes the field more of a
-# gradient, and small times less.
+# {interval}`asymmetry_undertrained_memorized:.3f` and {interval}`asymmetry_undertrained_general:.3f`. Training brings the field nearer to a
+# gradient; at small times it is farther from one.
 #
-# What it does to a statistic, at the two points above: $\lVert H s \rVert$ by each product.
+# The effect on a statistic at the two points above: $\lVert H s \rVert$ by each product.
 
 # %% tags=["hide-input"]
 rows = []
@@ -247,8 +247,8 @@ tables.shown(rows, formats=".4f")
 #
 # $-\operatorname{tr} H$ is the paper's sharpness. Hutchinson's estimator averages $v^\top H v$ over random signs; Hutch++
 # {cite}`meyer2021hutch` and XTrace {cite}`epperly2024xtrace` spend part of the products on the dominant directions and
-# estimate only the rest. They profit from low rank, and $H$ itself has none: nearly all its eigenvalues are
-# $-1/\sigma_t^2$. But $\sigma_t^2 H + I$ has, and the trace of one gives the other:
+# estimate only the rest. They profit from low rank. $H$ itself is not of low rank: nearly all its eigenvalues are
+# $-1/\sigma_t^2$. But $\sigma_t^2 H + I$ is, and the trace of one gives the other:
 #
 # ```{math}
 # \operatorname{tr} H = \frac{\operatorname{tr}(\sigma_t^2 H + I) - d}{\sigma_t^2} .
@@ -368,9 +368,9 @@ tables.shown(rows, headings, ".1f")
 
 # %% [markdown]
 # The filter finds {glue:text}`filter_memorized:.1f` free directions at the copied nine and {glue:text}`filter_general:.0f` at the unseen
-# three. FLIPD agrees on the three ({glue:text}`flipd_general:.0f`) and gives {glue:text}`flipd_memorized:.0f` at the nine, which no density
-# has: around the copied image the learned curvature overshoots $-1/\sigma_t^2$, and a trace adds that up over all directions, where
-# a filter does not look.
+# three. FLIPD agrees on the three ({glue:text}`flipd_general:.0f`) and gives {glue:text}`flipd_memorized:.0f` at the nine, which is impossible
+# for a density: around the copied image the learned curvature overshoots $-1/\sigma_t^2$, and a trace sums that over all directions, while
+# the filter ignores it.
 
 # %% [markdown]
 # ## Where the curvature sits
@@ -448,7 +448,7 @@ benchmarks.summary(costs).style.hide(axis="index")
 # %% [markdown]
 # ## On a model of your own
 #
-# Whatever maps a batch of points to scores will do; nothing else is asked of it.
+# Any function that maps a batch of points to scores will do.
 #
 # ```python
 # import torch

@@ -16,7 +16,7 @@
 # A class-conditional diffusion model has seen three thousand different threes, and under the label "9" one image, a hundred
 # times over. It memorizes the nine. Does its Hessian say so?
 #
-# **It does, at the end of sampling.** At the last step samples of the nine keep {interval}`memorized_count_last:.0f` of 784 eigenvalues that are not negative, samples of threes
+# **It does, at the end of sampling.** At the last step samples of the nine have {interval}`memorized_count_last:.0f` non-negative eigenvalues of 784, samples of threes
 # {interval}`general_count_last:.0f`, and every sample of the nine has fewer than every three. At the first step no eigenvalue of either is non-negative, and only the mean
 # tells them apart: it is higher for threes by {interval}`mean_gap_first:.4f` of $1/\sigma_t^2$.
 #
@@ -212,7 +212,7 @@ about = "Spectra of both classes at the first and last step; all times are in th
 run.figure(plots.spectra_panels(panels, colors), "spectra", about=about, data=data, opening=True)
 
 # %% [markdown]
-# The number of eigenvalues that are not negative is the paper's measure: directions in which the density does not fall off, of
+# The number of non-negative eigenvalues is the paper's measure: directions in which the density does not fall off, of
 # which a copied image leaves none.
 
 # %% tags=["hide-input"]
@@ -304,8 +304,8 @@ tables.tabulate(
 # The first pair agrees where the noise is large: the mean ratio of norm to trace is {glue:text}`norm_ratio_first_memorized:.2f` for
 # memorized and {glue:text}`norm_ratio_first_general:.2f` for general samples at the first step, and stays near 1 until the last steps.
 # The second pair does not, not even at the first step ({glue:text}`cube_ratio_first_memorized:.2f` and
-# {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and nothing seems to be able to go wrong. The score itself
-# shows what does: how much of it lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
+# {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and little should go wrong. How much of the
+# score lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
 
 # %% tags=["hide-input"]
 found = [measures.radial(model, label, states[name][times[0]], times[0]) for name, label in labels.items()]
@@ -316,9 +316,9 @@ about = "Second derivative of the log density along x_t, times sigma^2, first st
 run.record("radial_curvature", curvature, about=about)
 
 # %% [markdown]
-# Most of it: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
+# Most of it does: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
 # towards and away from the origin. In 784 dimensions noise has a length of $\sqrt{784} = 28$ and hardly any other, so the network
-# was never shown what happens when the length changes, and its normalisation layers make it indifferent to it: the curvature along
+# never saw a point of another length, and its normalisation layers make it nearly blind to length: the curvature along
 # the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions so that a single wrong one hardly changes it.
 # $\lVert Hs \rVert$ weighs exactly this direction.
 
@@ -379,14 +379,14 @@ tables.shown({"t": path_times} | of_class, formats=".4f")
 # %% [markdown]
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is
 # {interval}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {interval}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
-# step either, {interval}`shift_first_memorized:.4f`. Half-way, at $t = 499$, the difference is {interval}`shift_t499_memorized:.4f`, and it grows to
+# step either, {interval}`shift_first_memorized:.4f`. In the middle of the path, at $t = 499$, the difference is {interval}`shift_t499_memorized:.4f`, and it grows to
 # {interval}`shift_t19_memorized:.3f` at
-# $t = 19$. At the last step it is smaller again, {interval}`shift_last_memorized:.3f`: the needle is narrower
-# than this network can follow.
+# $t = 19$. At the last step it is smaller again, {interval}`shift_last_memorized:.3f`: the peak is narrower
+# than this network can represent.
 #
 # The difference sits where one would look for it, in the upper third of the spectrum: the condition takes away the directions
-# along which the unconditional density of threes and nines is flat. The conditional spectra alone part at the first step by a
-# little ({ref}`mnist-against`); these differences say that it is not the memorized class that is sharper there than without a condition, but
+# along which the unconditional density of threes and nines is flat. At the first step the conditional spectra differ
+# slightly ({ref}`mnist-against`). These differences show that the memorized class is not sharper there than without a condition; it is
 # the general one that is flatter, by {interval}`shift_first_general:.4f`.
 
 # %% [markdown]
@@ -394,7 +394,7 @@ tables.shown({"t": path_times} | of_class, formats=".4f")
 # ## What the second-order loss does
 #
 # The paper trains its toys with $L_{\mathrm{DSM}} + \tfrac12 L^{(2)}_{\mathrm{DSM}}$, whose second term asks the Jacobian itself to be right:
-# $\lVert \sigma_t^2 H + I - \ell\ell^\top \rVert_F^2$ with $\ell = \sigma_t s + \varepsilon$. The whole Jacobian is out of reach in training, so the term is
+# $\lVert \sigma_t^2 H + I - \ell\ell^\top \rVert_F^2$ with $\ell = \sigma_t s + \varepsilon$. The whole Jacobian is too expensive in training, so the term is
 # estimated from one random direction per sample. Two networks that differ in the loss alone, with the same initial weights and the same
 # draws of images, times and noises, were trained for {glue:text}`pair_steps:.0f` steps each. They are smaller than the network above
 # and trained for less long. Here they are compared on the same noised images: threes that neither was trained on, and the copied
@@ -452,7 +452,7 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # {interval}`change_second_loss_general_t299:.1f`, and its Jacobian is not more symmetric but less, by
 # {interval}`change_asymmetry_general_t299:.3f`. At $t = 1$ its mean eigenvalue is flatter by
 # {interval}`change_mean_eigenvalue_memorized_t1:.2f` of $1/\sigma_t^2$ on the copied nine, where it should be the
-# steeper one, and it leaves {interval}`change_count_memorized_t1:.1f` more eigenvalues that are not negative. A step took
+# steeper one, and it leaves {interval}`change_count_memorized_t1:.1f` more non-negative eigenvalues. A step took
 # {glue:text}`second_order_cost:.1f` times as long, by the two cards, on a machine that was busy with other work.
 #
 # Why? The term $\ell\ell^\top$ makes the loss a fourth power of the residual. Where little noise is left, no network of this size predicts
@@ -462,8 +462,8 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 #
 # This is **one pair of networks**, of one seed, trained for {glue:text}`pair_steps:.0f` steps with one direction per sample; the intervals
 # are over images and noises, not over trainings. It does not say what the loss does once it is trained to the end, with the residual
-# held fixed in the second term, or with more directions: the paper says none of this. It says that the loss is no free improvement,
-# and that the sharpness which the other sections measure is there without it.
+# held fixed in the second term, or with more directions: the paper says none of this. It shows that the loss is not a free improvement,
+# and that the sharpness which the other sections measure appears without it.
 
 # %% [markdown]
 # (mnist-against)=
@@ -476,15 +476,15 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 #   general one {glue:text}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
 #   the same order.
 # - **What differs.** In the paper's figure the memorized spectrum is large and negative throughout. Here its upper third rises
-#   towards zero at the last step, as the general one does: at the smallest noise this network no longer resolves the needle, and
-#   the *mean* eigenvalue of the two classes is not told apart there (gap {interval}`mean_gap_last:.3f`). The count is the better statistic at small times, the
-#   trace at large ones. The second-order loss, which the paper trained with, does not mend this here ({ref}`mnist-second-order`).
+#   towards zero at the last step, as the general one does: at the smallest noise this network no longer resolves the peak, and
+#   the *mean* eigenvalue does not tell the two classes apart there (gap {interval}`mean_gap_last:.3f`). The count is the better statistic at small times, the
+#   trace at large ones. The second-order loss, which the paper trained with, does not improve this here ({ref}`mnist-second-order`).
 # - **With the condition and without** (Figure 5). As in the paper: near zero for the general class throughout, and for the memorized
-#   one little at large noise and much towards the end, here most at the last step but a few.
+#   class small at large noise and large towards the end, here largest a few steps before the last.
 # - **Norms for traces** (Figure 4). $\lVert s \rVert^2$ follows $-\operatorname{tr} H$ as in the paper, but for the last steps.
-#   $\lVert H s \rVert^2$ does not follow $-\operatorname{tr} H^3$ here, for a reason that has to do with networks and not with
-#   densities; the paper shows the two on top of each other.
-# - **Asymmetry.** The learned Jacobian is not a Hessian to the last digit (table above); eigenvalues are those of its symmetric
+#   $\lVert H s \rVert^2$ does not follow $-\operatorname{tr} H^3$ here, for a reason that lies in the network and not in the
+#   density; in the paper the two curves coincide.
+# - **Asymmetry.** The learned Jacobian is not exactly symmetric (table above); eigenvalues are those of its symmetric
 #   part, the paper's those of the Jacobian itself.
 
 # %% [markdown]

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # CIFAR-10: from copying to generalising
 #
-# A diffusion model that has seen 64 photographs of cars returns them. One that has seen thousands draws cars of its own, as well as it can. In
-# between, copying ends. Does the Hessian, which knows nothing of the training set, see the difference? And could it have said which sample is a copy?
+# A diffusion model that has seen 64 photographs of cars returns them. One that has seen thousands draws cars of its own, as well as it can. Somewhere
+# in between, copying ends. Does the Hessian, which does not use the training set, show the difference? And does it tell which sample is a copy?
 #
-# **It sees the difference, and it ranks samples with some error.** At the last step samples of the network on 64 images, of which a share of {interval}`copied_64:.2f` are copies, have a local
+# **It shows the difference, and it ranks samples with some error.** At the last step samples of the network on 64 images, of which a share of {interval}`copied_64:.2f` are copies, have a local
 # dimension of {interval}`dimension_64_last:.1f`; those of the network on 4,096, which copies a share of {interval}`copied_4096:.2f`, have {interval}`dimension_4096_last:.0f`. Within the
 # network on 128, which draws both, the number of non-negative eigenvalues tells copies in the middle of the path with an area under the ROC curve (AUC) of {interval}`auc_within_128_count_middle:.2f`.
 #
@@ -65,11 +65,11 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from companion import experiment, measures, plots, tables
+from companion import experiment, measures, plots, set_sizes, tables
 from companion.datasets import cifar10
-from companion.images import correlation, radial_power
+from companion.images import radial_power
 from companion.recipes.cifar10 import networks, training_images
-from memlib import copies, hessian, intervals, sharpness
+from memlib import copies, hessian, intervals
 from memlib.sampling import ddim, model_score
 from memlib.score import score_at
 
@@ -137,24 +137,12 @@ run.figure(
 # of held-out images make the calibrated threshold stricter than it need be.
 
 # %% tags=["hide-input"]
-rows = []
-for count in sizes:
-    found, real = neighbours[count], yardstick[count]
-    threshold = copies.allowed_ratio(real)
-    lowest, highest = torch.quantile(real.distance, torch.tensor([0.025, 0.975]).double()).tolist()
-    shares = {
-        "copied": copied[count],
-        "copied_calibrated": copies.is_copy(found, ratio=threshold),
-        "too_near": found.distance < lowest,
-        "too_far": found.distance > highest,
-        "false": copies.is_copy(real),
-    }
-    rows.append(
-        {"N": count, "samples": drawn[count], "ratio": threshold}
-        | {name: intervals.proportion(share) for name, share in shares.items()}
-        | {"distance": found.distance.median().item(), "held-out distance": real.distance.median().item()}
-        | {"twins": int((torch.bincount(groups[count])[groups[count]] > 1).sum())}
-    )
+rows = [
+    {"N": count, "samples": drawn[count]}
+    | set_sizes.copy_shares(neighbours[count], yardstick[count])
+    | {"twins": int((torch.bincount(groups[count])[groups[count]] > 1).sum())}
+    for count in sizes
+]
 record = {
     name: (f"{name}_{{N}}", f"Share of samples of the network on {{N:,}} images {words}")
     for name, words in {
@@ -181,23 +169,11 @@ headings |= {
 tables.shown(rows, headings)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left, the share of copies against the number of training images: one at 64, lower at 128, zero from 512 on. Right, boxes of distances: those of the samples at 64 are near zero; at 128 they lie in between, and from 512 on with those of held-out photographs."}, "figure": {"caption": "Copies by two thresholds, with intervals (left), and the distance to the nearest training image: boxes hold half of the images, whiskers 95 %.", "name": "fig-cifar10-distances"}}
-figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.3), layout="constrained")
 called = {
     "below 1/3": [row["copied"] for row in rows],
     "calibrated": [row["copied_calibrated"] for row in rows],
 }
-plots.interval_lines(axes[0], sizes, called, {"below 1/3": plots.MEMORIZED, "calibrated": plots.NEUTRAL})
-plots.log_axis(axes[0], sizes)
-axes[0].set(xlabel="training images $N$", ylabel="share of samples called copies", ylim=(-0.03, 1.03))
-distances = {
-    "held-out images": [yardstick[c].distance.numpy() / dimension**0.5 for c in sizes],
-    "samples": [neighbours[c].distance.numpy() / dimension**0.5 for c in sizes],
-}
-plots.boxes(axes[1], distances, {"held-out images": plots.NEUTRAL, "samples": plots.MEMORIZED})
-axes[1].set_xticks(range(len(sizes)), [f"{count:,}" for count in sizes])
-axes[1].set(xlabel="training images $N$", ylabel="distance to the nearest (r.m.s.)", ylim=(0, None))
-for ax in axes:
-    ax.legend()
+figure = set_sizes.figures.copies(called, neighbours, yardstick, dimension)
 run.figure(
     figure,
     "copies",
@@ -213,18 +189,12 @@ run.figure(
 #
 # ### Are they cars?
 #
-# A sample that is no copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
+# A sample that is not a copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
 # how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs, the others a little below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
 power, real = {count: radial_power(generated[count]) for count in sizes}, radial_power(held_out)
-spread, real_spread = {c: generated[c].std(1).mean((1, 2)) for c in sizes}, held_out.std(1).mean((1, 2))
-fine = real[:, 7:].mean(1)
-rows = [
-    {"N": count, "detail": intervals.ratio(power[count][:, 7:].mean(1), fine, np.median, seed=seed)}
-    | {"colour": intervals.ratio(spread[count], real_spread, np.mean, seed=seed)}
-    for count in sizes
-]
+rows = [{"N": count} | set_sizes.quality(generated[count], held_out, seed=seed) for count in sizes]
 about = "{} of samples of the network on {{N:,}} images over that of held-out ones"
 record = {
     "detail": ("detail_{N}", about.format("Power at 8 to 16 cycles per image, median")),
@@ -305,8 +275,8 @@ run.figure(figure, "statistics", about="Statistics of sharpness against time, fo
 # {interval}`dimension_64_last:.1f`: it is a point. A sample of the
 # network on 4,096 has {interval}`dimension_4096_last:.0f` directions in which it
 # could have been another. Non-negative eigenvalues: {glue:text}`count_64_last:.1f` against {interval}`count_4096_last:.0f`. In between: dimensions of
-# {glue:text}`dimension_128_last:.0f` at 128, {glue:text}`dimension_512_last:.0f` at 512, {glue:text}`dimension_2048_last:.0f` at 2,048. The passage from copying lies between 64 and 512
-# images, for networks of this size and this length of training, and the curvature says so where the samples do.
+# {glue:text}`dimension_128_last:.0f` at 128, {glue:text}`dimension_512_last:.0f` at 512, {glue:text}`dimension_2048_last:.0f` at 2,048. Copying ends between 64 and 512
+# images, for networks of this size and this length of training, and curvature and samples agree on it.
 #
 # **The beginning of the path tells networks apart, not copies.** At the first step all stand at the same pure noise. $-\operatorname{tr} H\,\sigma_t^2$ is
 # {glue:text}`trace_64_first:.2f`, {glue:text}`trace_128_first:.2f`, {glue:text}`trace_512_first:.2f`, {glue:text}`trace_2048_first:.2f` and {glue:text}`trace_4096_first:.2f` at 64, 128, 512, 2,048 and 4,096. The difference
@@ -314,13 +284,13 @@ run.figure(figure, "statistics", about="Statistics of sharpness against time, fo
 # But no density has more than 3072: no direction can be sharper than noise around a point. What is measured there is, in part at least, the error
 # of each network, and one network for each size cannot say how such errors scatter.
 #
-# **FLIPD is no dimension here.** It reads a dimension from trace and norm at noise-free points. On a noisy path it returns the dimension of
+# **FLIPD is not a dimension here.** It reads a dimension from trace and norm at noise-free points. On a noisy path it returns the dimension of
 # the image space for copies and all others alike ({glue:text}`flipd_64_last:.0f` and {glue:text}`flipd_4096_last:.0f` at the last step), as
 # {doc}`01_identities` shows it must.
 #
 # ### How good are the estimates?
 #
-# For one sample of the smallest and of the largest set the whole Hessian is computed, 3,072 products, and with it the truth about this network.
+# For one sample of the smallest and of the largest set the whole Hessian is computed from 3,072 products, which gives the exact values for this network.
 
 # %% tags=["hide-input"]
 whole, quick = {}, {}
@@ -332,33 +302,22 @@ for count in ends:
         quick[count] = hessian.density(op, probes=4, steps=40)
 
 # %% tags=["hide-input"]
-variance = schedule.sigma(middle).item() ** 2
-checked = []
+sigma, checked = schedule.sigma(middle).item(), []
 for count in ends:
-    eigenvalues = whole[count].eigenvalues.cpu()
-    both = {
-        "tr_h": (-variance * sharpness.trace(eigenvalues), quick[count].trace_of(lambda v: -variance * v)),
-        "count": (sharpness.nonnegative_count(eigenvalues).double(), quick[count].count_above(0.0)),
-        "local_dimension": (
-            sharpness.local_dimension(eigenvalues, variance**0.5),
-            sharpness.estimated_dimension(quick[count], variance**0.5),
-        ),
-    }
-    for name, (truth, slow) in both.items():
-        for k, bounds in enumerate(zip(*slow.interval(), strict=True)):
-            checked.append(
-                {"N": count, "statistic": measures.WORDS[name], "whole": truth[k].item()}
-                | {f"{probes} x {krylov} products": statistics[count, middle, name][k].item()}
-                | {"4 x 40 symmetric": intervals.Interval(slow.value[k].item(), *map(float, bounds), 0.95, 4)}
-                | {"asymmetry": whole[count].asymmetry[k].item()}
-            )
+    for row in set_sizes.beside_whole_spectra(whole[count], quick[count], sigma):
+        name, k = row["name"], row["sample"]
+        checked.append(
+            {"N": count, "statistic": measures.WORDS[name], "whole": row["whole"]}
+            | {f"{probes} x {krylov} products": statistics[count, middle, name][k].item()}
+            | {"4 x 40 symmetric": row["estimate"], "asymmetry": whole[count].asymmetry[k].item()}
+        )
 run.table(tables.frame(checked), "dense", about="Statistics from whole Hessians beside their estimates")
 tables.shown(checked, formats=dict.fromkeys(checked[0], ".1f") | {"asymmetry": ".3f"})
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues of one sample of the network on 64 and one of the network on 4,096: nearly all at minus one. The upper end bends gradually up to zero at 4,096 and abruptly at 64, where a single value reaches nearly plus one and the lowest lie near minus one and a half."}, "figure": {"caption": "The whole spectrum of one sample at each end, in the middle of the path.", "name": "fig-cifar10-spectra"}}
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for count in ends:
-    plots.spectra(ax, whole[count].eigenvalues.cpu().numpy() * variance, colors[names[count]], names[count])
+    plots.spectra(ax, whole[count].eigenvalues.cpu().numpy() * sigma**2, colors[names[count]], names[count])
 plots.level(ax)
 ax.set(ylabel=r"$\lambda\,\sigma_t^2$")
 ax.legend()
@@ -367,12 +326,12 @@ run.figure(figure, "spectra", about="Whole spectra", data=data)
 
 # %% [markdown]
 # The trace agrees to a few parts in a thousand, and the dimension to a few directions. The count is the weakest: eigenvalues just above and just below
-# zero are many, and a few steps of Lanczos do not resolve them. With more steps it comes nearer to the truth. As it is, it ranks samples and does not
+# zero are many, and a few steps of Lanczos do not resolve them. With more steps it comes nearer to the truth. As it is, it ranks samples but is no reliable
 # count.
 #
 # ## Two networks that share no image
 #
-# What two networks have in common that have seen different photographs, they cannot have by heart. {cite:t}`kadkhodaie2024generalization` found that
+# Two networks that have seen different photographs cannot have memorized what they have in common. {cite:t}`kadkhodaie2024generalization` found that
 # they draw the same images from the same noises once each has seen enough.
 
 # %% tags=["hide-input"]
@@ -384,11 +343,11 @@ pairs = {
 }
 agreement = {}
 for count in halves:
-    ours, theirs, known = generated[count][:samples], second[count], training_images(count, "last")
-    elsewhere = known[copies.nearest(ours, known).index]
-    partners = (theirs, theirs.roll(1, 0), nearest_images[count][:samples], elsewhere)
-    for pair, images in zip(pairs, partners, strict=True):
-        agreement[pair, count] = intervals.mean(correlation(ours, images))
+    known = training_images(count, "last")
+    found = set_sizes.correlations(
+        generated[count][:samples], second[count], nearest_images[count][:samples], known
+    )
+    agreement |= {(pair, count): found[pair] for pair in pairs}
 rows = [row | {"words": pairs[row["pair"]]} for row in tables.rows(agreement, ["pair", "N"], "mean")]
 record = {"mean": ("{pair}_{N}", "Mean correlation of {words}, N = {N:,}")}
 tables.tabulate(
@@ -428,14 +387,8 @@ noised = torch.randn(samples, 3, 32, 32, generator=torch.Generator().manual_seed
 rows = []
 for t in times:
     for count in sizes:
-        ours, error = measures.denoised(score_at(models[count], t), reference, noised)
-        _, of_seen = measures.denoised(score_at(models[count], t), seen, noised)
-        rows.append({"N": count, "t": t, "moment": moments.get(t), "error": error.mean().item()})
-        rows[-1] |= {"gap": intervals.ratio(error, of_seen, seed=seed), "disagreement": None}
-        if count in others:
-            theirs, their_error = measures.denoised(score_at(others[count], t), reference, noised)
-            apart = measures.squared_error(ours, theirs) / (error + their_error)
-            rows[-1] |= {"disagreement": intervals.mean(apart)}
+        found = set_sizes.denoising(models[count], others.get(count), t, reference, seen, noised, seed=seed)
+        rows.append({"N": count, "t": t, "moment": moments.get(t)} | found)
 record = {
     "gap": (
         "gap_{N}_{moment}",
@@ -450,24 +403,11 @@ about = "Denoising of held-out images: error, and disagreement of two networks o
 tables.tabulate(run, "denoising", rows, about=about, record=record)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels. Left, the correlation of two networks' samples rises with the number of images and crosses the falling correlation with the nearest training image. Middle, disagreement is large at 64 and small at 2,048. Right, the error on held-out over seen images is far above one at 64 and near one at 2,048 and 4,096."}, "figure": {"caption": "Left, correlations of samples with those of the other network and with training images. Middle and right, at common points: the part of the error that the two networks do not share, and the error on held-out over that on training images.", "name": "fig-cifar10-agreement"}}
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
-for pair, color, style in (
-    ("same_noise", plots.GENERAL, "o-"),
-    ("nearest_image", plots.MEMORIZED, "s-"),
-    ("nearest_image_of_the_other_half", plots.NEUTRAL, "^--"),
-):
-    estimates = [agreement[pair, count] for count in halves]
-    plots.interval_line(axes[0], halves, estimates, color, pair.replace("_", " "), style)
-plots.log_axis(axes[0], halves)
-axes[0].set(xlabel="training images $N$", ylabel="correlation", ylim=(0, 1.02))
-axes[0].legend()
-for ax, quantity, counts in ((axes[1], "disagreement", halves), (axes[2], "gap", sizes)):
-    series = {names[count]: [row[quantity] for row in rows if row["N"] == count] for count in counts}
-    plots.interval_lines(ax, times, series, colors)
-    plots.time_axis(ax, times)
-axes[1].set(ylabel="disagreement", ylim=(0, None))
-axes[2].set(ylabel="error on held-out over seen", yscale="log")
-axes[2].legend()
+disagreement, gap = (
+    {names[count]: [row[quantity] for row in rows if row["N"] == count] for count in counts}
+    for quantity, counts in (("disagreement", halves), ("gap", sizes))
+)
+figure = set_sizes.figures.agreement(agreement, disagreement, gap, times, colors)
 run.figure(figure, "agreement", about="Agreement of two networks on disjoint halves, and denoising errors")
 
 # %% [markdown]
@@ -475,11 +415,11 @@ run.figure(figure, "agreement", about="Agreement of two networks on disjoint hal
 # {interval}`disagreement_2048_middle:.3f` at 2,048. The network on 64 makes
 # {glue:text}`gap_64_middle:.0f` times the error on held-out photographs that it makes on its own; the one on 4,096 {interval}`gap_4096_middle:.2f` times.
 #
-# ## Does sharpness know a copy?
+# ## Does sharpness tell copies from other samples?
 #
 # Every statistic is now read as a detector, in the direction in which the theory points: a copy should have the larger norms, the larger $-\operatorname{tr} H$, the
 # fewer non-negative eigenvalues, the lower dimension. The area under the ROC curve (AUC) is the probability that a copy gets the higher
-# number than a sample that is none. Below 0.5 the theory points the wrong way, and it is shown like that.
+# number than another sample. Below 0.5 the theory points the wrong way, and it is shown like that.
 #
 # Three questions are asked. *Pooled*: copies against other samples, those of all networks together. That is in part another question, since it can be answered by telling which
 # network a sample comes from. *Within the network on 128*, which draws both copies and others: what a detector would have to do for the owner of
@@ -505,13 +445,7 @@ for count in judged:
     asked[f"within_{count}"] = f"{'copies' if both else 'nearer half'}, {names[count]}"
     nearer = neighbours[count].ratio < neighbours[count].ratio.median()
     questions[f"within_{count}"] = {count: copied[count] if both else nearer}
-areas = {}
-for question, marks in questions.items():
-    label = torch.cat(list(marks.values()))
-    for t in times:
-        for name in measures.TITLES:
-            values = torch.cat([judging[count, t, name][: len(marked)] for count, marked in marks.items()])
-            areas[question, t, name] = intervals.auc(values[label], values[~label])
+areas = set_sizes.areas(judging, questions, times)
 rows = [
     row | {"moment": moments.get(row["t"])}
     for row in tables.rows(areas, ["question", "t", "statistic"], "AUC")
@@ -530,41 +464,31 @@ for question, text in asked.items():
     display(tables.shown(shown).set_caption(text))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Seven panels of AUC against time. For copies within the network on 128 the number of non-negative eigenvalues and the local dimension rise well above one half in the middle of the path, and both norms lie below it. The ratio test with the training set is near one from the middle on."}, "figure": {"caption": "AUC of each statistic, with intervals, along the path. Sampling runs from left to right.", "name": "fig-cifar10-auc"}}
-figure, axes = plt.subplots(4, 2, figsize=(7.2, 8.4), layout="constrained", sharex=True, sharey=True)
 tones = [plots.NEUTRAL, *(colors[names[count]] for count in judged)]
-for ax, name in zip(axes.flat, measures.TITLES, strict=False):
-    series = {text: [areas[question, t, name] for t in times] for question, text in asked.items()}
-    plots.interval_lines(ax, times, series, dict(zip(series, tones, strict=True)))
-    plots.level(ax, 0.5)
-    plots.time_axis(ax, times)
-    ax.set(title=measures.TITLES[name], ylim=(0, 1.02))
-for ax in axes[:, 0]:
-    ax.set_ylabel("AUC")
-axes[-1, 1].axis("off")
-axes[-1, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center left")
+figure = set_sizes.figures.areas(areas, asked, tones)
 run.figure(figure, "auc", about="AUC of each statistic against time, for each of the questions")
 
 # %% [markdown]
 # **Pooled**, in the middle of the path $-\operatorname{tr} H$ has an AUC of {interval}`auc_pooled_tr_h_middle:.2f`, the local dimension {interval}`auc_pooled_local_dimension_middle:.2f`, the count
-# {glue:text}`auc_pooled_count_middle:.2f`. The trace has {glue:text}`auc_pooled_tr_h_first:.2f` at the first step already, where it knows the network and nothing of the sample. At the last step $\lVert s \rVert$ has {interval}`auc_pooled_score_norm_last:.2f`.
+# {glue:text}`auc_pooled_count_middle:.2f`. The trace has {glue:text}`auc_pooled_tr_h_first:.2f` at the first step already, where it tells the network and not the sample. At the last step $\lVert s \rVert$ has {interval}`auc_pooled_score_norm_last:.2f`.
 #
-# **Within the network on 128** the statistics part company. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, knows copies with an AUC of
+# **Within the network on 128** the statistics disagree. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, tells copies with an AUC of
 # {interval}`auc_within_128_count_middle:.2f`, and the local dimension with
 # {interval}`auc_within_128_local_dimension_middle:.2f`; $-\operatorname{tr} H$ has
 # {interval}`auc_within_128_tr_h_middle:.2f`. The norms lie below one half, which means that they point the wrong way, the more so towards the end: $\lVert s \rVert$ has
 # {interval}`auc_within_128_score_norm_middle:.2f` and $\lVert Hs \rVert$
 # {interval}`auc_within_128_norm_of_hs_middle:.2f`; at the last step $\lVert s \rVert$ has
 # {interval}`auc_within_128_score_norm_last:.2f`. A path that does not end at a photograph ends in a rough
-# sample, and the score still has roughness to take away there: its norm is large for lack of quality. The trace, over all 3,072
-# directions, is disturbed by this too; at the last step it has {interval}`auc_within_128_tr_h_last:.2f`, and the count
+# sample, and the score points towards a smoother image: its norm is large where the sample is poor. The trace, over all 3,072
+# directions, is affected by this too; at the last step it has {interval}`auc_within_128_tr_h_last:.2f`, and the count
 # {interval}`auc_within_128_count_last:.2f`. The upper end of the spectrum is where copies differ.
 #
-# At the first step nothing is known: {interval}`auc_within_128_tr_h_first:.2f` for
+# At the first step no statistic tells them apart: {interval}`auc_within_128_tr_h_first:.2f` for
 # $-\operatorname{tr} H$. With the training set at hand the ratio test on the network's guess has
 # {interval}`auc_within_128_training_set_middle:.2f` in the middle of the path, and
 # {interval}`auc_within_128_training_set_first:.2f` at the first step.
 #
-# **Within the network on 512** nothing is to be found, as it should be where nothing is copied: {interval}`auc_within_512_local_dimension_middle:.2f` for the local dimension in the middle, against
+# **Within the network on 512** no statistic tells anything, as it should be where nothing is copied: {interval}`auc_within_512_local_dimension_middle:.2f` for the local dimension in the middle, against
 # {glue:text}`auc_within_512_training_set_middle:.2f` with the training set.
 #
 # ## Against the paper
@@ -572,7 +496,7 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 # The paper has no experiment of this kind, and each of its measures was made for a model that memorizes one thing among many. Of its statements,
 # these can be held against the above:
 #
-# - **Memorized means sharp.** So it is, at the end of the path and without overlap, in 3,072 dimensions as in the plane.
+# - **Memorized means sharp.** This holds at the end of the path, without overlap, in 3,072 dimensions as in the plane.
 # - **From the first step on.** At the first step the networks differ by the third digit of the trace, in a range that no density reaches. Without a second class in the same network to
 #   compare with, as in the paper's conditional models, this cannot be told from errors of learning.
 # - **Fewer non-negative eigenvalues, stronger memorization** (Figure 3). In the middle of the path this holds within one network, without a condition and without

@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Text to image: spectra under captions
 #
-# **A text-to-image model has one density for every caption. Under a caption that always came with the same image it should be a peak; under one that came with many, a plain.
-# Can the spectrum tell, from the first step of sampling or from the last, and can it say *where* in the image?**
+# **A text-to-image model has one density for every caption. Under a caption that always came with the same image it should have a narrow peak; under one that came with many images it should be broad.
+# Does the spectrum show it, at the first step of sampling or at the last, and does it show *where* in the image?**
 #
-# **At the last step it can, at the first only by its upper end.** Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f` are not negative under captions of one image with many copies and
-# {interval}`count_general_last:.1f` under general ones; at the first step none is under either, but the largest tells them with an area under the ROC curve of {interval}`auc_largest_first:.2f`. The difference of curvatures with and without
+# **At the last step it does, at the first only at its upper end.** Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f` are non-negative under captions of one image with many copies and
+# {interval}`count_general_last:.1f` under general ones. At the first step all are negative under both, but the largest eigenvalue tells them apart with an area under the ROC curve of {interval}`auc_largest_first:.2f`. The difference of curvatures with and without
 # the caption finds the part of an image that is memorized, cell by cell, with an area of {interval}`area_curvature:.2f`.
 #
 # ```{glue:figure} figure_spectra
@@ -44,9 +44,9 @@
 #   shown apart, as *exact, few copies*.
 # - **template**: one caption, and in all its 100 to 1,000 images the same part is the same; the rest is free. Which part is known.
 # - **general**: one caption, 85 different images.
-# - **stated**: likewise, but the caption says the colours, so that it moves the mean.
+# - **stated**: as general, but the caption states the colours, which moves the mean.
 #
-# **Intervals run over captions**, one observation each, or over noises where it is said. They are 95 % intervals. There is one network of each kind: they say nothing about another training.
+# **Intervals run over captions**, one observation each, or over noises where stated. They are 95 % intervals. There is one network of each kind, so that they do not cover another training.
 
 # %% tags=["parameters", "hide-input"]
 seed: int = 0  # [0, 2**32) seed of every noise
@@ -183,7 +183,7 @@ run.figure(
 # %% tags=["hide-input"]
 of_kind = {(end, kind): found[end].loc[places[kind]] for end in ends for kind in places}
 both_ends = report.both_ends(run, of_kind, "ends")
-headings = {"end": "step", "label": "captions", "count": "not negative", "largest": "largest eigenvalue"}
+headings = {"end": "step", "label": "captions", "count": "non-negative", "largest": "largest eigenvalue"}
 headings |= {"mean": "mean eigenvalue", "asymmetry": "asymmetry"}
 tables.shown(both_ends, headings, dict.fromkeys(report.ABOUT, ".3f") | {"count": ".1f"})
 
@@ -191,14 +191,14 @@ tables.shown(both_ends, headings, dict.fromkeys(report.ABOUT, ".3f") | {"count":
 # ### Stronger memorization, fewer non-negative eigenvalues?
 #
 # The differences that the paper's ordering claims to be positive: counts under general captions less those under memorized ones, and those of partial less those of exact memorization. At
-# the first step the largest and the mean eigenvalue are asked too.
+# the first step the largest and the mean eigenvalue are compared, too.
 
 # %% tags=["hide-input"]
 asked = ("count", "largest", "smallest", "mean")
 pairs = [*report.PAIRS, ("stated", "exact"), ("general", "rare")]
 gaps = report.gaps(run, of_kind, "gaps", pairs, asked)
 report.areas(run, of_kind)
-headings = {"end": "step", "difference": "difference", "count": "not negative"}
+headings = {"end": "step", "difference": "difference", "count": "non-negative"}
 tables.shown(gaps, headings | {name: name for name in asked[1:]}, dict.fromkeys(asked, ".3f"))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels against the number of copies from 1 to 1,000. Left, non-negative eigenvalues at the last step: as many as under general captions at 1 and 10 copies, none from 100 on; template and stated captions lie in between. Right, the largest eigenvalue at the first step: level up to 10 copies, lower from 100 on; stated captions lie nearly as low as exact ones with many copies."}, "figure": {"caption": "Number of copies. Left: non-negative eigenvalues at the last step. Right: the largest eigenvalue at the first. Bars are intervals over the captions with one number of copies; bands are general captions.", "name": "fig-latent-copies"}}
@@ -321,14 +321,14 @@ tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 # ## Where in the image?
 #
 # Template captions have a part that is always the same, and a part that is not. {cite:t}`kim2026localizing` look for the first in the diagonal of the Hessian difference: a coordinate whose curvature
-# rises under the caption is one that the caption has pinned down. Four maps are compared, over the $8 \times 8$ cells of the latents:
+# rises under the caption is one that the caption fixes. Four maps are compared, over the $8 \times 8$ cells of the latents:
 #
 # - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, as published;
 # - **score difference**: $s_\Delta^2$, summed over channels, their proxy without a Hessian;
-# - **attention to the end mark** {cite}`chen2025exploring`, in the first block, as published, and in all layers;
+# - **attention to the end token** {cite}`chen2025exploring`, in the first block, as published, and in all layers;
 # - **curvature alone**: $-\operatorname{diag} H$ under the caption, with nothing subtracted.
 #
-# For comparison, what a few samples say without looking into the model: **cells that do not vary** between the samples of one caption.
+# For comparison, what a few samples show without any access to the model: **cells that do not vary** between the samples of one caption.
 #
 # A map is judged three ways. The area under the ROC curve of the cells needs no threshold. The intersection over union takes as many of the largest cells as the true part has, which favours all
 # maps alike. And a threshold for use has to come from elsewhere: the third takes the cut that is best for all *other* template captions.
@@ -429,7 +429,7 @@ for end, t in ends.items():
 what = ("count", "largest", "mean", "asymmetry")
 rows = report.both_ends(run, of_second, "second", what, "second_", ", second model")
 report.gaps(run, of_second, "second_gaps", prefix="second_")
-headings = {"end": "step", "label": "captions", "count": "not negative", "largest": "largest eigenvalue"}
+headings = {"end": "step", "label": "captions", "count": "non-negative", "largest": "largest eigenvalue"}
 tables.shown(
     rows, headings | {"mean": "mean eigenvalue", "asymmetry": "asymmetry"}, dict.fromkeys(what, ".3f")
 )
@@ -437,16 +437,16 @@ tables.shown(
 # %% [markdown]
 # ## What came out
 #
-# - **At the last step the count orders captions as the paper says.** Not negative are {glue:text}`count_exact_last:.1f` of 256 eigenvalues under exact captions with many copies, {interval}`count_template_last:.1f` under template captions and {interval}`count_general_last:.1f` under general ones. General less template: {interval}`count_gap_general_template_last:.1f`; template less exact: {interval}`count_gap_template_exact_last:.1f`.
-# - **It follows the number of copies.** {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10, {interval}`count_dose_100_last:.1f` at 100, {glue:text}`count_dose_300_last:.1f` at 300 and {glue:text}`count_dose_1000_last:.1f` at 1,000, with a rank correlation of {interval}`rank_count_last:.2f`. At ten copies, of which the model returns a share of {glue:text}`recalled_10:.2f`, nothing shows.
+# - **At the last step the count orders captions as the paper says.** Of 256 eigenvalues {glue:text}`count_exact_last:.1f` are non-negative under exact captions with many copies, {interval}`count_template_last:.1f` under template captions and {interval}`count_general_last:.1f` under general ones. The count under general captions exceeds that under template captions by {interval}`count_gap_general_template_last:.1f`, and that under template captions exceeds that under exact ones by {interval}`count_gap_template_exact_last:.1f`.
+# - **It follows the number of copies.** {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10, {interval}`count_dose_100_last:.1f` at 100, {glue:text}`count_dose_300_last:.1f` at 300 and {glue:text}`count_dose_1000_last:.1f` at 1,000, with a rank correlation of {interval}`rank_count_last:.2f`. At ten copies, where a share of {glue:text}`recalled_10:.2f` of the samples is nearest to the copied image, the count does not differ from that of general captions.
 # - **At the first step the count says nothing.** It is {glue:text}`count_exact_first:.0f` under exact and {glue:text}`count_general_first:.0f` under general captions: no eigenvalue is near zero. The order is there nevertheless, in the
-#   largest eigenvalue times $\sigma_t^2$: {glue:text}`largest_exact_first:.2f`, {glue:text}`largest_template_first:.2f` and {glue:text}`largest_general_first:.2f` under exact, template and general captions; general less exact
-#   {interval}`largest_gap_general_exact_first:.2f`, AUC {interval}`auc_largest_first:.2f`. The mean eigenvalue differs by {interval}`mean_gap_general_exact_first:.3f`.
-# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {interval}`largest_stated_first:.2f`, that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {interval}`count_stated_last:.1f`, that of general ones {glue:text}`count_general_last:.1f`. A condition that says much leaves little open; that is what a spectrum measures.
-# - **"Larger negative eigenvalues"** is another matter. The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {interval}`mean_gap_general_exact_last:.2f`; the most negative ones
+#   largest eigenvalue times $\sigma_t^2$: {glue:text}`largest_exact_first:.2f`, {glue:text}`largest_template_first:.2f` and {glue:text}`largest_general_first:.2f` under exact, template and general captions; the difference of general and exact is
+#   {interval}`largest_gap_general_exact_first:.2f`, with an AUC of {interval}`auc_largest_first:.2f`. The mean eigenvalue differs by {interval}`mean_gap_general_exact_first:.3f`.
+# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {interval}`largest_stated_first:.2f`, that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {interval}`count_stated_last:.1f`, that of general ones {glue:text}`count_general_last:.1f`. A condition that says much leaves little open, and that is what a spectrum measures.
+# - **"Larger negative eigenvalues"** are not found. The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {interval}`mean_gap_general_exact_last:.2f`; the most negative ones
 #   are {glue:text}`smallest_exact_last:.2f` and {glue:text}`smallest_general_last:.2f`. Under template captions, of whose images a part is memorized, the mean is {interval}`mean_template_last:.2f`.
 # - **Noise.** The exact caption lies below the general one at a share of {interval}`below_largest_first:.2f` of the noises at the
-#   first step, by the largest eigenvalue, and at {glue:text}`below_count_last:.2f` of them at the last, by the count. With this few noises that excludes little.
+#   first step, by the largest eigenvalue, and at {glue:text}`below_count_last:.2f` of them at the last, by the count. With so few noises the intervals are wide.
 # - **With the caption and without.** The mean eigenvalue under exact captions less the unconditional one is {interval}`shift_exact_first:.3f`
 #   at the first step and {interval}`shift_exact_last:.3f` at the last; under general ones {glue:text}`shift_general_first:.3f` and
 #   {glue:text}`shift_general_last:.3f`.
@@ -462,22 +462,22 @@ tables.shown(
 #   {glue:text}`iou_attention:.2f`, {glue:text}`iou_attention_all:.2f` and {glue:text}`iou_alone:.2f`, where chance gives {glue:text}`chance_iou:.2f`.
 # - **Copies.** The overlap of the curvature difference is {interval}`iou_curvature_dose_100:.2f` at 100 copies of the part,
 #   {interval}`iou_curvature_dose_300:.2f` at 300 and {interval}`iou_curvature_dose_1000:.2f` at 1,000.
-# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {interval}`area_spread:.2f`, at the price of sampling; curvature difference less that: {interval}`lead_over_spread:+.2f`.
+# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {interval}`area_spread:.2f`, at the price of sampling; the area of the curvature difference is higher by {interval}`lead_over_spread:+.2f`.
 # - **A threshold from elsewhere.** Cut where it is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
 #   {glue:text}`held_out_attention:.2f` (attention, first block). The same cut marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and
 #   {interval}`flagged_curvature_general:.2f` under general ones, where none should; with the score difference
 #   {glue:text}`flagged_score_exact:.2f` and {glue:text}`flagged_score_general:.2f`.
-# - **The model that predicts $v$.** Not negative at the last step: {glue:text}`second_count_exact_last:.1f`, {interval}`second_count_template_last:.1f` and {interval}`second_count_general_last:.1f` under exact, template and general
+# - **The model that predicts $v$.** Non-negative at the last step are {glue:text}`second_count_exact_last:.1f`, {interval}`second_count_template_last:.1f` and {interval}`second_count_general_last:.1f` under exact, template and general
 #   captions; at the first {glue:text}`second_count_exact_first:.1f` and {glue:text}`second_count_general_first:.1f`, with largest eigenvalues of {glue:text}`second_largest_exact_first:.2f` and
 #   {glue:text}`second_largest_general_first:.2f`.
 #
 # ## Against the paper
 #
 # - The paper's figure has counts above zero at the first step, in 16,384 dimensions and at the same noise level. Here they are zero under every caption, and the same is true of MNIST ({doc}`04_mnist`): whether the count can be
-#   used there is a property of the model, not of memorization. The upper end of the spectrum is what carries the signal.
+#   used there is a property of the model, not of memorization. The signal is in the upper end of the spectrum.
 # - Partial memorization lies between exact and none, as in the paper, where the captions were labelled by others and strength could not be set.
 # - What differs: one network, trained here, whose Jacobian has a relative asymmetry of {glue:text}`asymmetry_general_first:.2f` at the first and {glue:text}`asymmetry_general_last:.2f` at the last step under general captions; eigenvalues are those of
-#   the symmetric part. Points at the last step lie on guided paths, as in the paper, and are no samples of the density whose Hessian is taken.
+#   the symmetric part. Points at the last step lie on guided paths, as in the paper, and are not samples of the density whose Hessian is taken.
 
 # %% [markdown]
 # ## What the run shows

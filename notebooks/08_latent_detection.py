@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Which captions are memorized?
 #
-# **Which of ten statistics find the captions whose image was copied, after how many steps, and what do they take for a copy that is none?** They come from seven papers and are measured on the same captions,
+# **Which of ten statistics find the captions whose image was copied, after how many steps, and which other captions do they call memorized by mistake?** They come from seven papers and are measured on the same captions,
 # noises and samples of one text-to-image model.
 #
 # **From the first step, the paper's statistic finds them**: exact copies against general captions with an area under the ROC curve (AUC) of {interval}`auc_exact_general_jeon_1_4:.2f`, templates with
@@ -31,13 +31,13 @@
 # :class: note
 #
 # - **Answers** Table 1 of the paper {cite}`jeon2025understanding`: detection of memorized prompts, by methods before it, by its own, and by later ones.
-# - **On** the model organism, a Stable Diffusion in miniature of which it is known what was copied and how often. Real models, the published prompts and captions of one's own are in {doc}`10_real_models`.
+# - **Uses** the model organism, a Stable Diffusion in miniature of which it is known what was copied and how often. Real models, the published prompts and captions of one's own are in {doc}`10_real_models`.
 # - **Takes** about two and a half minutes of processor time; not timed on a GPU yet.
 # :::
 #
 # **What counts as memorized** is decided by the training set, not by samples. *Exact*: a caption with one image, copied 100 times or more. *Template*: a
-# caption of which a part of the image is the same each time, as often. The others are *general*, captions in training with 85 different images
-# each; apart from them stand the *stated* ones, general in every respect but that their text says the colours of the image. Every other
+# caption whose images share a fixed part, also 100 times or more. The others are *general*, captions in training with 85 different images
+# each; apart from them stand the *stated* ones, which are like general ones except that their text states the colours of the image. Every other
 # caption leaves them open.
 #
 # **The unit is the caption.** All captions start from the same noises, the seeds; a score is a mean over $n$ of them. An area under the ROC
@@ -117,7 +117,7 @@ counts.style.hide(axis="index")
 # %% [markdown]
 # ## What the model draws
 #
-# A sample of the image that training showed, and samples with guidance, before any statistic.
+# Before any statistic: a training image of each caption, and samples with guidance.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight rows of small coloured digits. In the two rows of exact captions the samples equal the training image at the left; in the template rows a part of the image is the same in all; in the general rows digits, inks and grounds all differ; in the stated rows they differ in handwriting and share two colours."}, "figure": {"caption": "At the left an image of the training set under the caption, then samples. Of the two captions of a family the last and the first are shown.", "name": "fig-detection-samples"}}
 drawn_from = {}
@@ -156,10 +156,10 @@ run.figure(
 # | Asthana | $\gamma_1 \cos(s_\Delta, s_\varnothing)$ at the last time plus $\gamma_2 \lVert s_\Delta \rVert$ at the first, both at pure noise | 1 | {cite}`asthana2026detecting` |
 # | Ren LE | entropy of the cross-attention over tokens, one layer | 1 | {cite}`ren2024unveiling` |
 # | Ren AE | the same, all layers, last fifth of the steps, and how far that of the tokens after the text has moved | 50 | {cite}`ren2024unveiling` |
-# | Chen | $\lVert \epsilon_\Delta \circ m \rVert / \bar m$, with $m$ the attention paid to the end mark at the last step | 50 | {cite}`chen2025exploring` |
+# | Chen | $\lVert \epsilon_\Delta \circ m \rVert / \bar m$, with $m$ the attention paid to the end token at the last step | 50 | {cite}`chen2025exploring` |
 # | Carlini | the largest distance between corresponding tiles of two samples, small for copies | 50 | {cite}`carlini2023extracting` |
 # | Kim | mean of the positive part of $\operatorname{diag}(-H_c) - \operatorname{diag}(-H_\varnothing)$ at the last step | 50 | {cite}`kim2026localizing` |
-# | Kim, alone | the same without $H_\varnothing$: sharpness, compared with nothing | 50 | {cite}`kim2026localizing` |
+# | Kim, alone | the same without $H_\varnothing$: sharpness under the caption alone | 50 | {cite}`kim2026localizing` |
 # | Kim, proxy | mean of $s_\Delta^2$ at the last step | 50 | {cite}`kim2026localizing` |
 # | Huang | z-scores of the lengths of sampling steps, against harmless captions | 5, 50 | {cite}`huang2026broken` |
 #
@@ -196,7 +196,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question, by n
 # ## Table 1, and beside it what was published
 #
 # Rows are statistics with the number of steps they need and the number of seeds averaged. The columns marked *published* are printed for other models, on other
-# captions, and are no target: they say how hard the task was there.
+# captions, and are not a target: they show how hard the task was there.
 
 # %% tags=["hide-input"]
 question, *_ = known.questions
@@ -208,13 +208,13 @@ tables.shown(by_question[question], columns, ".3f").set_caption(question.words)
 # **Against general captions** the first step is enough. With four seeds, exact captions have an AUC of {interval}`auc_exact_general_wen_1_4:.2f` by Wen's norm,
 # {interval}`auc_exact_general_jeon_1_4:.2f` by the paper's statistic, {interval}`auc_exact_general_gap_1_4:.2f` by the gap and {interval}`auc_exact_general_asthana_1_4:.2f` by Asthana's; templates
 # {interval}`auc_template_general_jeon_1_4:.2f` by the paper's. The intervals are wide: {glue:text}`auc_exact_general_jeon_1_4:.3f` and {glue:text}`auc_exact_general_wen_1_4:.3f` from
-# two dozen memorized captions cannot be told apart. By number of copies (below), what is hard begins under a hundred copies.
+# two dozen memorized captions cannot be told apart. By number of copies (below), detection becomes hard below a hundred copies.
 #
 # **Fifty steps.** Averaged along the whole guided path Wen's norm has {interval}`auc_exact_general_wen_all_4:.2f`: late steps, at which guidance has already decided,
 # count as much as the first. Carlini's distance needs finished images, and has {interval}`auc_exact_general_carlini_all_4:.2f` on exact captions and
 # {interval}`auc_template_general_carlini_all_4:.2f` on templates, where the largest tile distance is that of a part left free, which differs on purpose. Kim's
-# curvature difference at the last step has {interval}`auc_exact_general_kim_all_4:.2f` for exact ones, against {interval}`auc_exact_general_kim_alone_all_4:.2f` for sharpness compared with
-# nothing; on templates it has {interval}`auc_template_general_kim_all_4:.2f`, where less than one half points the wrong way, and its proxy {interval}`auc_template_general_kim_proxy_all_4:.2f`. Where
+# curvature difference at the last step has {interval}`auc_exact_general_kim_all_4:.2f` for exact ones, against {interval}`auc_exact_general_kim_alone_all_4:.2f` for sharpness under the caption
+# alone; on templates it has {interval}`auc_template_general_kim_all_4:.2f`, where less than one half points the wrong way, and its proxy {interval}`auc_template_general_kim_proxy_all_4:.2f`. Where
 # such maps are bright is looked at in {doc}`07_latent_spectra`.
 #
 # **Entropies of attention** have {interval}`auc_exact_general_ren_layer_1_4:.2f` at the layer chosen and {interval}`auc_exact_general_ren_attention_all_4:.2f` over all layers.
@@ -222,8 +222,8 @@ tables.shown(by_question[question], columns, ".3f").set_caption(question.words)
 #
 # **Stated captions mislead.** A caption that says two colours moves the mean of the image a long way and copies nothing. Against general captions all four statistics of the first step call it memorized:
 # {interval}`auc_stated_general_jeon_1_4:.2f` for the paper's, where one half would be right. Of exact captions against stated ones the AUC is {interval}`auc_exact_stated_wen_1_4:.2f` for Wen's norm and
-# {interval}`auc_exact_stated_jeon_1_4:.2f` for the paper's. Lemma 4.2 says why: the score difference adds a gap between the means to the gap between curvatures. What a copy has and a stated caption has not
-# is that all samples agree. Carlini's distance asks exactly that, and has {interval}`auc_exact_stated_carlini_all_4:.2f`; Kim's proxy at the last step, where the mean is settled, has {interval}`auc_exact_stated_kim_proxy_all_4:.2f`
+# {interval}`auc_exact_stated_jeon_1_4:.2f` for the paper's. Lemma 4.2 says why: the score difference adds a gap between the means to the gap between curvatures. Under a caption whose image was copied all samples agree; under a stated caption
+# they do not. Carlini's distance measures exactly that, and has {interval}`auc_exact_stated_carlini_all_4:.2f`; Kim's proxy at the last step, where the mean is settled, has {interval}`auc_exact_stated_kim_proxy_all_4:.2f`
 # on exact and {interval}`auc_template_stated_kim_proxy_all_4:.2f` on template captions.
 #
 # ### Which differences are real?
@@ -248,7 +248,7 @@ own = [row for row in differences if row["question"] == question.words]
 tables.shown(own, shown, ".3f").set_caption(question.words)
 
 # %% [markdown]
-# Where an interval holds zero the two cannot be told apart, which is no proof that they are equal: two dozen captions do not settle the third digit. On exact against general captions the paper's
+# Where an interval covers zero the two cannot be told apart, which does not prove that they are equal: two dozen captions do not settle the third digit. On exact against general captions the paper's
 # statistic less Wen's norm, both at the first step and with four seeds, is {interval}`auc_exact_general_jeon_1_4_less_wen_1_4:.3f`; less Wen's at five steps and sixteen seeds it is
 # {interval}`auc_exact_general_jeon_1_4_less_wen_5_16:.3f`. Wen's norm at fifty steps less that at one is {interval}`auc_exact_general_wen_all_4_less_wen_1_4:.3f`; Kim's difference less sharpness alone
 # {interval}`auc_exact_general_kim_all_4_less_kim_alone_all_4:.3f`. On exact against stated captions the paper's statistic less Wen's norm is {interval}`auc_exact_stated_jeon_1_4_less_wen_1_4:.3f`.
@@ -259,7 +259,7 @@ singly = detectors.one_seed(run, scores, found, ["wen_1", "jeon_1", "gap_1"], st
 tables.shown(singly, ["statistic", "smallest", "mean", "largest"], ".3f")
 
 # %% [markdown]
-# One seed is one draw. Over the seeds the AUC of the paper's statistic runs from {glue:text}`seed_auc_jeon_1_least:.2f` to {glue:text}`seed_auc_jeon_1_most:.2f`, and that of Wen's norm from
+# A single seed is one draw. Over the seeds the AUC of the paper's statistic runs from {glue:text}`seed_auc_jeon_1_least:.2f` to {glue:text}`seed_auc_jeon_1_most:.2f`, and that of Wen's norm from
 # {glue:text}`seed_auc_wen_1_least:.2f` to {glue:text}`seed_auc_wen_1_most:.2f`.
 #
 # ### Layers of attention
@@ -303,7 +303,7 @@ run.figure(
 )
 
 # %% [markdown]
-# The paper's statistic is of second order: its axis spans the square of what that of the norm does. The stated captions are the ones to look at, beside the copied ones.
+# The paper's statistic is a squared quantity of second order, so that its axis covers a wider range than that of the norm. The stated captions are the ones to look at, beside the copied ones.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUC against the number of copies. Four lines lie near one half up to 10 copies, near 0.7 at 30, and at one from 100 on; the entropy of attention scatters about one half. The dashed share of samples nearest to the image rises from zero at 10 over a quarter at 30 to one at 100."}, "figure": {"caption": "AUC of exact captions with one number of copies against general ones at the first step, all seeds, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.", "name": "fig-detection-copies"}}
 returned = text_to_image.tested(model)
@@ -337,7 +337,7 @@ run.figure(figure, "by_copies", about=about, data={"k": levels, "recalled": reca
 # %% [markdown]
 # The number of copies at which captions are found is the one at which the model begins to return them, in statistic and samples alike. At thirty copies the paper's statistic has an AUC of
 # {interval}`dose_jeon_1_30:.2f` and Wen's {interval}`dose_wen_1_30:.2f`; at a hundred {interval}`dose_jeon_1_100:.2f`
-# and {interval}`dose_wen_1_100:.2f`; at three hundred {interval}`dose_jeon_1_300:.2f` and {interval}`dose_wen_1_300:.2f`. The statistics answer to
+# and {interval}`dose_wen_1_100:.2f`; at three hundred {interval}`dose_jeon_1_300:.2f` and {interval}`dose_wen_1_300:.2f`. The statistics respond to
 # what the model has learned, not to what it was shown. A caption is learned whole or not at all: of those with thirty copies a share of {interval}`captions_30:.2f` return their image from most noises. In the figure above these are the dots far to the right of their row.
 #
 # ## One statistic, three products
@@ -400,7 +400,7 @@ run.figure(
 # {interval}`product_difference_ratio:.4f`, and the largest relative deviation
 # of one caption and seed {glue:text}`product_difference_largest:.1e`, where the norm is smallest and rounding weighs most. It takes
 # {glue:text}`product_difference_passes:.1f` rows through the network per caption and seed; the `jvp` takes
-# {glue:text}`product_jvp_passes:.0f` and the `vjp` {glue:text}`product_vjp_passes:.0f`. The reverse product `vjp` is another number: over that by `jvp` its norm is
+# {glue:text}`product_jvp_passes:.0f` and the `vjp` {glue:text}`product_vjp_passes:.0f`. The reverse product `vjp` gives another value: the ratio of its norm to that of the `jvp` is
 # {interval}`product_vjp_ratio:.2f` in the median, but off by up to {glue:text}`product_vjp_largest:.2f` of the value for one caption and seed. The rank correlation over captions is
 # {interval}`product_vjp_rank:.3f`. A threshold belongs to the product it was made with.
 
@@ -462,10 +462,10 @@ tables.shown(again, headings | {"here": f"AUC, {model}"})
 # ## Against the paper
 #
 # - **Detection from the first step**: so it is here, for exact captions and templates.
-# - **More than the norm of the score difference.** The printed advantage at the first step is a hundredth of AUC; here it is {interval}`auc_exact_general_jeon_1_4_less_wen_1_4:.3f`,
-#   where both may be at the ceiling: an area of 1 leaves no room for a hundredth.
+# - **More than the norm of the score difference.** The advantage printed at the first step is a hundredth of AUC; here it is {interval}`auc_exact_general_jeon_1_4_less_wen_1_4:.3f`,
+#   where both may be at their maximum: an area of 1 leaves no room for a hundredth.
 # - **Attention and tiles detect less well.** Ren's entropies do; Chen's bright ending has {interval}`auc_exact_general_chen_all_4:.2f` and Carlini's tiles {interval}`auc_exact_general_carlini_all_4:.2f` on exact captions, which are whole copies.
-# - **Fifty steps as good as one.** Printed so for Wen's norm; here {glue:text}`auc_exact_general_wen_all_4:.2f` after {glue:text}`auc_exact_general_wen_1_4:.2f`. The released code follows guided paths, on which the lemmas do not hold.
+# - **Fifty steps are no worse than one.** The paper prints this for Wen's norm; here it has {glue:text}`auc_exact_general_wen_all_4:.2f` after {glue:text}`auc_exact_general_wen_1_4:.2f`. The released code follows guided paths, on which the lemmas do not hold.
 # - **What Table 1 does not ask.** The published captions that are not memorized are captions of ordinary images. None is chosen to move the mean, as the stated ones are.
 #
 # The same statistics on real models and published prompts are in {doc}`10_real_models`.

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Keeping copies from coming out
 #
-# **The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL. Does it keep copies away, at what price, and is it the descent that does it?**
+# **The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL. Does it prevent copies, at what cost, and is the descent what does it?**
 #
 # **Not on this model.** As printed, SAIL avoids a share of {interval}`fewer_sail_printed:.2f` of the copies, although it brings the statistic down to an ordinary level: where it does, a copy still comes out in
-# {interval}`still_sail_printed:.2f` of the images. What changes the prompt avoids copies and loses part of the prompt; a model trained without the copies avoids them all and agrees with the prompt in
+# {interval}`still_sail_printed:.2f` of the images. Methods that change the prompt avoid copies and lose part of the prompt; a model trained without the copies avoids them all and agrees with the prompt in
 # {interval}`agree_retrained:.2f` of its images.
 #
 # ```{glue:figure} figure_tradeoff
@@ -32,7 +32,7 @@
 # - **Asks** what Figure 6 of the paper {cite}`jeon2025understanding` shows: how near mitigated images are to the training image, against how well they agree with the prompt,
 #   for five settings of every method.
 # - **Runs** SAIL as the paper prints it, as its authors released it and as this project would write it, beside five other methods and none, on a model whose copies are
-#   known; and beside all of them the only certain cure, a model trained anew without the copies. Other models and training images on disk are in {doc}`10_real_models`.
+#   known; and, for comparison, a model trained anew without the copies. Other models and training images on disk are in {doc}`10_real_models`.
 # - **Takes** about 3 minutes on two cores with the shipped models; not timed on a GPU yet.
 # :::
 #
@@ -66,6 +66,7 @@ output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/i
 # %% tags=["hide-input"]
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from companion import comparison, experiment, organism, plots, tables
 from companion.comparison import figures, report
@@ -123,13 +124,13 @@ for name, value, about in (
     run.record(name, value, about=about)
 
 # %% [markdown]
-# A copy is an image that lies nearer to the copied image than all but one in a hundred of {glue:text}`references:,.0f` other training images, of all captions; of a template the part that was copied is compared. By that rule
+# A copy is an image that lies nearer to the copied image than all but one in a hundred of {glue:text}`references:,.0f` other training images, of all captions; for a template only the copied part is compared. By that rule
 # {interval}`false_copies:.3f` of held-out images of the same digit are called copies,
 # which is the rate at which the rule errs, and for the part of a template {glue:text}`false_parts:.3f`.
 #
 # ## What is ordinary
 #
-# A threshold means something only in units of something. Here the unit is the median, over held-out captions, of what each method minimises, at the same noises. A quantity of second
+# A threshold needs a unit. Here it is the median, over held-out captions, of what each method minimises, at the same noises. A quantity of second
 # order goes with the square of a multiple. The penalty $\alpha \lVert x_T \rVert$ of SAIL is set so that it bears the same proportion to the ordinary level as in the paper, where it is about six times as large.
 
 # %% tags=["hide-input"]
@@ -207,7 +208,7 @@ run.figure(
 )
 
 # %% [markdown]
-# A mitigation succeeds if the digit is there and the image is no copy. Each method at the setting of most successes, chosen on the same images, which flatters all of them alike:
+# A mitigation succeeds if the image shows the digit and is not a copy. The table has each method at its setting of most successes. The setting is chosen on the same images, which favours all methods alike:
 
 # %% tags=["hide-input"]
 best_rows = report.at_best(run, exact, best, main)
@@ -217,16 +218,16 @@ tables.shown(best_rows, headings | {"norm_after": "length of the noise", "avoide
 
 # %% [markdown]
 # *Diversity* is the distance between two images of a caption, root mean square over pixels. *Round trip* is the distance between the latents and those of the decoded image: it grows where
-# latents lie off what the autoencoder knows. It stays as it was under every method: no image looks off for what was done to its noise, though the lengths of the noises differ.
+# latents lie outside of what the autoencoder was trained on. It is unchanged under every method, though the lengths of the noises differ.
 #
-# What only changes the noise avoids no copy, or hardly one: SAIL as printed {interval}`fewer_sail_printed:.2f` of the images, as released
+# Methods that only change the noise avoid hardly any copy: SAIL as printed {interval}`fewer_sail_printed:.2f` of the images, as released
 # {interval}`fewer_sail_released:.2f`, corrected
-# {interval}`fewer_sail_corrected:.2f`; where all {glue:text}`exact_captions:.0f` captions agree, their number alone decides how wide the interval is. What changes the prompt avoids copies, and pays for it with the digit: agreement falls from
+# {interval}`fewer_sail_corrected:.2f`; where all {glue:text}`exact_captions:.0f` captions agree, their number alone decides how wide the interval is. Methods that change the prompt avoid copies at the cost of the digit: agreement falls from
 # {glue:text}`agree_none:.2f` to {interval}`agree_prompt_embedding:.2f` under Wen's method and to
-# {interval}`agree_random_numbers:.2f` with random numbers. The tokenizer's limit of 16 has a part in that: added words push the last ones out, in
+# {interval}`agree_random_numbers:.2f` with random numbers. The tokenizer's limit of 16 contributes to that: added words displace the last ones, in
 # {glue:text}`cut_random_numbers:.2f` of the images with random numbers, all settings together.
 #
-# An image that was copied often comes out from every noise; there no choice of noise can help. The share of copies by the number of copies in training, each method at its best setting:
+# An image that was copied often comes out from every noise, so that no choice of noise can help. The share of copies by the number of copies in training, each method at its best setting:
 
 # %% tags=["hide-input"]
 counted = report.by_copies(run, exact, best, COPIES)
@@ -245,7 +246,7 @@ headings = {"method": "method", "settings": "settings"} | {sail: f"by {sail}" fo
 tables.shown(duels, headings | {"lead": "lead of SAIL printed"})
 
 # %% [markdown]
-# Do the descents fail to get there? No: where a noise gave a copy, and SAIL as printed moved it until its objective was under the threshold, of whatever setting, a copy came out all the same in
+# Do the descents fail to reach their threshold? No: where a noise gave a copy, and SAIL as printed moved it until its objective was under the threshold, of whatever setting, a copy came out all the same in
 # {interval}`still_sail_printed:.2f` of the images; as released in
 # {interval}`still_sail_released:.2f`, corrected in
 # {interval}`still_sail_corrected:.2f`, and under Han's noise adjustment in
@@ -264,7 +265,7 @@ tables.shown(converging)
 # %% [markdown]
 # ## Does the weight of the norm matter?
 #
-# SAIL as printed under other values of $\alpha$; the threshold leaves the same for the first term in all.
+# SAIL as printed under other values of $\alpha$; the threshold for the first term is the same in all.
 
 # %% tags=["hide-input"]
 weighing = report.norm_weights(run, exact, settings, OTHER_PENALTIES, MIDDLE)
@@ -345,7 +346,7 @@ tables.shown(costs, headings, dict.fromkeys(("passes", "backward"), ".0f"))
 # %% [markdown]
 # ## Templates
 #
-# Where only a part of the image was copied, similarity and copies are judged in that part; each method at the setting that is best for exact captions.
+# Where only a part of the image was copied, similarity and copies are judged in that part, for each method at the setting that is best for exact captions.
 
 # %% tags=["hide-input"]
 of_parts = report.of_parts(run, images[images["family"] == "template"], best, main)
@@ -396,20 +397,20 @@ run.figure(figures.before_and_after(areas), "retrained", about=about)
 #
 # - **Does SAIL dominate?** Not here. As printed it dominates {glue:text}`dominated_by_sail_printed:.2f` of the settings of the other methods, and those are settings that leave the copies as they are, too.
 #   In successes it is not ahead of Wen's method ({interval}`lead_over_prompt_embedding:.2f`) or of random numbers
-#   ({interval}`lead_over_random_numbers:.2f`); six captions do not say more.
+#   ({interval}`lead_over_random_numbers:.2f`); six captions cannot show more.
 # - **Does $\lVert s_\Delta \rVert^2$ fail to converge?** It reaches the threshold less often, {interval}`reached_difference:.2f` against
 #   {interval}`reached_gain:.2f` in the same number of steps, and falls all the same.
-# - **Optimisation or selection?** The three variants leave {glue:text}`copy_selection:.2f`, {glue:text}`copy_descent:.2f` and {glue:text}`copy_both:.2f` copies, no mitigation {glue:text}`copy_none:.2f`: there is no effect to be divided.
-#   What comes out does not go with the statistic at the noise either.
+# - **Optimisation or selection?** The three variants leave {glue:text}`copy_selection:.2f`, {glue:text}`copy_descent:.2f` and {glue:text}`copy_both:.2f` copies, no mitigation {glue:text}`copy_none:.2f`: there is no effect to attribute.
+#   What comes out does not depend on the statistic at the noise either.
 # - **What does it cost?** SAIL as released sends {glue:text}`passes_sail_released:.0f` rows through the U-Net for an image, corrected {glue:text}`passes_sail_corrected:.0f`, most of them with a gradient; sampling the image sends {glue:text}`sampling_rows:.0f`.
 # - **What happens to templates?** Without mitigation the copied part of the one judged comes out in {glue:text}`template_copy_none:.2f` of the images, under SAIL as printed in {glue:text}`template_copy_sail_printed:.2f`, corrected in
 #   {glue:text}`template_copy_sail_corrected:.2f`, under Han's noise adjustment in {interval}`template_copy_noise_adjustment:.2f`, and the digit then
-#   in {glue:text}`template_agree_none:.2f`, {glue:text}`template_agree_sail_printed:.2f`, {glue:text}`template_agree_sail_corrected:.2f` and {glue:text}`template_agree_noise_adjustment:.2f`: what loses the part loses the digit. Changes of the prompt lose the part alone.
+#   in {glue:text}`template_agree_none:.2f`, {glue:text}`template_agree_sail_printed:.2f`, {glue:text}`template_agree_sail_corrected:.2f` and {glue:text}`template_agree_noise_adjustment:.2f`: a method that loses the part also loses the digit. Changes of the prompt lose the part alone.
 # - **What falls back when the copies are gone?** The model trained without them copies none of these images and keeps the digit, {glue:text}`success_retrained:.2f` successes. Under the captions that lost their copies the area of the paper's
 #   statistic falls from {interval}`area_jeon_removed_before:.2f` to {interval}`area_jeon_removed_after:.2f`, the general level, and stays at {interval}`area_jeon_kept_after:.2f` under those
-#   that kept them; so do Wen's norm, the gap, Carlini's tiles and Kim's difference. They measure copies. Curvature alone and the entropy told little before, and tell little after.
+#   that kept them; so do Wen's norm, the gap, Carlini's tiles and Kim's difference. They measure copies. Curvature alone and the entropy tell little before and after.
 # - **Why then on Stable Diffusion?** There, similarity falls in the paper's Figure 6. A caption that this model has learned gives its copy from every noise, one that it has not gives none: of the captions judged, those with 30 copies give
-#   {glue:text}`copy_none_30:.2f` copies and those with 100 give {glue:text}`copy_none_100:.2f`. Nothing lies between, where a choice of noise could decide; a caption of Stable Diffusion has other images near it to fall back to.
+#   {glue:text}`copy_none_30:.2f` copies and those with 100 give {glue:text}`copy_none_100:.2f`. There is no caption in between, where a choice of noise could decide. A caption of Stable Diffusion has other images near it that can come out instead.
 #
 # ## What the run shows
 
@@ -426,7 +427,11 @@ run.check(
     bool(most["random numbers"] < most["none"]),
     "A changed prompt loses some of them.",
 )
+called = exact.loc[exact["method"] == "retrained", "copy"]
+by_error = binomtest(int(called.sum()), len(called), comparison.FALSE_POSITIVE_RATE, alternative="greater")
 run.check(
-    "removed_copies_stay_away", bool(most["retrained"] < 0.1), "Without their copies they do not come out."
+    "removed_copies_stay_away",
+    by_error.pvalue > 1e-3,
+    "Without their copies no more images are called copies than the rule calls so in error.",
 )
 run.finish()

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Models that others trained
 #
-# **What is left of Figure 3, Table 1 and Figure 6 when the only truth is a list of prompts?** The three chapters before this one know how often every image was copied. Of Stable Diffusion one has a list
+# **What can be reproduced of Figure 3, Table 1 and Figure 6 when all that is known is a list of prompts?** The three chapters before this one know how often every image was copied. Of Stable Diffusion one has a list
 # of prompts that somebody calls memorized, a list of others, and perhaps the training images of the first. This chapter asks the three questions with nothing more.
 #
 # **The answer below is that of a rehearsal**: a model that ships, treated as if nothing were known of it. From the first step the paper's statistic tells the listed prompts from the others with an area under
@@ -145,7 +145,8 @@ with watch.part("spectra", units=len(looked_at) * len(ends) * krylov):
     )
 spectral = [
     {"end": end, "class": name}
-    | {what: intervals.mean(some[what]) for what in ("count", "largest", "smallest", "ratio")}
+    | {"count": intervals.mean(some["count"]).clipped(low=0.0)}
+    | {what: intervals.mean(some[what]) for what in ("largest", "smallest", "ratio")}
     | {"settled": int((some["at least"] == some["at most"]).sum()), "captions": len(some)}
     for (end, name), some in found.groupby(["end", "class_"], sort=False)
 ]
@@ -163,7 +164,7 @@ run.table(found, "spectra", about="Counts with bounds and extreme eigenvalues of
 headings = {
     "end": "step",
     "class": "captions",
-    "count": "not negative",
+    "count": "non-negative",
     "largest": "largest eigenvalue",
     "ratio": "score norm over trace",
 }

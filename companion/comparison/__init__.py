@@ -1,6 +1,6 @@
 """Mitigations compared where the copied images are known: copies, agreement with the prompt, the price."""
 
-from companion.comparison.judge import SPACES, Judge, Judged
+from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
 from companion.comparison.settings import Settings, objectives
 from companion.comparison.summary import best_settings, dominated, lead, over_captions
@@ -8,6 +8,7 @@ from companion.comparison.training_images import TrainingImages, training_images
 from companion.comparison.trials import Trials, joined
 
 __all__ = [
+    "FALSE_POSITIVE_RATE",
     "SPACES",
     "Judge",
     "Judged",

@@ -22,6 +22,7 @@ from memlib.text_to_image import TextToImage
 View = Callable[[Float[Tensor, "N 3 32 32"]], Tensor]
 SPACES = ("pixel", "latent", "feature")
 FALSE_POSITIVE_RATE = 0.01
+"""Share of ordinary training images that the rule calls copies."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ FOLDER = Path("companion") / "results"
 SHOWN = {
     "AUC, Jeon, 1 step": "auc_{question}_jeon_1_{n}",
     "AUC, Wen, 1 step": "auc_{question}_wen_1_{n}",
-    "not negative, last step": "count_memorized_last",
+    "non-negative, last step": "count_memorized_last",
     "copies without mitigation": "copy_none",
     "copies under SAIL": "copy_sail_printed",
 }

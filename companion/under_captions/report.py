@@ -51,7 +51,7 @@ def both_ends(
     """
     rows = [
         {"end": end, "kind": kind, "label": LABELS[kind], "captions": len(some)}
-        | {column: None if some[column].isna().any() else intervals.mean(some[column]) for column in what}
+        | {column: None if some[column].isna().any() else _mean(some[column]) for column in what}
         for (end, kind), some in groups.items()
     ]
     record = {
@@ -123,10 +123,7 @@ def by_copies(
     """
     means: dict[tuple[str, str], dict[int, intervals.Interval]] = {}
     for end, column in (("last", "count"), ("first", "largest"), ("first", "count")):
-        least = 0.0 if column == "count" else -np.inf  # a count cannot be negative
-        means[end, column] = {
-            k: intervals.mean(found[end].loc[chosen.exact(k), column]).clipped(low=least) for k in numbers
-        }
+        means[end, column] = {k: _mean(found[end].loc[chosen.exact(k), column]) for k in numbers}
         every = found[end].loc[sorted(place for k in numbers for place in chosen.exact(k))]
         if every[column].nunique() > 1:  # a count that is zero everywhere has no ranks
             run.record(
@@ -321,3 +318,8 @@ def along_the_path(
     about = "Overlap with the fixed part along the path"
     tables.tabulate(run, "overlap", rows, about=about, record=record)
     return {words: [row["overlap"] for row in rows if row["map"] == words] for words in names.values()}
+
+
+def _mean(column: pd.Series) -> intervals.Interval:
+    """The mean, with its interval; that of a count does not go below 0."""
+    return intervals.mean(column).clipped(low=0.0 if column.name == "count" else -np.inf)

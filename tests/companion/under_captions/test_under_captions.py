@@ -71,6 +71,16 @@ def test_means_by_kind_leave_out_what_was_not_measured(run, groups):
     assert "shift_rare_last" not in values
 
 
+def test_the_interval_of_a_mean_count_does_not_go_below_zero(run, groups):
+    spread = np.zeros(len(groups["last", "exact"]))
+    spread[0] = 4.0
+    groups["last", "exact"] = groups["last", "exact"].assign(count=spread, mean=spread)
+    report.both_ends(run, groups, "ends")
+    values = recorded(run)
+    assert values["count_exact_last"].interval[0] == 0
+    assert values["mean_exact_last"].interval[0] < 0
+
+
 def test_gaps_are_the_first_less_the_second(run, groups):
     report.gaps(run, groups, "gaps", [("general", "exact")], prefix="second_")
     expected = intervals.mean_difference(groups["last", "general"]["count"], groups["last", "exact"]["count"])
