@@ -467,15 +467,14 @@ benchmarks.summary(costs).style.hide(axis="index")
 
 # %% [markdown]
 # ## What the run shows
+#
+# That one pass counts ghosts and two do not is a claim of {doc}`../book/results`, and checked there.
 
 # %% tags=["hide-input"]
 settled = ghost_table[ghost_table["settled"]]
 run.check(
     "settled_is_true", (settled["twice"] == settled["true"]).all(), "a settled count must be the true one"
 )
-one_pass = ghost_table[ghost_table["Hessian"] == "built"].iloc[-1]
-about = "one pass must return ghosts on the built matrix"
-run.check("ghosts", one_pass["once"] > one_pass["true"], about)
 worst = asymmetry.groupby("model")["asymmetry"].max()
 about = "training must make the field more of a gradient"
 run.check("training_symmetrises", worst["finished"] < worst["undertrained"], about)

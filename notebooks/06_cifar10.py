@@ -517,9 +517,6 @@ about = (
     "at the last step every sample of the network on the fewest images must have the lower local dimension"
 )
 run.check("dimensions_apart", fewest.max() < most.min(), about)
-late = [[statistics[count, t, "tr_h"][:samples] for count in ends] for t in times[len(times) // 2 :]]
-sharper = all(intervals.mean(fewest - most).low > 0 for fewest, most in late)
-run.check("sharper", sharper, "from the middle on the network on the fewest images must be the sharper one")
 about = "at the last step the local dimension must tell the copies of all networks from other samples"
 run.check("dimension_tells", areas["pooled", times[-1], "local_dimension"].low > 0.7, about)
 provenance = run.finish()
