@@ -7,15 +7,17 @@ The conditions are a closed set and are compared as data; nothing in the file is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Verdict = Literal["reproduced", "reproduced in part", "not reproduced", "undecided", "not testable here"]
-"""Undecided: every interval is too wide to tell. Not testable here: no number of this book bears on it."""
+from companion.claims.conditions import Range
 
-CONDITIONS = ("above", "below", "within", "covers", "excludes", "greater_than", "less_than", "agrees_with")
+Verdict = Literal["reproduced", "reproduced in part", "not reproduced", "undecided", "not testable here"]
+"""Undecided: no interval lies on one side. Not testable here: no number of this book bears on it."""
+
+CONDITIONS = ("above", "below", "within", "greater_than", "less_than", "equals")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Key = Annotated[str, Field(pattern=r"^(\w+::)?\w+$")]
@@ -29,11 +31,11 @@ class Entry(BaseModel):
 
 
 class Test(Entry):
-    """One condition on one number.
+    """One condition on one number, which decides only if all of its interval lies on one side.
 
-    Where the number has an interval the condition must hold for all of it. `covers` and `excludes` ask
-    whether the interval holds a value; `greater_than`, `less_than` and `agrees_with` compare with another
-    number, the last by whether the two intervals meet.
+    `above`, `below` and `within` are bounds. `greater_than`, `less_than` and `equals` compare with another
+    number, through the interval of the difference: it has to lie beyond `margin`, or for `equals` inside it.
+    The bound, or the margin, is the effect that matters, and is chosen before the run.
     """
 
     __test__ = False  # not a test of this project's suite, whatever its name
@@ -42,11 +44,10 @@ class Test(Entry):
     above: float | None = None
     below: float | None = None
     within: tuple[float, float] | None = None
-    covers: float | None = None
-    excludes: float | None = None
     greater_than: Key | None = None
     less_than: Key | None = None
-    agrees_with: Key | None = None
+    equals: Key | None = None
+    margin: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
@@ -55,12 +56,39 @@ class Test(Entry):
             raise ValueError(
                 f"{self.key} needs exactly one condition of {', '.join(CONDITIONS)}, got {given or 'none'}"
             )
+        if self.margin is None and self.equals:
+            raise ValueError(f"{self.key} equals {self.equals} within which margin? Give `margin`")
+        if self.margin is not None and self.other is None:
+            raise ValueError(f"{self.key}: `margin` goes with greater_than, less_than and equals alone")
         return self
 
     @property
-    def condition(self) -> tuple[str, Any]:
-        """Name and operand of the condition."""
-        return next((name, value) for name in CONDITIONS if (value := getattr(self, name)) is not None)
+    def condition(self) -> str:
+        """Name of the condition."""
+        return next(name for name in CONDITIONS if getattr(self, name) is not None)
+
+    @property
+    def other(self) -> str | None:
+        """The number that is compared with, if there is one."""
+        return self.greater_than or self.less_than or self.equals
+
+    @property
+    def range(self) -> Range:
+        """Values that the number, or its difference to the other one, may have."""
+        margin = self.margin or 0.0
+        match self.condition:
+            case "above":
+                return Range(low=cast(float, self.above))
+            case "below":
+                return Range(high=cast(float, self.below))
+            case "within":
+                return Range(*cast(tuple[float, float], self.within), closed=True)
+            case "greater_than":
+                return Range(low=margin)
+            case "less_than":
+                return Range(high=-margin)
+            case _:
+                return Range(-margin, margin, closed=True)
 
 
 class Claim(Entry):

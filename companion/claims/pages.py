@@ -19,7 +19,7 @@ from memlib.files import write_text
 WORDS = dict(
     zip(
         CONDITIONS,
-        ("above", "below", "within", "covers", "excludes", "greater than", "less than", "equal to"),
+        ("above", "below", "within", "greater than", "less than", "equal to"),
         strict=True,
     )
 )
@@ -106,16 +106,34 @@ def _test_name(test: str) -> str:
 
 
 def _sentence(measurement: Measurement) -> str:
-    name, operand = measurement.test.condition
     mark = {"holds": "✓", "fails": "✗", "undecided": "?"}[measurement.outcome]
-    if measurement.other is not None:
-        against = f"`{operand.rpartition('::')[2]}`, {shown(measurement.other)}"
-    elif name == "within":
-        against = f"{operand[0]:g} to {operand[1]:g}"
-    else:
-        against = f"{operand:g}"
     about = measurement.scalar.about or measurement.key
-    return f"{mark} {about}: {shown(measurement.scalar)}. Asked: {WORDS[name]} {against}."
+    asked = f"{WORDS[measurement.test.condition]} {_operand(measurement)}"
+    return f"{mark} {about}: {shown(measurement.scalar)}. Asked: {asked}.{_undecided(measurement)}"
+
+
+def _operand(measurement: Measurement) -> str:
+    """What the number is compared with, and by which margin."""
+    test = measurement.test
+    if test.other is None or measurement.other is None:
+        low, high = test.range.low, test.range.high
+        return f"{low:g} to {high:g}" if test.within else f"{low if test.above is not None else high:g}"
+    margin = f" by more than {test.margin:g}" if test.margin else ""
+    if test.equals:
+        margin = f" to within {test.margin:g}"
+    return f"`{test.other.rpartition('::')[2]}`, {shown(measurement.other)}{margin}"
+
+
+def _undecided(measurement: Measurement) -> str:
+    """Why a test decides nothing, and what would; empty if it does."""
+    if measurement.outcome != "undecided":
+        return ""
+    n = measurement.estimate.n
+    if measurement.estimate.degenerate:
+        return f" Undecided: all {n:,} draws are alike, which leaves no room for a difference."
+    if measurement.needed is None:
+        return " Undecided."
+    return f" Undecided with n = {n:,}; about {measurement.needed:,} would decide if the value stayed."
 
 
 def _said(finding: Finding) -> str:

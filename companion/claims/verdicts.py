@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from companion.claims.conditions import Estimate, Outcome
 from companion.claims.ledger import Claim, Ledger, Test, Verdict
 from companion.experiment import results
 from companion.experiment.results import Results, Scalar
 from companion.experiment.runs import Place
 
-Outcome = Literal["holds", "fails", "undecided"]
 Runs = Mapping[str, Results]
 
 
@@ -27,8 +26,23 @@ class Measurement:
     notebook: str
     key: str
     scalar: Scalar
-    outcome: Outcome
     other: Scalar | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the condition is about: the number, or its difference to the other one."""
+        mine = Estimate.of(self.scalar)
+        return mine.less(Estimate.of(self.other)) if self.other else mine
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the interval says about the condition."""
+        return self.test.range.outcome(self.estimate)
+
+    @property
+    def needed(self) -> int | None:
+        """How large n would have to be for a decision; see `Range.needed`."""
+        return self.test.range.needed(self.estimate) if self.outcome == "undecided" else None
 
 
 @dataclass(frozen=True)
@@ -59,8 +73,7 @@ def judge(claim: Claim, runs: Runs) -> Finding:
     """What the runs say about one claim.
 
     Raises:
-        ValueError: a run or a key the claim names does not exist, or a condition asks for an interval that
-            the number does not have.
+        ValueError: a run or a key the claim names does not exist.
     """
     try:
         measured = tuple(_measure(test, claim.chapter or "", runs) for test in claim.tests)
@@ -115,36 +128,5 @@ def _verdict(outcomes: list[Outcome]) -> Verdict:
 
 def _measure(test: Test, chapter: str, runs: Runs) -> Measurement:
     notebook, key, scalar = number(test.key, chapter, runs)
-    name, operand = test.condition
-    other = None
-    if name in {"greater_than", "less_than", "agrees_with"}:
-        other = number(operand, chapter, runs)[2]
-        operand = _ends(other)
-    if name in {"covers", "excludes"} and scalar.interval is None:
-        raise ValueError(f"{test.key} has no interval, which {name!r} asks for; use above, below or within")
-    return Measurement(test, notebook, key, scalar, _CONDITIONS[name](*_ends(scalar), operand), other)
-
-
-def _ends(scalar: Scalar) -> tuple[float, float]:
-    low, high = scalar.interval or (scalar.value, scalar.value)
-    return float(low), float(high)
-
-
-def _decide(holds: bool, fails: bool) -> Outcome:
-    return "holds" if holds else "fails" if fails else "undecided"
-
-
-_CONDITIONS: dict[str, Callable[[float, float, Any], Outcome]] = {
-    "above": lambda low, high, bound: _decide(low > bound, high <= bound),
-    "below": lambda low, high, bound: _decide(high < bound, low >= bound),
-    "within": lambda low, high, ends: _decide(
-        ends[0] <= low and high <= ends[1], high < ends[0] or low > ends[1]
-    ),
-    "covers": lambda low, high, value: _decide(low <= value <= high, not low <= value <= high),
-    "excludes": lambda low, high, value: _decide(not low <= value <= high, low <= value <= high),
-    "greater_than": lambda low, high, other: _decide(low > other[1], high <= other[0]),
-    "agrees_with": lambda low, high, other: _decide(
-        low <= other[1] and high >= other[0], low > other[1] or high < other[0]
-    ),
-    "less_than": lambda low, high, other: _decide(high < other[0], low >= other[1]),
-}
+    other = number(test.other, chapter, runs)[2] if test.other else None
+    return Measurement(test, notebook, key, scalar, other)

@@ -6,18 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from companion import cli
 from companion.claims import Claim, Ledger, Test, find_faults, judge, judge_all, load_ledger, load_runs
 from companion.claims import pages as claim_pages
+from companion.claims.conditions import Estimate, Range
 from companion.claims.ledger import CONDITIONS
 from companion.claims.papermap import Failure, Failures, Item, faults
 from companion.experiment.results import Results, Scalar
+from memlib import intervals
 
 
 def results(**scalars: Scalar) -> Results:
@@ -61,16 +64,15 @@ def outcome(**test: Any) -> str:
         ({"within": [1.0, 2.0]}, "holds"),
         ({"within": [1.5, 3.0]}, "undecided"),
         ({"within": [2.5, 3.0]}, "fails"),
-        ({"covers": 1.0}, "holds"),
-        ({"covers": 2.1}, "fails"),
-        ({"excludes": 2.1}, "holds"),
-        ({"excludes": 1.9}, "fails"),
         ({"less_than": "y"}, "holds"),
+        ({"less_than": "y", "margin": 1.0}, "holds"),
+        ({"less_than": "y", "margin": 1.5}, "undecided"),
         ({"less_than": "z"}, "undecided"),
         ({"greater_than": "y"}, "fails"),
         ({"greater_than": "02_two::x"}, "holds"),
-        ({"agrees_with": "z"}, "holds"),
-        ({"agrees_with": "y"}, "fails"),
+        ({"equals": "z", "margin": 1.0}, "undecided"),  # the intervals meet, which proves nothing
+        ({"equals": "z", "margin": 3.0}, "holds"),
+        ({"equals": "y", "margin": 1.0}, "fails"),
     ],
 )
 def test_a_condition_must_hold_for_the_whole_interval(test: dict[str, Any], expected: str) -> None:
@@ -80,8 +82,7 @@ def test_a_condition_must_hold_for_the_whole_interval(test: dict[str, Any], expe
 def test_a_number_without_interval_is_compared_as_it_is() -> None:
     assert outcome(key="exact", above=4.9) == "holds"
     assert outcome(key="exact", below=5.0) == "fails"
-    with pytest.raises(ValueError, match="exact has no interval"):
-        outcome(key="exact", covers=5.0)
+    assert outcome(key="exact", equals="exact", margin=0) == "holds"
 
 
 def test_a_key_of_another_chapter_is_found_there() -> None:
@@ -109,19 +110,68 @@ def test_the_verdict_follows_from_the_outcomes(tests: list[dict[str, Any]], verd
     assert find_faults([finding]) == []
 
 
-NUMBERS, NAMES = st.floats(-1e6, 1e6), st.sampled_from(["above", "below", "covers", "excludes"])
+NUMBERS = st.floats(-1e6, 1e6)
+WIDTHS = st.floats(0, 1e6)
+RANGES = st.one_of(
+    st.builds(lambda low: Range(low=low), NUMBERS),
+    st.builds(lambda high: Range(high=high), NUMBERS),
+    st.builds(lambda low, width: Range(low, low + width, closed=True), NUMBERS, WIDTHS),
+)
 
 
-@given(low=NUMBERS, width=st.floats(0, 1e6), name=NAMES, operand=NUMBERS)
-def test_a_condition_that_holds_refutes_its_opposite(
-    low: float, width: float, name: str, operand: float
+@given(low=NUMBERS, width=WIDTHS, left=WIDTHS, right=WIDTHS, allowed=RANGES)
+def test_a_wider_interval_never_decides_more(
+    low: float, width: float, left: float, right: float, allowed: Range
 ) -> None:
-    runs = {"01_one": results(x=scalar(low, low + width))}
-    opposite = {"above": "below", "below": "above", "covers": "excludes", "excludes": "covers"}[name]
-    both = [
-        judge(claim({"key": "x", which: operand}), runs).measurements[0].outcome for which in (name, opposite)
-    ]
-    assert both[0] != "holds" or both[1] == "fails"
+    narrow = Estimate(low + width / 2, low, low + width, n=10)
+    wide = Estimate(low + width / 2, low - left, low + width + right, n=10)
+    assume(not narrow.degenerate)
+    assert allowed.outcome(wide) in {allowed.outcome(narrow), "undecided"}
+
+
+@given(low=NUMBERS, width=st.floats(1e-3, 1e6), bound=NUMBERS)
+def test_a_condition_that_holds_refutes_its_opposite(low: float, width: float, bound: float) -> None:
+    estimate = Estimate(low + width / 2, low, low + width, n=10)
+    above, below = Range(low=bound).outcome(estimate), Range(high=bound).outcome(estimate)
+    assert (above == "holds") <= (below == "fails")
+    assert (below == "holds") <= (above == "fails")
+
+
+@pytest.mark.parametrize("test", [{"above": -1.0}, {"below": 1.0}, {"within": [-1.0, 1.0]}, {"above": 1.0}])
+def test_draws_that_are_all_alike_decide_nothing(test: dict[str, Any]) -> None:
+    """Two perfect detectors differ by 0 [0, 0], which tells neither equality nor a difference."""
+    runs = {"01_one": results(x=scalar(0.0, 0.0))}
+    measured = judge(claim({"key": "x", **test}), runs).measurements[0]
+    assert (measured.outcome, measured.needed) == ("undecided", None)
+
+
+@pytest.mark.parametrize(
+    ("test", "needed"),
+    [
+        ({"above": 1.0}, None),  # decided
+        ({"above": 1.25}, 40),  # the lower arm of 0.5 has to shrink to a half
+        ({"below": 1.25}, 40),
+        ({"within": [1.25, 9.0]}, 40),
+        ({"within": [1.4, 1.75]}, 250),  # the nearer end counts: a fifth
+        ({"above": 1.5}, None),  # on the bound no n decides
+        ({"key": "exact", "above": 4.0}, None),
+    ],
+)
+def test_an_undecided_number_says_which_n_would_do(test: dict[str, Any], needed: int | None) -> None:
+    runs = {"01_one": results(x=scalar(1.0000001, 1.9999999), exact=Scalar(value=5))}
+    found = judge(claim({"key": "x", **test}), runs).measurements[0].needed
+    assert found == (None if needed is None else pytest.approx(needed, abs=1))
+
+
+def test_the_interval_of_a_difference_covers_it() -> None:
+    """Means of 12 and of 30 normal numbers, as often as the level says."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for first, second in zip(rng.normal(0.3, 1, (2000, 12)), rng.normal(0, 2, (2000, 30)), strict=True):
+        one, other = intervals.mean(first), intervals.mean(second)
+        found = Estimate(one.value, *one.bounds, one.n).less(Estimate(other.value, *other.bounds, other.n))
+        hits += found.low <= 0.3 <= found.high
+    assert abs(hits / 2000 - 0.95) < 0.015
 
 
 def test_a_wrong_verdict_is_a_fault_that_says_why() -> None:
@@ -156,8 +206,15 @@ def test_a_test_has_one_condition(conditions: dict[str, float]) -> None:
         Test.model_validate({"key": "x", **conditions})
 
 
+def test_a_margin_is_asked_for_where_numbers_are_equal_and_nowhere_else() -> None:
+    with pytest.raises(ValueError, match="within which margin"):
+        Test.model_validate({"key": "x", "equals": "y"})
+    with pytest.raises(ValueError, match="greater_than, less_than and equals alone"):
+        Test.model_validate({"key": "x", "above": 0.5, "margin": 0.1})
+
+
 def test_conditions_are_the_fields_of_a_test() -> None:
-    assert set(CONDITIONS) == set(Test.model_fields) - {"key"}
+    assert set(CONDITIONS) == set(Test.model_fields) - {"key", "margin"}
     assert set(claim_pages.WORDS) == set(CONDITIONS)
 
 
@@ -217,6 +274,10 @@ def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
     comparison = claim_pages.render_claims([judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS)])
     assert "Asked: less than `x`, -1.5 [-2, -1]." in comparison
     assert "The ledger says: reproduced" in page
+    wide = claim_pages.render_claims([judge(claim({"key": "x", "above": 1.25}), RUNS)])
+    assert "Undecided with n = 10; about 40 would decide if the value stayed." in wide
+    equal = claim_pages.render_claims([judge(claim({"key": "x", "equals": "z", "margin": 0.5}), RUNS)])
+    assert "Asked: equal to `z`, 2.5 [1.5, 3.5] to within 0.5." in equal
     assert "{doc}`../notebooks/01_one`" in page
 
 
