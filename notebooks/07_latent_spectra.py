@@ -48,7 +48,7 @@
 #
 # **Intervals run over captions**, one observation each, or over noises where stated. They are 95 % intervals. There is one network of each kind, so that they do not cover another training.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every noise
 model: str = "organism_epsilon"  # a shipped model
 second: str = "organism_v"  # a second model for the counts at both ends
@@ -66,7 +66,7 @@ together: int = 16  # [1, 10**4] points in one batched call
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/interactive
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
 import pandas as pd
 import torch
 

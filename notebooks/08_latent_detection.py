@@ -46,7 +46,7 @@
 # interval over captions. Two statistics are compared on the same captions, by a paired bootstrap. Every statistic points the way its
 # paper says. An AUC below one half is left as it is.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism_epsilon"  # name of a shipped model
 other_model: str = "organism_v"  # a second model for the first step
@@ -67,7 +67,7 @@ rows: int = 128  # [1, 10**5] captions times seeds in one pass
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/08_latent_detection/interactive
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch

@@ -40,7 +40,7 @@
 # cosine to it, in pixels, in latents and in the features of a classifier, each after the mean of ordinary training images is taken off. The prompt names a digit, and a classifier that
 # never saw these images says whether it is there.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 captions: int = 2  # [1, 4] captions of each number of copies, 4 at most
 templates: int = 1  # [1, 6] captions of which a part of the image was copied 1,000 times
@@ -63,7 +63,7 @@ retrained: str = "organism_without_copies"  # trained without half of the copies
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/interactive
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import torch
 from scipy.stats import binomtest

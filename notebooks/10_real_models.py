@@ -54,7 +54,7 @@
 # Memory: the networks have 1.07 billion weights, 4.3 GB in single precision. A reverse product through the U-Net takes about 4 GB beside them for each row, and a step of SAIL has four rows: 16 GB are
 # enough for one image at a time (`rows=1`). `make rehearsal` runs all of this chapter at full size with random weights, so that a fault shows before the download. The expected times stand in the section *What it will cost*.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism_epsilon"  # name of a shipped model, a pipeline folder or a hub id
 prompts: str = ""  # "sd1", "sd2" or a CSV file; empty: a list made for the shipped model
@@ -80,7 +80,7 @@ precision: str = "float32"  # {float32, float16, bfloat16} of the networks
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/10_real_models/interactive
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the set-up"}
 from pathlib import Path
 
 import numpy as np
