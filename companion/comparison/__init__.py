@@ -1,5 +1,7 @@
 """Mitigations compared where the copied images are known: copies, agreement with the prompt, the price."""
 
+from companion.comparison.baselines import RandomMove, Redrawn
+from companion.comparison.escapes import escape_lead, escape_rows, escapes, undecided_captions
 from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
 from companion.comparison.settings import Settings, objectives
@@ -12,15 +14,21 @@ __all__ = [
     "SPACES",
     "Judge",
     "Judged",
+    "RandomMove",
     "RealJudge",
+    "Redrawn",
     "Settings",
     "TrainingImages",
     "Trials",
     "best_settings",
     "dominated",
+    "escape_lead",
+    "escape_rows",
+    "escapes",
     "joined",
     "lead",
     "objectives",
     "over_captions",
     "training_images",
+    "undecided_captions",
 ]

@@ -1,0 +1,119 @@
+"""Of noises that give a copy, how many a method makes end elsewhere: the paper's Figure 6 where a noise can.
+
+Under a caption that gives its copy from every noise a method must change what the model knows of it; under
+one that gives it at times, moving the noise can be enough, and so can taking another noise. Captions are the
+unit: the noises of one caption resemble each other in what saves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from companion.comparison.summary import chosen
+from memlib import intervals
+from memlib.intervals import Interval
+
+RATES = (0.1, 0.9)
+"""Copy rates between which the noise decides."""
+
+
+def undecided_captions(images: pd.DataFrame, rates: tuple[float, float] = RATES) -> list[int]:
+    """The captions whose share of copies without a mitigation lies strictly between two rates.
+
+    Args:
+        images: of all trials, with the method "none" among them.
+        rates: the two, lower one first.
+    """
+    shares = chosen(images, "none", "").groupby("caption")["copy"].mean()
+    return [int(caption) for caption in shares.index[(shares > rates[0]) & (shares < rates[1])]]
+
+
+def copied_noises(
+    images: pd.DataFrame, method: str, setting: str, captions: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """The rows of a method whose caption and seed gave a copy without a mitigation, in `captions`.
+
+    Args:
+        images: of all trials.
+        method: its name.
+        setting: one of its settings.
+        captions: None takes `undecided_captions`.
+
+    Raises:
+        ValueError: no such noise.
+    """
+    some = undecided_captions(images) if captions is None else captions
+    none = chosen(images, "none", "")
+    before = none.loc[none["copy"] & none["caption"].isin(some), ["caption", "seed"]]
+    if before.empty:
+        raise ValueError(
+            f"none of the captions {list(some)} has a noise that gives a copy without a mitigation; take "
+            "captions that are copied more often, or more noises"
+        )
+    return chosen(images, method, setting).merge(before)
+
+
+def escapes(
+    images: pd.DataFrame, method: str, setting: str, captions: Sequence[int] | None = None
+) -> Interval:
+    """Share of copied noises that end elsewhere, the mean over captions with an interval over captions."""
+    return _over_captions(~_column(copied_noises(images, method, setting, captions), "copy"))
+
+
+def escape_lead(
+    images: pd.DataFrame,
+    first: tuple[str, str],
+    second: tuple[str, str],
+    captions: Sequence[int] | None = None,
+) -> Interval:
+    """The first's share of escapes less the second's, paired by caption; methods are names and settings."""
+    a, b = (
+        (~_column(copied_noises(images, *which, captions), "copy")).groupby("caption").mean()
+        for which in (first, second)
+    )
+    return intervals.bounded_mean((a - b).to_numpy(), -1.0, 1.0)
+
+
+def escape_rows(images: pd.DataFrame, against: tuple[str, str] = ("redrawn", "")) -> list[dict[str, object]]:
+    """A row for every method and setting: what becomes of the copied noises of undecided captions.
+
+    Args:
+        images: of all trials, with the methods "none" and that of `against` among them.
+        against: the baseline, its name and setting.
+
+    Returns:
+        `escapes`; `lead` over the baseline; `agree` and `success`, means over captions among these noises;
+        `diversity` of all images of these captions; `passes` and `backward`, rows through the network for an
+        image; `captions` and `noises` that were counted.
+    """
+    some = undecided_captions(images)
+    rows: list[dict[str, object]] = []
+    for method, setting in images[["method", "setting"]].drop_duplicates().itertuples(index=False):
+        here = copied_noises(images, method, setting, some)
+        own = (method, setting) == against
+        all_images = chosen(images, method, setting)
+        all_images = all_images[all_images["caption"].isin(some)]
+        rows.append(
+            {"method": method, "setting": setting, "captions": here["caption"].nunique()}
+            | {"noises": len(here), "escapes": _over_captions(~_column(here, "copy"))}
+            | {"lead": None if own else escape_lead(images, (method, setting), against, some)}
+            | {what: _over_captions(_column(here, what)) for what in ("agree", "success")}
+            | {what: float(all_images[what].mean()) for what in ("diversity", "passes", "backward")}
+        )
+    return rows
+
+
+def _column(rows: pd.DataFrame, what: str) -> pd.Series:
+    """A column of true and false by caption."""
+    return rows.set_index("caption")[what].astype(bool)
+
+
+def _over_captions(true: pd.Series) -> Interval:
+    means = true.groupby("caption").mean().to_numpy(dtype=float)
+    if len(means) < 2:
+        share = float(np.mean(means))
+        raise ValueError(f"one caption has no interval over captions (its share is {share:.2f}); take more")
+    return intervals.bounded_mean(means, 0.0, 1.0)

@@ -1,0 +1,18 @@
+"""Does the noise know? Under a caption that gives a copy at times, what foretells which noises end in it."""
+
+from companion.noises.areas import caption_areas, paired, pooled
+from companion.noises.exact import ExactCaption, exact_caption, in_half_space
+from companion.noises.measured import measured
+from companion.noises.statistics import SIGNS, statistics
+
+__all__ = [
+    "SIGNS",
+    "ExactCaption",
+    "caption_areas",
+    "exact_caption",
+    "in_half_space",
+    "measured",
+    "paired",
+    "pooled",
+    "statistics",
+]
