@@ -113,4 +113,5 @@ def _turned(
     along = (after * own).sum(1, keepdim=True) * own
     drawn = torch.randn(given.shape, generator=generator).to(given)
     across = unit(drawn - (drawn * own).sum(1, keepdim=True) * own)
-    return along + (after - along).norm(dim=1, keepdim=True) * across
+    found: Tensor = along + (after - along).norm(dim=1, keepdim=True) * across
+    return found

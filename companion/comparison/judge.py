@@ -14,7 +14,9 @@ from torch import Tensor
 from companion.comparison.outcome import diversity, similarity
 from companion.fitting.classifier import classify
 from companion.organism import Caption, image, training_set
-from companion.organism.quality import as_mnist, held_out_images
+from companion.organism.images import ROW, images
+from companion.organism.quality import COLOUR_LIMIT, as_mnist, colour_error, held_out_images
+from companion.organism.words import Generation
 from companion.recipes.catalogue import RECIPES
 from memlib.mitigation import Mitigated
 from memlib.text_to_image import TextToImage
@@ -23,6 +25,7 @@ View = Callable[[Float[Tensor, "N 3 32 32"]], Tensor]
 SPACES = ("pixel", "latent", "feature")
 FALSE_POSITIVE_RATE = 0.01
 """Share of ordinary training images that the rule calls copies."""
+_WHOLE = torch.ones(32, 32, dtype=torch.bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +50,36 @@ class Judge:
     a hundred ordinary training images. Of a template, pixels and copies are judged in the part that was
     copied. Agreement is the classifier reading the digit that the caption names.
 
+    By distance alone the right ground makes a copy, whatever the colour of the ink. `coloured` asks of a copy
+    that ink and ground have their colours too; an autoencoder that keeps them is needed for that.
+
     Args:
         model: decodes and encodes.
-        chosen: captions whose image, or part of it, was copied.
+        chosen: captions of one generation whose image, or part of it, was copied.
         references: ordinary training images, none of a chosen caption.
         seed: the seed by which they are chosen.
+        generation: of the model organism.
+        coloured: whether a copy must have the colours of the copied image, see `colour_error`.
     """
 
     spaces = SPACES
 
     def __init__(
-        self, model: TextToImage, chosen: Sequence[Caption], *, references: int = 2000, seed: int = 0
+        self,
+        model: TextToImage,
+        chosen: Sequence[Caption],
+        *,
+        references: int = 2000,
+        seed: int = 0,
+        generation: Generation = 1,
+        coloured: bool = False,
     ) -> None:
-        self.model, self.chosen = model, list(chosen)
+        self.model, self.chosen, self.generation = model, list(chosen), generation
+        self.coloured = coloured
+        self.parts = [c.fixed if c.region is not None else _WHOLE for c in self.chosen]
         self.classifier = RECIPES["digit_classifier"].load().network
-        self.others = _ordinary(self.chosen, references, seed)
-        self.targets = [image(c, torch.Generator().manual_seed(seed))[None] for c in self.chosen]
+        self.others = _ordinary(self.chosen, references, seed, generation)
+        self.targets = [_copied_image(c, seed) for c in self.chosen]
         self.views: dict[str, View] = {"pixel": _pixels, "latent": self.latents, "feature": self.features}
         self.limits = [
             self._distance(self.others, p).quantile(FALSE_POSITIVE_RATE) for p in range(len(self.chosen))
@@ -85,7 +102,7 @@ class Judge:
         }
         for space in SPACES:
             columns[space] = torch.stack([self.similarity(some, p, space) for p, some in enumerate(shown)])
-        families, copies = [c.family for c in self.chosen], [c.dose for c in self.chosen]
+        families, copies = [c.family for c in self.chosen], [c.copies for c in self.chosen]
         table = row_for_each(columns, families, copies)
         table["success"] = table["agree"] & ~table["copy"]
         return Judged(shown, table)
@@ -93,12 +110,14 @@ class Judge:
     def similarity(self, x: Float[Tensor, "N 3 32 32"], p: int, space: str) -> Float[Tensor, " N"]:
         """Of images to the copied one of caption number `p`, in one of `SPACES`."""
         view = self.views[space]
-        where = self.chosen[p].fixed if space == "pixel" else None
+        where = self.parts[p] if space == "pixel" else None
         return similarity(view(x), view(self.targets[p]), self.centres[space], where)
 
     def copied(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Bool[Tensor, " N"]:
         """Which images are copies of that of caption number `p`, or have its copied part."""
         found: Tensor = self._distance(x, p) < self.limits[p]
+        if self.coloured:
+            found &= colour_error(x, self.targets[p], self.parts[p]) < COLOUR_LIMIT
         return found
 
     def false_copies(self, images: int = 500) -> list[Bool[Tensor, " N"]]:
@@ -106,7 +125,7 @@ class Judge:
 
         They show other handwriting, in colours of their own, and no model has seen them.
         """
-        x = held_out_images(images)
+        x = held_out_images(images, generation=self.generation)
         read = classify(self.classifier, as_mnist(x))
         return [self.copied(x[read == c.digit], p) for p, c in enumerate(self.chosen)]
 
@@ -125,18 +144,29 @@ class Judge:
 
     def _distance(self, x: Float[Tensor, "N 3 32 32"], p: int) -> Float[Tensor, " N"]:
         """To the copied image of caption number `p`, over the part that was copied."""
-        apart = (x - self.targets[p]) * self.chosen[p].fixed
+        apart = (x - self.targets[p]) * self.parts[p]
         length: Tensor = torch.linalg.vector_norm(apart.flatten(1), dim=1)
         return length
 
 
-def _ordinary(chosen: Sequence[Caption], count: int, seed: int) -> Float[Tensor, "R 3 32 32"]:
-    """Training images that belong to no chosen caption and to no exact one."""
-    data = training_set()
-    usable = torch.tensor([c not in chosen and c.family != "exact" for c in data.captions])[data.caption]
+def _ordinary(
+    chosen: Sequence[Caption], count: int, seed: int, generation: Generation
+) -> Float[Tensor, "R 3 32 32"]:
+    """Training images that belong to no chosen caption and to none with a single image of its own."""
+    data = training_set(generation)
+    usable = torch.tensor(
+        [c not in chosen and c.family not in ("exact", "near", "mixed") for c in data.captions]
+    )[data.caption]
     index = usable.nonzero().flatten()
     drawn = torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))[:count]
     return data.images(index[drawn])
+
+
+def _copied_image(caption: Caption, seed: int) -> Float[Tensor, "1 3 32 32"]:
+    """The image that was copied; of a "mixed" caption a row of zeros gives it, as `shows_copy` says."""
+    if caption.family == "mixed":
+        return images([caption], torch.zeros(1, ROW))
+    return image(caption, torch.Generator().manual_seed(seed))[None]
 
 
 def _pixels(x: Tensor) -> Tensor:

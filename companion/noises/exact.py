@@ -141,4 +141,5 @@ def in_half_space(
         return (1 - share) * normal.cdf(border) + share * normal.cdf(border - way) - (1 - share)
 
     border = optimize.brentq(beyond, -10.0, 10.0 + way)
-    return (noise.double() - alpha * others) @ apart / apart.norm() > border
+    found: Tensor = (noise.double() - alpha * others) @ apart / apart.norm() > border
+    return found

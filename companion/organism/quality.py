@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 HELD_OUT_IMAGES, HELD_OUT_SEED = 500, 7
+COLOUR_LIMIT = 0.1
+"""The `colour_error` of a copy is below it, as it is for 99 % of what the second autoencoder gives back of
+images, and for 60 % of what the first one does."""
 
 
 def held_out_images(
@@ -74,15 +77,25 @@ def ink_of(x: Float[Tensor, "N 3 32 32"]) -> Float64[Tensor, "N 32 32"]:
     return torch.where(ink < 0.25, 0.0, ink)
 
 
-def colour_error(x: Float[Tensor, "N 3 32 32"], true: Float[Tensor, "N 3 32 32"]) -> Float64[Tensor, " N"]:
+def colour_error(
+    x: Float[Tensor, "N 3 32 32"],
+    true: Float[Tensor, "N 3 32 32"],
+    where: Bool[Tensor, "32 32"] | None = None,
+) -> Float64[Tensor, " N"]:
     """How far the colours of `x` are from those of `true`: the larger of the errors of ink and ground.
 
     Each is the root mean square over the channels, in [0, 1], of the difference of the mean colours in the
     pixels that are ink, or ground, of `true`.
+
+    Args:
+        x: images.
+        true: images whose colours they should have, as many or one.
+        where: the pixels that count; None counts all.
     """
     ink, difference = ink_of(true)[:, None], (x.double() - true.double()) / 2
+    part = torch.ones(()) if where is None else where
     errors = []
-    for mask in ((ink > 0.75).double(), (ink == 0).double()):
+    for mask in ((ink > 0.75) * part.double(), (ink == 0) * part.double()):
         mean = (difference * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
         errors.append(mean.square().mean(1).sqrt())
     return torch.maximum(*errors)

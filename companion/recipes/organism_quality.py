@@ -15,7 +15,7 @@ from companion.fitting.classifier import classify
 from companion.organism.caption import Caption, Family
 from companion.organism.captions import captions
 from companion.organism.images import ROW, images
-from companion.organism.quality import as_mnist, colour_error
+from companion.organism.quality import COLOUR_LIMIT, as_mnist, colour_error
 from companion.organism.samples import Known, all_known, copied, part_recalled, recalled, sample
 from companion.organism.words import Generation
 from companion.recipes.classifier import DIGIT_CLASSIFIER
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 GUIDANCE = (1.0, 7.5)
-COLOUR_LIMIT = 0.1
 
 
 def quality(

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from companion.comparison import Judge
 from companion.organism import captions, image, training_set
-from companion.organism.quality import held_out_images
+from companion.organism.images import ROW, images
+from companion.organism.quality import held_out_images, ink_of
 from memlib.mitigation import NoMitigation, Sail, apply
 
 
@@ -88,3 +90,62 @@ def test_false_copies_are_of_the_captions_digit(judge, chosen):
     assert len(found) == len(chosen)
     assert all(0 < len(some) < 50 for some in found)
     assert sum(some.sum().item() for some in found) < 0.3 * sum(map(len, found))
+
+
+@pytest.fixture(scope="module")
+def coloured(model):
+    """A judge of colours, of the second generation: exact, mixed and template captions with vivid ink."""
+    exact, mixed = captions("exact", generation=2), captions("mixed", generation=2)
+    some = exact[:40] + mixed[:40]
+    ink, luma = _ink_colour(images(some, torch.zeros(80, ROW))), torch.tensor([0.299, 0.587, 0.114])
+    vivid = ((ink - (ink @ luma)[:, None]).norm(dim=1) > 0.5).tolist()
+    chosen = [c for c, v in zip(some, vivid, strict=True) if v] + captions("template", generation=2)[:1]
+    assert {c.family for c in chosen} == {"exact", "mixed", "template"}
+    return Judge(model, chosen, references=200, generation=2, coloured=True)
+
+
+def _ink_colour(x):
+    mask = (ink_of(x)[:, None] > 0.75).float()
+    return (x * mask).sum((2, 3)) / mask.sum((2, 3))
+
+
+def _grey(x):
+    """The same image with its ink in grey of the same brightness."""
+    colour = _ink_colour(x)
+    grey = (colour @ torch.tensor([0.299, 0.587, 0.114]))[:, None].expand(-1, 3)
+    return x + ink_of(x)[:, None].float() * (grey - colour)[..., None, None]
+
+
+def test_grey_ink_on_the_right_ground_is_no_copy_of_coloured_ink(coloured, model):
+    chosen = coloured.chosen
+    by_distance = Judge(model, chosen, references=200, generation=2)
+    greys = [_grey(target) for target in coloured.targets[:-1]]
+    called = [by_distance.copied(x, p).item() for p, x in enumerate(greys)]
+    assert sum(called) > 0.5 * len(called)  # by distance alone most of them are copies
+    assert not any(coloured.copied(x, p).item() for p, x in enumerate(greys))
+
+
+def test_the_copied_image_is_a_copy_in_its_colours(coloured):
+    for p, target in enumerate(coloured.targets):
+        noisy = (target + 0.05 * torch.randn(target.shape, generator=torch.Generator().manual_seed(p))).clamp(
+            -1, 1
+        )
+        assert coloured.copied(torch.cat([target, noisy]), p).all()
+
+
+def test_of_a_template_the_colours_of_the_copied_part_count(coloured):
+    p = len(coloured.chosen) - 1
+    part, x = coloured.chosen[p].fixed, coloured.targets[p].clone()
+    x[..., ~part] = -x[..., ~part]
+    assert coloured.copied(x, p).all()
+    x[..., part] = (x[..., part] + 0.4).clamp(-1, 1)
+    assert not coloured.copied(x, p).any()
+
+
+def test_under_a_mixed_caption_only_its_copied_image_is_the_copy(coloured):
+    p = next(i for i, c in enumerate(coloured.chosen) if c.family == "mixed")
+    rows = torch.rand(20, ROW, generator=torch.Generator().manual_seed(0))
+    x = images([coloured.chosen[p]] * 20, rows)
+    from companion.organism.images import shows_copy
+
+    assert coloured.copied(x, p).tolist() == shows_copy([coloured.chosen[p]] * 20, rows).tolist()
