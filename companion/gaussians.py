@@ -1,4 +1,4 @@
-"""Exact Gaussian worlds, in which claims are checked: pairs, random mixtures, needles; all in float64."""
+"""Gaussian densities with exact scores, to check claims on: pairs, mixtures, narrow peaks; in float64."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def random_mixture(
 def isolated_points(weights: Sequence[float], distance: float, width: float, dim: int) -> GaussianMixture:
     """Needles of standard deviation `width`, one per weight, `distance` from 0 along an axis of its own.
 
-    The rest of the mass is a standard normal in the middle. To a density a needle is one data point, and its
-    weight is how often the point occurs.
+    The rest of the mass is a standard normal in the middle. A needle stands for one data point, and its
+    weight for how often the point occurs.
 
     Raises:
         ValueError: for more needles than axes, or weights that leave nothing for the middle.

@@ -68,7 +68,7 @@ def flagged(
     Args:
         maps: of captions whose masks are known.
         masks: their masks.
-        others: maps of other captions, the first of each is looked at.
+        others: maps of other captions, of which the first of each caption is used.
     """
     cut = best_threshold(maps.flatten(0, 1), masks.repeat_interleave(maps.shape[1], 0))
     shares: Tensor = (others[:, 0] > cut).flatten(1).double().mean(1)

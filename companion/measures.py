@@ -179,7 +179,13 @@ def copies_of_first(
 ) -> dict[str, Tensor]:
     """Whether samples are copies of the first of some known images, or of another one.
 
+    Args:
+        points: samples.
+        known: different training images, of which the first is the one in question.
+        threshold: the calibrated ratio of distances, in (0, 1).
+
     Returns:
+        Columns `(B,)`:
         `copy` by the ratio of a third, `calibrated` by the ratio `threshold`; `other`, whether it is one of
         another image by the ratio of a third; and the `ratio` of distances itself.
     """

@@ -63,8 +63,8 @@ def nearest(
     rounding.
 
     Args:
-        points: images.
-        training: at least two images of the same shape.
+        points: images, finite.
+        training: at least two finite images of the same shape.
         exclude_self: `points` are `training` itself, in its order, and no image counts as its own neighbour.
         groups: a number for each training image, the same for those that show the same thing.
 
@@ -138,7 +138,7 @@ def calibrated_ratio(
 
 
 def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) -> float:
-    """`calibrated_ratio` from the neighbours of held-out images that are at hand.
+    """`calibrated_ratio` from the neighbours of held-out images, found before.
 
     Args:
         neighbours: the result of `nearest` for images held out.

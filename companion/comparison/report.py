@@ -39,7 +39,16 @@ def key(name: str) -> str:
 def levels(
     run: Run, ordinary: Mapping[str, Tensor], copied: Mapping[str, Float64[Tensor, "P n"]]
 ) -> tuple[dict[str, float], Rows]:
-    """The ordinary level of what each method minimises, and captions with copies in multiples of it."""
+    """The ordinary level of what each method minimises, and captions with copies in multiples of it.
+
+    Args:
+        run: records and saves them, as `levels`.
+        ordinary: name of what is minimised -> values at captions without copies, of any shape.
+        copied: the same at P captions with copies and n noises.
+
+    Returns:
+        The median over ordinary captions and noises of each quantity, and the rows of the table.
+    """
     units = {name: float(values.median()) for name, values in ordinary.items()}
     rows = [
         {

@@ -20,7 +20,7 @@ from memlib.text_to_image import Prompts, TextToImage
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Captions and noises that every method gets alike.
+    """The captions and noises that every method is given.
 
     Attributes:
         model: the text-to-image model.

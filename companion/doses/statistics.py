@@ -73,7 +73,7 @@ def judged_samples(
     Args:
         real: other images of each class.
         copied: the copied image of each class.
-        drawn: the guidance and the samples under it, class by class, as many of each.
+        drawn: the guidance and the samples under it, class by class, the same number of each.
         held_out: real images that calibrate the second threshold.
 
     Returns:
@@ -255,7 +255,7 @@ def on_paths(
 
     Args:
         model: the network with its schedule.
-        trajectory: of its samples, class by class, as many of each.
+        trajectory: of its samples, class by class, the same number of each.
         is_copy: dose -> which of its samples are copies.
         probes: random directions behind each trace.
         source: of the directions.

@@ -4,7 +4,7 @@ Every caption names a digit and carries a title of two words, "a photo of the di
 title belongs to one caption, but its words recur in all families: no word gives a memorized caption away.
 Only captions of the family "stated" say a colour, or a place and a manner.
 
-There are two generations. Each is a list of groups of captions that are made alike.
+There are two generations. Each is a list of groups of captions that are made in the same way.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STATED_CAPTIONS, STATED_IMAGES, STATED_HELD_OUT = 84, 72, 56
 
 @dataclass(frozen=True)
 class Group:
-    """Captions that are made alike; the attributes that `Caption` has too mean the same.
+    """Captions that are made in the same way; attributes have the meaning that they have in `Caption`.
 
     Attributes:
         count: of captions, how many there are.
@@ -182,7 +182,7 @@ def _text(
 def _statements(
     words: list[tuple[str, str]], generator: torch.Generator
 ) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Digits with what is said of them, each once in random order, drawn when the first is asked for."""
+    """Digits with their descriptions, each once in random order, drawn at the first request."""
     yield from _shuffled(list(product(range(10), words)), generator)
 
 

@@ -52,7 +52,8 @@ def train_autoencoder(
 ) -> TrainingResult:
     """Train an autoencoder in place: squared error plus a little KL divergence.
 
-    `data` says in words and hashes what `draw` draws from and where the weights start; see `fit` for others.
+    `data` describes in words and hashes what `draw` draws from and where the weights start. The other arguments
+    are those of `fit`.
     """
 
     def loss(generator: torch.Generator) -> Tensor:

@@ -1,1 +1,1 @@
-"""Prompts whose truth is known: published lists, files with labels, the captions of the model organism."""
+"""Prompts known to be memorized or not: published lists, labelled files, captions of the model organism."""

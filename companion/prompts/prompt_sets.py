@@ -1,4 +1,4 @@
-"""Sets of prompts whose truth is known, by family, and the questions that are put with them.
+"""Sets of prompts known to be memorized or not, by family, and which of them statistics are to tell apart.
 
 Of the model organism it is known what was copied and how often; of the published prompts it is known what
 their authors call memorized.

@@ -28,7 +28,7 @@ HASHES = {
 }
 """File -> sha256."""
 BLOCKS = {"COCO": 200, "Lexica": 100, "Tuxemon": 100, "GPT-4": 100}
-"""Families of the captions that are not memorized, in the order of their file, and how many are of each.
+"""Families of the captions that are not memorized, in the order of their file, with numbers of captions.
 
 The file does not name them; the borders are plain from the style of the captions."""
 UNTYPED = "untyped"

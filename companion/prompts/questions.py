@@ -1,4 +1,4 @@
-"""What is asked of a statistic: which prompts to tell from which, and how well it does."""
+"""Which prompts a statistic is to tell from which others, and how well it does."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from memlib.text_to_image.libraries import libraries
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MERGES = 49152 - 256 - 2
-"""Merges of CLIP's vocabulary: the file holds more, of which its authors use so many."""
+"""Number of merges that CLIP's authors use; the file holds more."""
 LENGTH = 77
 SIZE = 512
 """Pixels a side."""

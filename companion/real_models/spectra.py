@@ -35,7 +35,7 @@ def counts(
         model: the model.
         t: time index.
         prompts: P captions.
-        points: one of each.
+        points: one for each caption.
         krylov: Lanczos steps.
         rows: captions at a time; bounds the memory.
 

@@ -1,4 +1,4 @@
-"""The model organism: of each generation one autoencoder, and text-to-image models on its latents.
+"""The model organism: for each generation one autoencoder, and text-to-image models on its latents.
 
 The v model goes on from the epsilon model's weights, as Stable Diffusion 2 did from those of its base model.
 Train the autoencoder first, then epsilon: what is trained on top of a model reads it from where it ships.

@@ -58,8 +58,8 @@ def quality(
     """Fine detail and colours of samples over those of held-out images, where 1 is as good as real.
 
     Args:
-        samples: of a network.
-        held_out: real images.
+        samples: square images that a network drew.
+        held_out: real images of the same size.
         seed: of the bootstrap behind the intervals.
 
     Returns:

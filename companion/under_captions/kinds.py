@@ -28,7 +28,7 @@ class Chosen:
 
     Attributes:
         captions: P of them.
-        kinds: of each.
+        kinds: the kind of each caption.
     """
 
     captions: tuple[Caption, ...]
@@ -53,7 +53,7 @@ class Chosen:
         return {kind: np.flatnonzero([own == kind for own in self.kinds]).tolist() for kind in KINDS}
 
     def exact(self, copies: int) -> list[int]:
-        """Places of exact captions with so many copies, few or many."""
+        """Places of exact captions with this number of copies."""
         return [i for i, c in enumerate(self.captions) if c.family == "exact" and c.dose == copies]
 
 

@@ -1,7 +1,7 @@
 """Maps over the cells of a latent, larger where memorization is suspected.
 
 Those of Kim & Lee (2026, 2605.26756: coordinate-wise curvature differences, squared score differences) and of
-Chen et al. (2025: attention to the end mark).
+Chen et al. (2025: attention to the end token).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def score_map(
 def attention_map(
     model: TextToImage, t: int, prompts: Prompts, x: Float[Tensor, "P n ..."], *, block: str = _FIRST_BLOCK
 ) -> Float64[Tensor, "P n h w"]:
-    """What each cell attends to the end mark of its caption, a mean over heads and layers.
+    """What each cell attends to the end token of its caption, a mean over heads and layers.
 
     Args:
         model: the text-to-image model.

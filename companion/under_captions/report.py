@@ -47,7 +47,7 @@ def both_ends(
         name: of the table.
         what: columns.
         prefix: of the recorded names.
-        about: put behind the meaning of each.
+        about: appended to the description of each number.
     """
     rows = [
         {"end": end, "kind": kind, "label": LABELS[kind], "captions": len(some)}
@@ -273,7 +273,7 @@ def compared_maps(
         run: records them.
         scores: as `located` gives them.
         names: map -> its name for readers.
-        copies: of each caption.
+        copies: the number of copies of each caption.
     """
     for k in sorted(set(copies)):
         for name in ("curvature", "score"):

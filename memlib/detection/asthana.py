@@ -34,7 +34,7 @@ class Anisotropy:
         return self.of(*parts(generation))
 
     def of(self, cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"]) -> Float64[Tensor, "P n"]:
-        """The weighted sum of `parts` that are at hand.
+        """The weighted sum of `parts` that have been computed.
 
         Args:
             cosines: the first result of `parts`.

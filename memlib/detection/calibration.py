@@ -1,4 +1,4 @@
-"""A threshold from prompts that are known not to be memorized, and what is known of it."""
+"""A threshold from prompts that are known not to be memorized, and the uncertainty of its error rate."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def calibrate(
 
 
 def prompts_needed(target: float, *, level: float = 0.95) -> int:
-    """How many calibration prompts a false positive rate takes, at least.
+    """The least number of calibration prompts that a false positive rate needs.
 
     The largest of n scores lies beyond the quantile of the rate with probability 1 - (1 - target)^n. Below
     this n that is less than what an end of the interval of `calibrate` asks for: the interval is open on

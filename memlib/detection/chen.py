@@ -1,4 +1,4 @@
-"""The score difference where the end mark is attended to (Chen, Liu, Shah & Xu 2025, "Bright Ending")."""
+"""The score difference where the end token is attended to (Chen, Liu, Shah & Xu 2025, "Bright Ending")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_BLOCK = "down_blocks.0."  # its two layers in Stable Diffusion have the r
 class BrightEnding:
     """Mean over the steps of ||(eps_c - eps_u) m|| / mean(m).
 
-    m is the attention to the end mark at the last step, a mean over the cross-attention layers of the first
+    m is the attention to the end token at the last step, a mean over the cross-attention layers of the first
     down-sampling block.
     """
 
@@ -35,7 +35,7 @@ class BrightEnding:
 
 
 def ending(generation: Generation) -> Float64[Tensor, "P n h w"]:
-    """The attention that each latent pixel pays to the end mark at the last step, on the CPU.
+    """The attention that each latent pixel pays to the end token at the last step, on the CPU.
 
     Raises:
         ValueError: an unfinished trajectory, no attention kept, or no layer at the latents' resolution.

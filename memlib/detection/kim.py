@@ -35,7 +35,7 @@ class CurvatureDifference:
 
 @dataclass(frozen=True)
 class Curvature(CurvatureDifference):
-    """The same of diag(-H(x, c)) alone: sharpness without anything to compare it with."""
+    """The same of diag(-H(x, c)) alone: sharpness under the prompt, not compared with that without."""
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The mean over pixels, in units of the noise prediction."""

@@ -39,7 +39,7 @@ class LayerEntropy:
 class AttentionEntropy:
     """D: the mean entropy over the last fifth of the steps, plus how far that of the summary tokens moved.
 
-    The summary tokens are those from the end mark on. With T steps, T_D = T / 5 and the mean over all layers,
+    The summary tokens are those from the end token on. With T steps, T_D = T / 5 and means over all layers,
 
         D = 1/T_D sum_t E_t + 1/T_D sum_t |E_t^summary - E_T^summary|, T the first step.
 

@@ -14,7 +14,7 @@ from memlib.text_to_image import Generation, Prompts, TextToImage, generate
 
 
 class Statistic(Protocol):
-    """A number per prompt and seed, read from samples on their way."""
+    """A number per prompt and seed, computed from the sampling paths."""
 
     @property
     def larger(self) -> bool:
@@ -43,7 +43,7 @@ def measure(
     rows: int = 64,
     progress: bool = False,
 ) -> dict[str, Float64[Tensor, "P n"]]:
-    """Values of several statistics on the same samples, no more of which are made than they need.
+    """Values of several statistics on the same samples, which are followed only as far as one of them needs.
 
     Args:
         model: the text-to-image model.
@@ -97,7 +97,7 @@ def attended(generation: Generation, name: str) -> tuple[Tensor, dict[str, Tenso
 
 
 def noise_predictions(generation: Generation, steps: int | None = None) -> Tensor:
-    """`(S, P, n, *sample_shape)` float64, eps_c - eps_u = -sigma s_Delta at the first steps; None: at all."""
+    """`(S, P, n, *sample_shape)` float64, eps_c - eps_u = -sigma s_Delta at the first steps; None is all."""
     which = slice(None) if steps is None else first(generation, steps)
     gap = (generation.conditional[which] - generation.unconditional[which]).double().cpu()
     return -generation.sigma[which].reshape(-1, *[1] * (gap.ndim - 1)) * gap

@@ -1,4 +1,4 @@
-"""The whole Jacobian and its whole spectrum: the truth for the other routines, and enough up to d = 2,000."""
+"""The whole Jacobian and its spectrum: the reference for the other routines, affordable up to d = 2,000."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ class RescaledAttention:
 
     Attributes:
         factor: by which the logit of the begin mark is multiplied.
-        hide: whether the tokens after the end mark get no weight.
-        hide_end: whether the end mark gets none either.
+        hide: whether the tokens after the end token get no weight.
+        hide_end: whether the end token gets none either.
     """
 
     factor: float

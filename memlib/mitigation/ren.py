@@ -19,8 +19,8 @@ class AttentionRescaling:
     factor: Annotated[
         float, "factor of the begin mark's logit; 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison"
     ] = 1.25
-    hide: Annotated[bool, "whether the padding after the end mark gets no weight"] = True
-    hide_end: Annotated[bool, "whether the end mark gets none either"] = False
+    hide: Annotated[bool, "whether the padding after the end token gets no weight"] = True
+    hide_end: Annotated[bool, "whether the end token gets none either"] = False
 
     def __post_init__(self) -> None:
         if not self.factor > 0:

@@ -28,7 +28,7 @@ STATISTICS: dict[str, str] = {
     "gap": "squared norm of the difference of the two products H s, at the first step",
     "ren_layer": "entropy of the attention of layer 3 at the first step",
     "ren_attention": "entropy of the attention over the last fifth of the steps",
-    "chen": "score difference where the end mark is attended to, all steps",
+    "chen": "score difference where the end token is attended to, all steps",
     "kim": "mean difference of curvatures at the last step, all steps",
     "carlini": "distance between images of one prompt, all steps, two seeds or more",
 }

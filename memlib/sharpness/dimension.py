@@ -46,7 +46,7 @@ def estimated_dimension(
     cutoff: float = 0.1,
     exponent: float = 4.0,
 ) -> Estimate:
-    """`local_dimension` with a standard error, where only `memlib.hessian.density` is within reach.
+    """`local_dimension` with a standard error, from `memlib.hessian.density` where d is large.
 
     Args:
         spectrum: the spectrum of the Hessians of the log density at noise level `sigma`.

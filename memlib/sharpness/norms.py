@@ -1,7 +1,7 @@
 """Norms of scores and of their Jacobian's products: what detects memorization, and what mitigation lowers.
 
 `of_score` and `of_product` are the definitions. Everything that computes ||s||, ||H s||, ||s_Delta|| or
-||H_Delta s_Delta||, also from scores at hand and also to differentiate it, goes through them.
+||H_Delta s_Delta||, also from scores that are known and also to differentiate it, goes through them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def scaled(eigenvalues: Float[Tensor, "B d"], sigma: float) -> Float[Tensor, "B 
 
 
 def nonnegative_count(eigenvalues: Float[Tensor, "B d"]) -> Int64[Tensor, " B"]:
-    """Number of eigenvalues that are not negative; fewer means more strongly memorized (the paper, figure 3).
+    """Number of non-negative eigenvalues; fewer means more strongly memorized (the paper, figure 3).
 
     Up to rounding, see `memlib.hessian.at_or_above`: the zeros of a singular Hessian count.
     """
@@ -36,7 +36,7 @@ def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"
 
 
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
-    """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 goes with ||H s||^2 (lemma 4.3).
+    """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 the mean of ||H s||^2 (lemma 4.3).
 
     Args:
         eigenvalues: `(B, d)`, finite.

@@ -28,7 +28,7 @@ class Family:
 
     @property
     def classes(self) -> dict[str, str]:
-        """Classes of the parts of which one alone will do."""
+        """Name of a part -> the only class that it may have."""
         return {self.denoiser[0]: self.denoiser[1], "vae": self.vae}
 
 

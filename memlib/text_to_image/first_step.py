@@ -61,7 +61,7 @@ class JointDifference(ScoreDifference):
 
 
 class FirstStep:
-    """Everything that a statistic may ask of one step, for P prompts and n noises; computed when asked for.
+    """What statistics need of one step, for P prompts and n noises; each quantity is computed at first use.
 
     Args:
         model: the text-to-image model.
@@ -97,7 +97,7 @@ class FirstStep:
 
     @classmethod
     def of(cls, generation: Generation) -> FirstStep:
-        """That of samples at hand, whose scores are known."""
+        """The first step of samples whose scores are known already."""
         return cls(
             generation.model,
             generation.times[0],
@@ -243,7 +243,7 @@ def unconditional_scores(model: TextToImage, t: int, noise: Float[Tensor, "n ...
 
 
 def check_product(model: TextToImage, product: Product) -> None:
-    """Raise `ValueError` for forward differences in half precision, which hold nothing but rounding."""
+    """Raise `ValueError` for forward differences in half precision, which are all rounding error."""
     if product == "difference" and torch.finfo(model.dtype).eps > torch.finfo(torch.float32).eps:
         raise ValueError(
             f"product='difference' of scores in {model.dtype} is rounding error; "

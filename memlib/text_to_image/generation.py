@@ -1,4 +1,4 @@
-"""Guided sampling with everything kept that a statistic of memorization may ask for."""
+"""Guided sampling that keeps what statistics of memorization need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """P prompts times n seeds on their way from noise to latents, S steps of them.
+    """The paths of P prompts times n seeds from noise to latents, S steps of them.
 
     Attributes:
         model: what sampled them.

@@ -33,7 +33,7 @@ def libraries() -> tuple[Any, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Both libraries without progress bars and without remarks below errors; as they were on leaving.
+    """Silence progress bars and messages below errors of both libraries, and restore them on leaving.
 
     Their remarks concern what is dealt with here: image processors that no pipeline gets, old configurations
     that they repair, prompts that are too long and cut.

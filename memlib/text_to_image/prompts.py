@@ -1,4 +1,4 @@
-"""Captions as a pipeline hands them to its denoiser: taken down while it calls it, given again."""
+"""Captions as a pipeline hands them to its denoiser, recorded from its own call and replayed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Conditions:
         return Conditions(_each(self.arguments, lambda value: value[index]), self.shared, rows)
 
     def repeat(self, times: int) -> Conditions:
-        """Every row so many times in a row."""
+        """Every row repeated `times` times, one after the other."""
         found = _each(self.arguments, lambda value: value.repeat_interleave(times, 0))
         return Conditions(found, self.shared, self.rows * times)
 
@@ -97,7 +97,7 @@ class _Reached(Exception):  # noqa: N818
 def first_call(
     pipeline: Any, denoiser: Any, captions: Sequence[str], shared: Sequence[str] = (), **options: Any
 ) -> FirstCall:
-    """Run a pipeline up to the first call of its denoiser, and take that down.
+    """Run a pipeline up to the first call of its denoiser, and record that call.
 
     Args:
         pipeline: of diffusers.
@@ -135,7 +135,7 @@ class Prompts:
     Attributes:
         captions: P strings.
         tokens: `(P, L)` ids, padded to the length L that the model reads.
-        lengths: `(P,)` tokens before the padding, begin and end marks included, at most L.
+        lengths: `(P,)` tokens before the padding, begin and end tokens included, at most L.
         conditions: P rows, what the denoiser is told of them.
         removed: index of a caption that was too long -> the text that was cut from its end.
     """
