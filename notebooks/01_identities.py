@@ -48,7 +48,6 @@ pairs: int = 5  # [1, 1000] random pairs of Gaussians per dimension and kind
 draws: int = 4000  # [80, 10**6] points per check
 level: float = 0.99  # (0, 1) coverage of the interval of each check
 steps: int = 1000  # [100, 10**5] noise levels of the linear schedule
-pixels: int = 784  # [2, 10**5] dimension of the Gaussian that stands in for images
 device: str = "cpu"  # {cpu} small matrices in float64: a GPU would not help
 output: str = ""  # folder for results; empty: build/runs/01_identities/interactive
 
@@ -73,6 +72,7 @@ plots.use_style()
 run = experiment.start("01_identities", globals())
 generator = torch.Generator().manual_seed(seed)
 schedule = VariancePreserving.linear(steps)
+pixels = 784  # dimension of the Gaussian that stands in for images
 shown_times = sorted({int(t) for t in np.linspace(0, steps - 1, 34)})
 every_time = torch.arange(steps)
 levels = list(zip(schedule.alpha(every_time).tolist(), schedule.sigma(every_time).tolist(), strict=True))

@@ -58,8 +58,6 @@ noise_copies: list[int] = [
 ]  # ascending of {1, 3, 10, 30, 100, 300, 1000} copies of the captions that are asked
 steps: int = 15  # [2, 1000] sampling steps
 compared: int = 40  # [2, 400] general captions for the statistics of the retrained model
-model: str = "organism_epsilon"  # shipped model
-retrained: str = "organism_without_copies"  # trained without half of the copies
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/interactive
 
@@ -89,8 +87,9 @@ MIDDLE, PENALTY, OTHER_PENALTIES = (
 )  # alpha sqrt(d) in ordinary levels; about 6 in the paper
 GUIDANCE, REFERENCES = 7.5, 2000  # of sampling; training images that copies are told from
 
-network = text_to_image.load(model, device=run.device)
-cured = text_to_image.load(retrained, device=run.device)
+network, cured = (  # the second was trained without half of the copies
+    text_to_image.load(name, device=run.device) for name in ("organism_epsilon", "organism_without_copies")
+)
 noise = network.noise(seeds, torch.Generator().manual_seed(seed))
 chosen = [c for k in COPIES for c in [c for c in removed() if c.dose == k][:captions]]
 exact_captions = len(chosen)

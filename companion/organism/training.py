@@ -52,8 +52,8 @@ def train_autoencoder(
 ) -> TrainingResult:
     """Train an autoencoder in place: squared error plus a little KL divergence.
 
-    `data` describes in words and hashes what `draw` draws from and where the weights start. The other arguments
-    are those of `fit`.
+    `data` describes in words and hashes what `draw` draws from and where the weights start. The others are
+    the arguments of `fit`.
     """
 
     def loss(generator: torch.Generator) -> Tensor:
