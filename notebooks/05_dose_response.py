@@ -413,7 +413,7 @@ rows = [
 ]
 about = "AUC of {statistic}, samples that become copies against the rest, t = {t}, dose {dose}"
 record = {"AUC": ("path_{statistic}_{t}_dose_{dose}", about)}
-tables.tabulate(run, "path_auc", rows, about="How well statistics on the path foretell a copy", record=record)
+tables.tabulate(run, "path_auc", rows, about="How well statistics on the path predict a copy", record=record)
 tables.shown(rows, {"words": "statistic", "t": "t", "dose": "dose", "AUC": "AUC", "networks": "networks"})
 
 # %% [markdown]

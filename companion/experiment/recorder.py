@@ -85,7 +85,7 @@ class Run:
         self._checks: dict[str, Check] = {}
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
-        (output / FILE).unlink(missing_ok=True)  # a run that stops half-way leaves no results
+        (output / FILE).unlink(missing_ok=True)  # a run that stops early leaves no results
         output.mkdir(parents=True, exist_ok=True)
 
     def parameter_table(self) -> ParameterTable:

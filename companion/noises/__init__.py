@@ -1,4 +1,4 @@
-"""Does the noise know? Under a caption that gives a copy at times, what foretells which noises end in it."""
+"""Does the noise know? Under a caption that gives a copy at times, what predicts which noises end in it."""
 
 from companion.noises.areas import caption_areas, paired, pooled
 from companion.noises.exact import ExactCaption, exact_caption, in_half_space

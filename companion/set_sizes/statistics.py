@@ -55,7 +55,7 @@ def copy_shares(found: Neighbours, held_out: Neighbours) -> dict[str, Any]:
 def quality(
     samples: Float[Tensor, "B C W W"], held_out: Float[Tensor, "N C W W"], *, seed: int = 0
 ) -> dict[str, Interval]:
-    """Fine detail and colours of samples over those of held-out images, where 1 is as good as real.
+    """Fine detail and colours of samples over those of held-out images, where 1 means no difference.
 
     Args:
         samples: square images that a network drew.

@@ -68,7 +68,7 @@ def is_accurate(pairs: RitzPairs, tol: float) -> Bool[Tensor, "B m"]:
 
 
 def in_place(pairs: RitzPairs, space: KrylovSpace, which: str, tol: float) -> Bool[Tensor, "B m"]:
-    """Whether nothing speaks against a value's place in the order; see `EigenResult.converged`.
+    """Whether nothing contradicts a value's place in the order; see `EigenResult.converged`.
 
     Copies of one eigenvalue prove that there are repeated ones. They come with a breakdown or, by rounding,
     without one, as neighbours whose residual intervals overlap; the places behind the first copies are then

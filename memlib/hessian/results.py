@@ -162,7 +162,7 @@ class EigenResult:
         residuals: `(B, k)`, norms ||A y - theta y|| of the unit Ritz vectors.
         accurate: `(B, k)`, the residual is at most `tol` times the largest modulus among the sample's Ritz
             values: an eigenvalue (of a symmetric operator) lies within the residual.
-        converged: `(B, k)`, accurate, and nothing speaks against the place of the value in the order. It is
+        converged: `(B, k)`, accurate, and nothing contradicts the place of the value in the order. It is
             right if eigenvalues are simple: a Krylov space sees one copy of a repeated one. Copies that were
             found all the same, after a breakdown or by rounding, prove that there are repeated ones; behind
             the first of them no value is flagged, since a further copy may be missing, unless the basis is

@@ -95,7 +95,7 @@ def test_mean_of_equal_draws_has_no_width():
     assert intervals.mean_difference([2.0, 2.0], [1.0, 1.0]).bounds == (1.0, 1.0)
 
 
-def test_equal_draws_that_are_bounded_have_the_width_of_none_seen():
+def test_equal_bounded_draws_have_an_interval_of_some_width():
     all_true = intervals.proportion([True] * 6)
     assert intervals.bounded_mean([1.0] * 6, 0.0, 1.0).bounds == pytest.approx(all_true.bounds)
     middle = intervals.bounded_mean([0.5] * 6, 0.0, 1.0)
@@ -106,7 +106,7 @@ def test_equal_draws_that_are_bounded_have_the_width_of_none_seen():
         intervals.bounded_mean([0.5, 2.0], 0.0, 1.0)
 
 
-def test_the_bounded_mean_holds_what_a_handful_of_draws_seldom_show():
+def test_the_bounded_mean_covers_rare_values():
     """One draw in ten differs: among six, Student's interval alone is a point half of the time."""
     draws = (np.random.default_rng(0).random((300, 6)) < 0.1).astype(float)
     found = [intervals.bounded_mean(some, 0.0, 1.0) for some in draws]

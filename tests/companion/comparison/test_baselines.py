@@ -7,7 +7,7 @@ from companion.comparison import RandomMove, Redrawn
 from memlib.mitigation import NoiseAdjustment, Sail, apply, quietly
 
 
-def test_one_candidate_is_fresh_noise_at_no_price(trials, model):
+def test_one_candidate_is_fresh_noise_without_a_pass(trials, model):
     found = apply(model, Redrawn(), trials.prompts, trials.noise, steps=4)
     assert found.record.passes.tolist() == [0, 0, 0]
     given = trials.noise.expand(3, *trials.noise.shape)

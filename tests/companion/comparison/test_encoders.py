@@ -76,7 +76,7 @@ def test_a_vector_does_not_depend_on_the_other_images(kind, folders, pictures, m
         encoder.images([])
 
 
-def test_captions_are_read_to_their_end_whatever_their_company(folders, monkeypatch):
+def test_captions_are_read_to_their_end_in_any_batch(folders, monkeypatch):
     clip = Clip.load(folders[Clip])
     captions = ["a cat", "cat", "a cat on a cat", "cat " * 30]
     together = clip.texts(captions)

@@ -41,7 +41,7 @@ def names(found):
     return [[f"{path.parent.name}/{path.name}" for path in some] for some in found.files]
 
 
-def test_images_of_all_lines_of_a_caption_in_order_whatever_its_slashes_and_spaces(listing):
+def test_images_of_a_caption_come_in_order_with_slashes_and_spaces_in_its_name(listing):
     (listing.parent / "gt_images/17/notes.txt").write_text("no image")
     found = training_images(["A rug by Mills", "A  cat dog"], listing)
     assert names(found) == [["5/a.jpg", "7/c.JPEG"], ["17/0.png", "17/1.png"]]

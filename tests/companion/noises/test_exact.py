@@ -97,7 +97,7 @@ def test_the_chance_of_a_sampler_that_draws_is_calibrated():
         assert found.low < 0 < found.high
 
 
-def test_the_oracle_foretells_the_end_and_a_random_number_does_not():
+def test_the_oracle_predicts_the_end_and_a_random_number_does_not():
     made, x = caption(0.3), noise(600, 6)
     ends, t = made.ends(x).numpy(), SCHEDULE.timesteps(50)[0]
     chance = made.chance(x, t).numpy()

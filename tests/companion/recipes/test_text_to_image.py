@@ -54,7 +54,7 @@ def test_folders_load_in_the_precision_asked_for(folders, dtype):
     assert model.prediction == "v"
 
 
-def test_a_precision_of_nobodys_and_a_model_of_nobodys(folders, tmp_path):
+def test_an_unknown_precision_and_an_unknown_model_are_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="one of float32, float16, bfloat16, float64, got 'int8'"):
         text_to_image.load(str(folders["v"]), dtype="int8")
     with pytest.raises(ModelError, match="there is no folder"):

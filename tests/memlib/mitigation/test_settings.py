@@ -57,6 +57,6 @@ def test_truth(text, value):
         ("sail", {"threshold": "-1"}, "threshold and learning_rate must be positive"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_there_is(name, given, message):
+def test_an_impossible_choice_is_refused_with_a_list_of_choices(name, given, message):
     with pytest.raises(ValueError, match=message):
         from_text(name, given)

@@ -87,7 +87,7 @@ def test_samples_are_those_of_plain_sampling_and_belong_to_their_seeds(models):
     assert images.values == {}
 
 
-def test_a_seed_gives_its_noise_whichever_others_there_are(model):
+def test_the_noise_of_a_seed_does_not_depend_on_other_seeds(model):
     assert torch.equal(noises(model, [7, 1, 2])[0], noises(model, range(5, 8))[2])
     assert not torch.equal(*noises(model, [1, 2]))
 
