@@ -60,6 +60,7 @@ from companion.datasets import mnist
 from companion.experiment import benchmarks
 from companion.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, MNIST_UNDERTRAINED, copied_image
 from memlib import hessian, intervals, sharpness
+from memlib.hessian.operator import RepeatedOperator
 from memlib.hessian.printed import algorithm_1
 from memlib.score import score_at
 
@@ -258,7 +259,7 @@ tables.shown(rows, formats=".4f")
 # point.
 
 # %% tags=["hide-input"]
-many = hessian.DenseOperator(truth.matrices.repeat_interleave(repeats, 0))
+many = RepeatedOperator(hessian.DenseOperator(truth.matrices), repeats)
 true_trace = truth.matrices.diagonal(dim1=1, dim2=2).sum(1) * sigma**2
 methods = {
     "Hutchinson": partial(hessian.trace, method="hutchinson"),

@@ -238,9 +238,10 @@ class RepeatedOperator(_Derived):
 
     def matvec(self, v: Float[Tensor, "B*copies d"]) -> Float[Tensor, "B*copies d"]:
         """Return A v for every copy."""
-        block = v.reshape(self.op.batch, self.copies, self.dim).mT
-        return self.op.matmat(block).mT.reshape(v.shape)
+        return self.matmat(v[:, :, None])[:, :, 0]
 
     def matmat(self, V: Float[Tensor, "B*copies d K"]) -> Float[Tensor, "B*copies d K"]:
         """Return A V for every copy."""
-        return torch.stack([self.matvec(v) for v in V.unbind(dim=2)], dim=2)
+        by_sample = V.unflatten(0, (self.op.batch, self.copies)).transpose(1, 2)  # (B, d, copies, K)
+        products = self.op.matmat(by_sample.flatten(2)).unflatten(2, by_sample.shape[2:])
+        return products.transpose(1, 2).flatten(0, 1)

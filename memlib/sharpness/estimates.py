@@ -149,7 +149,8 @@ def conditional_estimates(
     sigma = conditional.sigma
     with JacobianOperator(conditional - unconditional, x, product="difference") as difference:
         s, product = difference.value, difference.matvec(difference.value)
-    with JacobianOperator(conditional, x) as jacobian:
+    # The conditional score has passed the check of rows as a part of the difference.
+    with JacobianOperator(conditional, x, check=False) as jacobian:
         trace = hessian.trace(jacobian, probes, generator=generator)
     return ConditionalEstimates(
         sharpness=-(sigma**2) * trace.value / jacobian.dim,
