@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,9 @@ from memlib.mitigation import (
     Sail,
     SailPrinted,
     SailReleased,
-    apply,
+    objective,
 )
 from memlib.text_to_image import Prompts, TextToImage
-
-ANY = 1e9
-"""A threshold that every noise meets as it comes: only the objective is wanted."""
 
 
 def objectives(
@@ -40,14 +38,14 @@ def objectives(
         rows: prompts times noises at a time; bounds the memory.
     """
     methods: dict[str, Method] = {
-        "score difference": NoiseAdjustment(ANY),
-        "SAIL printed": SailPrinted(ANY, alpha=0.0),
-        "SAIL with the difference": SailPrinted(ANY, alpha=0.0, term="difference"),
-        "SAIL released": SailReleased(ANY, alpha=0.0, pool=len(noise)),
-        "SAIL corrected": Sail(ANY),
+        "score difference": NoiseAdjustment(math.inf),
+        "SAIL printed": SailPrinted(math.inf, alpha=0.0),
+        "SAIL with the difference": SailPrinted(math.inf, alpha=0.0, term="difference"),
+        "SAIL released": SailReleased(math.inf, alpha=0.0),
+        "SAIL corrected": Sail(math.inf),
     }
     return {
-        name: apply(model, method, prompts, noise, steps=steps, rows=rows).record.objective
+        name: objective(model, method, prompts, noise, steps=steps, rows=rows)
         for name, method in methods.items()
     }
 

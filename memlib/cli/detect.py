@@ -31,8 +31,10 @@ def detect(
         str,
         typer.Option(
             "--statistics",
-            help="Names with commas between: jeon, wen (one step), gap, ren_layer (one step), chen, kim, "
-            "ren_attention, carlini (whole samplings). The first one ranks.",
+            help="Names with commas between; the first one ranks. From one step: jeon (sharpness gain), wen "
+            "(norm of the score difference), gap (difference of the products H s), ren_layer (entropy of one "
+            "layer's attention). From whole samplings: chen (bright ending), kim (curvature difference), "
+            "ren_attention (entropy of all attention), carlini (distance of tiles between images).",
             rich_help_panel="What",
         ),
     ] = "jeon,wen",

@@ -7,7 +7,7 @@ One method a file, named after its authors; `apply` runs any of them and says wh
 from memlib.mitigation.corrected import Sail
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.han import NoiseAdjustment
-from memlib.mitigation.method import Method, UnreachedWarning, apply, quietly
+from memlib.mitigation.method import Method, UnreachedWarning, apply, objective, quietly
 from memlib.mitigation.methods import METHODS
 from memlib.mitigation.none import NoMitigation
 from memlib.mitigation.printed import SailPrinted
@@ -37,6 +37,7 @@ __all__ = [
     "UnreachedWarning",
     "apply",
     "from_text",
+    "objective",
     "quietly",
     "settings_of",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 from tqdm import tqdm
 
@@ -90,6 +91,37 @@ def apply(
         steps,
         parts[0].attention,
     )
+
+
+def objective(
+    model: TextToImage,
+    method: Method,
+    prompts: Prompts,
+    noise: Float[Tensor, "n ..."],
+    *,
+    steps: int = 50,
+    rows: int = 64,
+) -> Float64[Tensor, "P n"]:
+    """What a method minimises, at every noise as it comes; its threshold plays no part.
+
+    Args:
+        model: the text-to-image model.
+        method: one with a threshold.
+        prompts: P prompts.
+        noise: n noises that all prompts share.
+        steps: the number of steps of the sampling at whose first step this is taken.
+        rows: prompts times noises at a time, at least one prompt; bounds the memory.
+
+    Raises:
+        ValueError: the method has no threshold, and so minimises nothing.
+    """
+    known = {field.name for field in fields(method)}  # type: ignore[arg-type]
+    if "threshold" not in known:
+        raise ValueError(f"{method.name} has no threshold and minimises nothing")
+    # An infinite one is met at once; where candidates are pooled, the given noises are the pool.
+    changes = {"threshold": math.inf, "pool": len(noise)}
+    accepting = replace(method, **{key: changes[key] for key in known & {*changes}})  # type: ignore[type-var]
+    return apply(model, accepting, prompts, noise, steps=steps, rows=rows).record.objective
 
 
 def _generator(key: int, caption: str) -> torch.Generator:

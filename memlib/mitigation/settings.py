@@ -64,12 +64,13 @@ def settings_of(name: str) -> dict[str, Setting]:
     return known
 
 
-def from_text(name: str, given: Mapping[str, str]) -> Method:
+def from_text(name: str, given: Mapping[str, str], **values: Any) -> Method:
     """The method of this name.
 
     Args:
         name: one of `METHODS`.
         given: name of a setting -> its value as text; the others have their defaults.
+        values: of further settings, as they are.
 
     Raises:
         ValueError: an unknown name or setting, one that is missing, or a text that says no value it can have;
@@ -83,9 +84,10 @@ def from_text(name: str, given: Mapping[str, str]) -> Method:
     listed = f"the settings of {name} are {', '.join(map(str, known.values())) or 'none'}"
     if unknown := [key for key in given if key not in known]:
         raise ValueError(f"{name} has no setting {unknown[0]!r}; {listed}")
-    if missing := [key for key, one in known.items() if one.default is None and key not in given]:
+    if missing := [
+        key for key, one in known.items() if one.default is None and key not in {**given, **values}
+    ]:
         raise ValueError(f"{name} needs the setting {missing[0]}; {listed}")
-    values = {}
     for key, text in given.items():
         try:
             values[key] = _reader(hints[key])(text.strip())

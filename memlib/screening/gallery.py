@@ -8,9 +8,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from memlib.files import whole
-from memlib.screening.images import FILE_NAME, contact_sheet
+from memlib.screening.images import FILE_NAME, Cell, contact_sheet
 from memlib.screening.mitigated import IMAGES
-from memlib.screening.pairs import Pair, Row, sheet_of_pairs
 
 _ROWS, _COLUMNS = 20, 8
 
@@ -35,12 +34,8 @@ def finish(folder: Path) -> None:
             for batch in file.iter_batches():
                 writer.write_batch(batch)
         first = next(file.iter_batches(batch_size=_first_rows(file)))
-    home, sheet = pictures_of(folder), folder / "sheet.png"
-    if {*IMAGES} <= {*first.schema.names}:
-        headings, rows = _pairs(first, home)
-        sheet_of_pairs(headings, rows, sheet)
-    else:
-        contact_sheet(_rows(first, home), sheet)
+    headings, rows = _rows(first, pictures_of(folder))
+    contact_sheet(rows, folder / "sheet.png", headings=headings)
 
 
 def discard_others(folder: Path) -> None:
@@ -62,23 +57,17 @@ def _first_rows(file: parquet.ParquetFile) -> int:
     return max(1, _ROWS * number.count(number[0]))
 
 
-def _rows(batch: pa.RecordBatch, home: Path) -> list[tuple[str, list[Path]]]:
-    found: dict[int, list[Path]] = {}
-    for number, name in zip(batch["number"].to_pylist(), batch["image"].to_pylist(), strict=True):
-        found.setdefault(number, []).append(home / name)
-    return [(str(number), paths[:_COLUMNS]) for number, paths in found.items()]
-
-
-def _pairs(batch: pa.RecordBatch, home: Path) -> tuple[list[str], list[Row]]:
-    """Headings of the columns, and the rows."""
-    rows: dict[int, Row] = {}
-    headings = []
-    for image in batch.select(["number", "prompt", "seed", "result", *IMAGES]).to_pylist():
+def _rows(batch: pa.RecordBatch, home: Path) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """Headings of the columns, and the rows of a sheet."""
+    before, *after = IMAGES if {*IMAGES} <= {*batch.schema.names} else ("image",)
+    rows: dict[int, tuple[str, list[Cell]]] = {}
+    headings: list[str] = []
+    for image in batch.to_pylist():
         number = image["number"]
-        row = rows.setdefault(number, Row(f"prompt {number}", image["prompt"], []))
-        if len(row.pairs) < _COLUMNS // 2:
-            words = image["result"].removeprefix("threshold ")
-            row.pairs.append(Pair(home / image["image_before"], home / image["image_after"], words))
+        _, cells = rows.setdefault(number, (f"{number}: {image['prompt']}", []))
+        if len(cells) < _COLUMNS:
+            words = image.get("result", "").removeprefix("threshold ")
+            cells += [(home / image[before], words), *((home / image[kind], "") for kind in after)]
             if len(rows) == 1:
-                headings.append(f"seed {image['seed']}")
+                headings += [f"seed {image['seed']}", *("with mitigation" for _ in after)]
     return headings, list(rows.values())

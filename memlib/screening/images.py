@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from memlib.files import whole
 
-_MARGIN = 2
+_LEFT, _TOP, _LINES, _GAP = 170, 20, 18, 4  # pixels for prompts, headings, words below and between images
+_DPI, _LETTERS = 100, 7
 FILE_NAME = re.compile(r"\d{6,}-[0-9a-f]{8}-\d+(_[a-z]+)?\.png")
 """Of `file_name`."""
 
@@ -37,31 +40,44 @@ def save(image: Float[Tensor, "3 H W"], path: Path) -> None:
         Image.fromarray(pixels).save(temporary)
 
 
-def contact_sheet(rows: list[tuple[str, list[Path]]], path: Path, *, side: int = 96) -> None:
-    """One row of small images for each prompt, its title before it.
+Cell = tuple[Path, str]
+
+
+def contact_sheet(
+    rows: list[tuple[str, list[Cell]]], path: Path, *, headings: list[str] | None = None, side: int = 96
+) -> None:
+    """A mosaic with a row of small images for each prompt.
 
     Args:
-        rows: titles, short and of plain letters, and the images beside each.
-        path: the path of the sheet.
+        rows: the text beside each row, and its images, each with a few words to stand below it.
+        path: the path of the sheet, a PNG.
+        headings: of the columns.
         side: the side length of an image, in pixels.
     """
-    step = side + _MARGIN
-    left = _MARGIN + 8 * max(len(title) for title, _ in rows)
-    width = left + step * max(len(images) for _, images in rows)
-    sheet = Image.new("RGB", (width, _MARGIN + step * len(rows)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, (title, images) in enumerate(rows):
-        top = _MARGIN + row * step
-        draw.text((_MARGIN, top + side // 2 - 6), title, fill="black")
-        for column, source in enumerate(images):
-            sheet.paste(small(source, side), (left + column * step, top))
+    from matplotlib.figure import Figure
+
+    columns = max(len(cells) for _, cells in rows)
+    width, height = _LEFT + columns * (side + _GAP), _TOP + len(rows) * (side + _LINES)
+    figure = Figure((width / _DPI, height / _DPI), dpi=_DPI)
+    place = {"left": _LEFT / width, "right": 1 - _GAP / width, "wspace": _GAP / side}
+    place |= {"top": 1 - _TOP / height, "bottom": _LINES / height, "hspace": _LINES / side}
+    grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw=place)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    style: dict[str, Any] = {"fontsize": _LETTERS, "va": "top", "parse_math": False}
+    for axes, heading in zip(grid[0], headings or (), strict=False):
+        axes.set_title(heading, fontsize=_LETTERS)
+    for line, (text, cells) in zip(grid, rows, strict=True):
+        line[0].text(-_LEFT / side, 1, _lines(text, side), transform=line[0].transAxes, **style)
+        for axes, (source, words) in zip(line, cells, strict=False):
+            with Image.open(source) as image:
+                axes.imshow(image.convert("RGB"), aspect="auto")
+            axes.text(0, -0.02, words[:40], transform=axes.transAxes, **style)
     with whole(path) as temporary:
-        sheet.save(temporary)
+        figure.savefig(temporary, format="png")
 
 
-def small(path: Path, side: int) -> Image.Image:
-    """The image in a file as a square of `side` pixels."""
-    with Image.open(path) as image:
-        # Few pixels are shown as they are, many are averaged.
-        way = Image.Resampling.NEAREST if max(image.size) <= side else Image.Resampling.LANCZOS
-        return image.convert("RGB").resize((side, side), way)
+def _lines(text: str, side: int) -> str:
+    """As much of a text as fits beside an image, in letters that every font has."""
+    plain = "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in text)
+    return textwrap.fill(plain, 26, max_lines=max(1, side // 14), placeholder=" ...")

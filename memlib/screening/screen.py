@@ -99,7 +99,7 @@ class Screening:
             "images": self.pictures is not None,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "model": identity.facts(self.model),
-            "times": self.model.timesteps(self.settings.get("trajectory", 50)),
+            "times": self.model.timesteps(self.settings.get("num_inference_steps", 50)),
             "prompts": prompt_files.digest(self.prompts),
             "memlib": __version__,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from memlib.mitigation import from_text
-from memlib.mitigation.method import apply, quietly
+from memlib.mitigation import from_text, objective, quietly
 from memlib.mitigation.settings import settings_of
 from memlib.screening import batches
 from memlib.screening.screen import encoded
@@ -19,7 +19,6 @@ from memlib.text_to_image import TextToImage
 
 SHARE = 0.95
 """Share of the images of such prompts that a threshold leaves as they come."""
-_ANY = "1e30"  # met by every image, at once
 
 
 @dataclass(frozen=True)
@@ -63,20 +62,20 @@ def from_reference(
     """
     if "threshold" not in settings_of(name):
         raise ValueError(f"{name} has no threshold that reference prompts could give; leave them out")
-    method = from_text(name, {**given, "threshold": _ANY})
+    method = from_text(name, given, threshold=math.inf)
     found: list[Tensor] = []
 
     def work(start: int, stop: int) -> None:
         some = encoded(model, prompts["prompt"].slice(start, stop - start).to_pylist())
         with quietly():
-            record = apply(
+            values = objective(
                 model, method, some, noise, steps=num_inference_steps, rows=len(some) * len(noise)
-            ).record
-        found.append(record.objective.flatten())
+            )
+        found.append(values.flatten())
         bar.update(stop - start)
 
     rows = rows or batches.starting_rows(model, gradients=True)
     with tqdm(total=len(prompts), desc="reference", disable=not progress) as bar:
         batches.halving(work, 0, len(prompts), max(1, rows // len(noise)), lambda _: None)
-    values = torch.cat(found)
-    return Reference(float(f"{values.quantile(SHARE):.3g}"), len(values))
+    every = torch.cat(found)
+    return Reference(float(f"{every.quantile(SHARE):.3g}"), len(every))

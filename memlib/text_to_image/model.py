@@ -18,10 +18,15 @@ from memlib.score import Score
 from memlib.text_to_image import loading, prompts
 from memlib.text_to_image.families import FAMILIES
 from memlib.text_to_image.first_step import JointDifference, unconditional_scores
-from memlib.text_to_image.noise import variance_preserving
+from memlib.text_to_image.noise import variance_preserving, visited
 from memlib.text_to_image.prompts import Conditions, Prompts, first_call
 from memlib.text_to_image.source import ModelError
-from memlib.text_to_image.validation import check_channels, check_configuration, check_prediction
+from memlib.text_to_image.validation import (
+    check_channels,
+    check_configuration,
+    check_first_time,
+    check_prediction,
+)
 
 Observer = Callable[[int, Tensor, Tensor, Tensor], None]
 
@@ -67,6 +72,7 @@ class TextToImage:
             raise ModelError(f"the pipeline of {self.source} fails before its first step: {error}") from error
         self.sample_shape: tuple[int, ...] = tuple(first.x.shape[1:])
         check_channels(self)
+        check_first_time(self, float(first.timestep))
         self.empty: Prompts = prompts.encode(pipeline, lambda _: first.conditions[:1], [""])
         """No condition, as the pipeline has it for guidance."""
 
@@ -216,16 +222,14 @@ class TextToImage:
         return {}
 
     def timesteps(self, steps: int = 50) -> list[int]:
-        """The times that diffusers' DDIM visits, noisiest first: 981, 961, ..., 1 for 50 in Stable Diffusion.
+        """The times that the pipeline visits, noisiest first: 981, 961, ..., 1 for 50 in Stable Diffusion.
 
         Raises:
             ValueError: more steps than the spacing of the schedule allows.
         """
         if not 1 <= steps <= self.schedule.steps:
             raise ValueError(f"steps must lie in [1, {self.schedule.steps}], got {steps}")
-        clock = type(self.scheduler).from_config(self.scheduler.config)
-        clock.set_timesteps(steps)
-        times: list[int] = clock.timesteps.tolist()
+        times = visited(self.pipeline.scheduler, self.scheduler, steps)
         if times[0] >= self.schedule.steps:
             raise ValueError(
                 f"{steps} steps start at time {times[0]}, the schedule ends at {self.schedule.steps - 1}; "

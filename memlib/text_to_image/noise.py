@@ -17,7 +17,26 @@ _REFUSED = {
     "use_flow_sigmas": True,
     "timestep_type": "continuous",
 }
-_NOTHING = 2.0**-24  # alpha^2 that diffusers writes for zero
+_NOTHING = 2.0**-24  # alpha^2 that diffusers writes for zero, and what rounding makes of it
+
+
+def visited(scheduler: Any, ddim: Any, steps: int) -> list[int]:
+    """The times that a pipeline's own scheduler visits, noisiest first.
+
+    Those of DDIM where its own are not one whole number a step, as of samplers that step in between.
+
+    Args:
+        scheduler: of the pipeline, or another of its kind.
+        ddim: with the same configuration.
+        steps: their number.
+    """
+    found: list[list[int]] = []
+    for one in (scheduler, ddim):
+        clock = type(one).from_config(one.config)
+        clock.set_timesteps(steps)
+        found.append(sorted({*clock.timesteps.tolist()}, reverse=True))
+    own, plain = found
+    return [int(t) for t in own] if len(own) == steps and all(t == int(t) for t in own) else plain
 
 
 def variance_preserving(scheduler: Any, source: str) -> tuple[Any, VariancePreserving, Prediction]:
@@ -47,7 +66,7 @@ def variance_preserving(scheduler: Any, source: str) -> tuple[Any, VariancePrese
         )
     levels = scheduler.alphas_cumprod.double()
     last = levels[-1].item()
-    if last <= 0 or config.get("rescale_betas_zero_snr") or (last <= _NOTHING and predicted != "epsilon"):
+    if last <= _NOTHING or config.get("rescale_betas_zero_snr"):
         raise ModelError(
             f"the scheduler {name} of {source} has zero terminal signal (alpha^2 = {last:.2g} at the "
             "noisiest time): there the score is -x whatever the prompt, and no difference can be told; such "

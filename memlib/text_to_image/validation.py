@@ -37,6 +37,12 @@ def check_configuration(source: str, config: Any, tokenizer: Any) -> None:
             "embedded guidance scale and has no pass without a condition, so that there is no score "
             "difference; use the model it was distilled from"
         )
+    for key in ("padding_side", "truncation_side"):
+        if (side := getattr(tokenizer, key)) != "right":
+            raise ModelError(
+                f"tokenizer/tokenizer_config.json of {source} sets {key}={side!r}, expected 'right', "
+                "where the end of a prompt is looked for"
+            )
     if not tokenizer.model_max_length < 10**6:
         raise ModelError(
             f"tokenizer/tokenizer_config.json of {source} has no model_max_length, the number of tokens that "
@@ -52,6 +58,16 @@ def check_channels(model: TextToImage) -> None:
         raise ModelError(
             f"the denoiser of {model.source} takes {taken} channels, the autoencoder has {wanted}: "
             "expected the same (is it an inpainting model?)"
+        )
+
+
+def check_first_time(model: TextToImage, first: float) -> None:
+    """Raise `ModelError` unless sampling begins at the time at which the pipeline of diffusers does."""
+    if (ours := model.timesteps()[0]) != first:
+        raise ModelError(
+            f"the {type(model.pipeline.scheduler).__name__} of {model.source} begins at time {first:g}: "
+            f"not supported, DDIM begins at {ours}; change timestep_spacing, use_karras_sigmas and "
+            "the like in scheduler/scheduler_config.json, or the scheduler"
         )
 
 

@@ -1,6 +1,7 @@
 """What every method promises: nothing changed where nothing is asked, what was done counted, seeds kept."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from memlib.mitigation import (
     SailPrinted,
     SailReleased,
     apply,
+    objective,
 )
+from memlib.mitigation.objectives import RowDifference
 from memlib.mitigation.record import repeats
 
 SMALL, LARGE = 1e-6, 1e6
@@ -75,6 +78,33 @@ def test_a_threshold_out_of_reach_is_said_and_the_loop_ends(task, method):
     assert (found.record.objective < at_start.record.objective).all()  # it went down
     moved = (found.noise - noise).abs().amax() + (found.prompts.embeddings - prompts.embeddings).abs().amax()
     assert moved > 0.01
+
+
+@by_gradient
+def test_the_objective_is_told_without_a_threshold(task, method):
+    model, prompts, noise = task
+    given = method(SMALL)
+    found = objective(model, given, prompts, noise)
+    accepting = replace(given, threshold=LARGE)
+    torch.testing.assert_close(found, apply(model, accepting, prompts, noise).record.objective)
+    assert given.threshold == SMALL
+    assert found.unique().numel() > 1
+
+
+def test_the_objective_of_more_noises_than_a_pool_holds(task):
+    model, prompts, _ = task
+    noise = model_noise(model, 3)
+    found = objective(model, SailReleased(SMALL, pool=2), prompts, noise)
+    difference = RowDifference(model, model.timesteps()[0], prompts.repeated(9))
+    x = prompts.tiled(noise)
+    expected = SailReleased(SMALL).objective(difference, x, x, torch.arange(9)).detach()
+    torch.testing.assert_close(found, expected.reshape(3, 3), rtol=1e-9, atol=0)
+
+
+def test_a_method_that_minimises_nothing_has_no_objective(task):
+    model, prompts, noise = task
+    with pytest.raises(ValueError, match="attention re-scaling has no threshold"):
+        objective(model, AttentionRescaling(), prompts, noise)
 
 
 @unreached

@@ -32,15 +32,19 @@ def test_pixels_are_rounded_and_not_mirrored(tmp_path):
 
 
 def test_a_sheet_has_a_row_for_each_prompt(tmp_path):
-    for n in range(3):
-        images.save(torch.full((3, 8, 8), n / 2), tmp_path / f"{n}.png")
-    paths = [tmp_path / f"{n}.png" for n in range(3)]
-    images.contact_sheet([("0", paths), ("12", paths[1:])], tmp_path / "sheet.png", side=16)
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    left = 2 + 8 * 2
-    assert sheet.shape == (2 + 2 * 18, left + 3 * 18, 3)
-    assert [sheet[10, left + 18 * n + 8, 0] for n in range(3)] == [0, 128, 255]
-    assert [sheet[28, left + 18 * n + 8, 0] for n in range(2)] == [128, 255]
+    for n, value in enumerate((40, 120, 200)):
+        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / f"{n}.png")
+    cells = [(tmp_path / f"{n}.png", "x" * 500) for n in range(3)]
+    rows = [("0: $a_b$ \U0001f408 " + "many words " * 90, cells), ("12: b", cells[1:])]
+    images.contact_sheet(rows, tmp_path / "sheet.png", headings=["seed 3"], side=32)
+    with Image.open(tmp_path / "sheet.png") as file:
+        sheet = np.asarray(file.convert("RGB"))
+    assert sheet.shape == (20 + 2 * (32 + 18), 170 + 3 * (32 + 4), 3)
+    for row, values in enumerate([(40, 120, 200), (120, 200, 255)]):
+        for column, value in enumerate(values):
+            top, left = 20 + row * (32 + 18), 170 + column * (32 + 4)
+            assert (sheet[top + 2 : top + 30, left + 2 : left + 30] == value).all()
+    assert (sheet[:, :150] < 200).any()  # the prompts
 
 
 def test_a_gallery_has_its_table_as_text_too(model, tmp_path):
@@ -52,4 +56,4 @@ def test_a_gallery_has_its_table_as_text_too(model, tmp_path):
     text = csv.read_csv(tmp_path / "images.csv", parse_options=csv.ParseOptions(newlines_in_values=True))
     for name in ("number", "prompt", "seed", "image"):
         assert text[name].to_pylist() == whole[name].to_pylist()
-    assert Image.open(tmp_path / "sheet.png").size[1] == 2 + 20 * 98
+    assert Image.open(tmp_path / "sheet.png").size == (170 + 2 * 100, 20 + 20 * 114)

@@ -2,6 +2,8 @@
 
 import warnings
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -17,7 +19,7 @@ from memlib.mitigation import (
     SailReleased,
     apply,
 )
-from memlib.screening import MitigatedImages, gallery, guided, mitigated, noises, pairs, thresholds
+from memlib.screening import MitigatedImages, gallery, guided, mitigated, noises, thresholds
 from memlib.screening.mitigation_table import AT_ONCE, COLUMNS, NOT_MET, summary
 
 from .conftest import TEXTS, table
@@ -163,24 +165,24 @@ def test_the_table_of_a_method_without_threshold(model, tmp_path):
 def test_the_sheet_shows_pairs(model, tmp_path):
     run(model, tmp_path, NoMitigation(), [*TEXTS, "\U0001f408" * 400] * 3, rows=60, seeds=range(5))
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == pairs.size(4, 20, 96)
-        names = [row["image_before"] for row in parquet.read_table(tmp_path / "images.parquet").to_pylist()]
-        with Image.open(tmp_path / "images" / names[1]) as second:
-            shown = second.convert("RGB").resize((96, 96), Image.Resampling.NEAREST)
-        left, top = pairs.corner(1, 0, 96)
-        for place in (left, left + 96 + 2):  # before, and after, which is the same here
-            assert sheet.crop((place, top, place + 96, top + 96)).tobytes() == shown.tobytes()
+        assert sheet.size == (170 + 8 * 100, 20 + 20 * 114)
+        whole = np.asarray(sheet.convert("RGB"))
+    seen = [whole[20:116, left : left + 96] for left in (170 + 200, 170 + 300)]  # both of the second seed
+    assert np.array_equal(*seen)  # nothing was changed
+    names = [row["image_before"] for row in parquet.read_table(tmp_path / "images.parquet").to_pylist()]
+    with Image.open(tmp_path / "images" / names[1]) as second:
+        colours = np.asarray(second.convert("RGB"))
+    assert np.array_equal(seen[0][6::12, 6::12], colours)
 
 
 def test_after_is_on_the_right(tmp_path):
-    for value in (0, 255):
-        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / f"{value}.png")
-    pair = pairs.Pair(tmp_path / "0.png", tmp_path / "255.png", "x" * 500)
-    pairs.sheet_of_pairs(["seed 0"], [pairs.Row("prompt 0", "", [pair])], tmp_path / "sheet.png", side=20)
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        left, top = pairs.corner(0, 0, 20)
-        assert [sheet.getpixel((left + x, top + 10))[0] for x in (10, 32)] == [0, 255]
-        assert sheet.crop((left + 43, 0, *sheet.size)).getextrema() == ((255, 255),) * 3  # words are cut
+    for name, value in (("before", 0), ("after", 200)):
+        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / f"{name}.png")
+    image = {"image_before": "before.png", "image_after": "after.png", "result": "changed"}
+    batch = pa.RecordBatch.from_pylist([{"number": 7, "prompt": "a", "seed": 3} | image])
+    headings, rows = gallery._rows(batch, tmp_path)
+    assert headings == ["seed 3", "with mitigation"]
+    assert rows == [("7: a", [(tmp_path / "before.png", "changed"), (tmp_path / "after.png", "")])]
 
 
 # Thresholds from harmless prompts

@@ -1,16 +1,17 @@
 """The first denoising step against diffusers' own pipeline on the same folder, entry by entry."""
 
 import json
+import math
 import shutil
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel
 
 from memlib.text_to_image import Conditions, ModelError, TextToImage
 
 CAPTIONS = ["a cat", "tac"]
-PADDING = {"pad_token": "!"}
 
 
 class Reached(Exception):  # noqa: N818
@@ -110,40 +111,203 @@ def test_entries_of_the_unet_that_ask_for_more_than_the_pipeline_gives(broken):
             TextToImage.load(broken)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"hidden_act": "gelu"}, {"layer_norm_eps": 0.1}, {"use_attention_mask": True}], ids=str
-)
-def test_every_entry_of_the_text_encoder(broken, folders, changes):
-    edit(broken / "text_encoder" / "config.json", **changes)
-    changed = compare(broken)
-    moved = (
-        changed.encode(CAPTIONS).embeddings
-        - TextToImage.load(folders["epsilon"], dtype=torch.float64).encode(CAPTIONS).embeddings
+def moved(model, folder):
+    """How far the embeddings of captions are from those of another folder, if they can be compared."""
+    ours, theirs = (
+        one.encode(CAPTIONS).embeddings for one in (model, TextToImage.load(folder, dtype=torch.float64))
     )
-    assert moved.norm() > 1e-3
-
-
-def test_a_padding_of_its_own(broken):
-    edit(broken / "tokenizer" / "tokenizer_config.json", **PADDING)
-    compare(broken)
+    return math.inf if ours.shape != theirs.shape else float((ours - theirs).norm())
 
 
 @pytest.mark.parametrize(
-    ("name", "spacing"),
+    ("changes", "moves"),
     [
-        ("EulerDiscreteScheduler", "leading"),
-        ("EulerDiscreteScheduler", "trailing"),
-        ("DDPMScheduler", "leading"),
-        ("DDPMScheduler", "trailing"),
-        ("DPMSolverMultistepScheduler", "trailing"),  # its leading times differ from those of all others
+        ({"hidden_act": "gelu"}, True),
+        ({"layer_norm_eps": 0.1}, True),
+        ({"num_attention_heads": 4}, True),
+        ({"num_hidden_layers": 1}, True),
+        ({"use_attention_mask": True}, True),
+        ({"attention_dropout": 0.9}, False),  # evaluation
+        ({"initializer_factor": 3.0}, False),  # the weights are read
+        ({"initializer_range": 0.5}, False),
+        ({"projection_dim": 8}, False),  # of another class
+        ({"bos_token_id": 3}, False),  # the tokenizer sets the marks
+        ({"eos_token_id": 7}, False),  # reads the pooled output, which the U-Net does not get
+        ({"pad_token_id": 5}, False),
+        ({"tie_word_embeddings": False}, False),
     ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_every_entry_of_the_text_encoder(broken, folders, changes, moves):
+    path = broken / "text_encoder" / "config.json"
+    if "num_hidden_layers" in changes:  # layers that are left out must not lie in the file
+        CLIPTextModel.from_pretrained(broken / "text_encoder", **changes).save_pretrained(path.parent)
+    edit(path, **changes)
+    assert (moved(compare(broken), folders["epsilon"]) > 1e-3) == moves
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings"])
+def test_entries_of_the_text_encoder_that_the_weights_contradict(broken, key):
+    edit(broken / "text_encoder" / "config.json", **{key: 8})
+    with pytest.raises(ModelError, match=r"text_encoder cannot be loaded|fails before its first step"):
+        TextToImage.load(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        ({"pad_token": "!"}, True),
+        ({"model_max_length": 8}, True),
+        ({"bos_token": "!"}, True),
+        ({"eos_token": "!"}, True),
+        ({"unk_token": "!"}, False),  # every letter of the captions is known
+        ({"do_lower_case": False}, False),  # CLIP's tokenizer lowers them all the same
+        ({"add_prefix_space": True}, False),
+        ({"clean_up_tokenization_spaces": True}, False),  # of decoding
+        ({"errors": "ignore"}, False),
+        ({"name_or_path": "another/model"}, False),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_every_entry_of_the_tokenizer(broken, folders, changes, moves):
+    edit(broken / "tokenizer" / "tokenizer_config.json", **changes)
+    model = compare(broken)
+    assert (moved(model, folders["epsilon"]) > 1e-3) == moves
+    limit = changes.get("model_max_length", 12)
+    prompts = model.encode(["a cat", "a " * 20])
+    assert prompts.tokens.shape[1] == limit
+    assert prompts.lengths.tolist() == [4, limit]
+    assert prompts.removed[1].split() == ["a"] * (22 - limit)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"padding_side": "left"}, "padding_side='left'"),
+        ({"truncation_side": "left"}, "truncation_side='left'"),
+        ({"model_max_length": 10**30}, "no model_max_length"),
+        ({"model_max_length": 20}, "fails before its first step"),
+    ],
+    ids=str,
+)
+def test_entries_of_the_tokenizer_that_are_refused(broken, changes, said):
+    edit(broken / "tokenizer" / "tokenizer_config.json", **changes)
+    with pytest.raises(ModelError, match=said):
+        TextToImage.load(broken)
+
+
+def own_image(folder):
+    """The end of a short sampling by diffusers' pipeline, as latents and as images."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=torch.float64
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    latents, images = (
+        pipeline(
+            CAPTIONS,
+            num_inference_steps=2,
+            generator=torch.Generator().manual_seed(0),
+            output_type=output,
+        ).images
+        for output in ("latent", "pt")
+    )
+    return latents, images
+
+
+def new_vae(folder, **changes):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        config = AutoencoderKL.load_config(folder / "vae")
+        AutoencoderKL.from_config(config, **changes).save_pretrained(folder / "vae")
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        ({"scaling_factor": 0.5}, True),
+        ({"act_fn": "gelu"}, True),
+        ({"norm_num_groups": 2}, True),
+        ({"layers_per_block": 2}, True),
+        ({"block_out_channels": (8, 16)}, True),
+        ({"use_post_quant_conv": False}, True),
+        ({"mid_block_add_attention": False}, True),
+        ({"use_quant_conv": False}, False),  # of encoding
+        ({"force_upcast": False}, False),  # of other pipelines; this one is read in the precision asked for
+        ({"shift_factor": 0.1}, False),  # of other pipelines
+        ({"latents_mean": [0.1] * 4}, False),  # of other pipelines
+        ({"latents_std": [2.0] * 4}, False),
+        ({"sample_size": 64}, False),  # of tiles
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)
+def test_every_entry_of_the_autoencoder(broken, changes, moves):
+    new_vae(broken)
+    before = TextToImage.load(broken, dtype=torch.float64)
+    new_vae(broken, **changes)
+    latents, images = own_image(broken)
+    model = TextToImage.load(broken, dtype=torch.float64)
+    decoded = model.decode(latents)
+    torch.testing.assert_close(decoded, images.float(), rtol=0, atol=1e-6)
+    if "use_quant_conv" in changes:  # later weights are then drawn anew, by other numbers
+        return
+    assert (float((decoded - before.decode(latents)).norm()) > 1e-3) == moves
+
+
+def test_an_autoencoder_with_other_channels_than_the_unet(broken):
+    new_vae(broken, latent_channels=8)
+    with pytest.raises(ModelError, match="takes 4 channels, the autoencoder has 8"):
+        TextToImage.load(broken)
+
+
+SPACINGS = ("leading", "trailing", "linspace")
+MULTISTEP = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "DEISMultistepScheduler")
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize(
+    "name",
+    [*MULTISTEP, *(f"{name}Scheduler" for name in ("DDIM", "PNDM", "DDPM", "EulerDiscrete", "HeunDiscrete"))],
 )
 def test_another_scheduler_and_spacing(broken, name, spacing):
-    edit(broken / "model_index.json", scheduler=["diffusers", name])
-    path = broken / "scheduler" / "scheduler_config.json"
-    edit(path, _class_name=name, timestep_spacing=spacing, steps_offset=1)
+    use_scheduler(broken, name, timestep_spacing=spacing)
     _, t, *_ = own_first_step(broken)
-    assert TextToImage.load(broken).timesteps()[0] == t
+    times = TextToImage.load(broken).timesteps()
+    assert times[0] == t == {"trailing": 999, "linspace": 999}.get(spacing, 951 if name in MULTISTEP else 981)
+    assert len(times) == 50
+    if name in MULTISTEP:  # a whole number for each step: all are the pipeline's
+        assert times == own_times(broken)
+
+
+@pytest.mark.parametrize("name", MULTISTEP)
+def test_times_that_are_neither_ddims_nor_whole_numbers_are_refused(broken, name):
+    use_scheduler(broken, name, timestep_spacing="leading", use_karras_sigmas=True)
+    assert own_first_step(broken)[1] == 999
+    with pytest.raises(ModelError, match=r"begins at time 999: .* DDIM begins at 981; .*karras"):
+        TextToImage.load(broken)
+
+
+def use_scheduler(folder, name, **changes):
+    edit(folder / "model_index.json", scheduler=["diffusers", name])
+    edit(folder / "scheduler" / "scheduler_config.json", _class_name=name, steps_offset=1, **changes)
+
+
+def own_times(folder):
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    pipeline.scheduler.set_timesteps(50)
+    return pipeline.scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize(("last", "refused"), [(2.0**-24, True), (2.0**-22, False)])
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+def test_noise_levels_that_are_zero_to_rounding(broken, last, refused, predicted):
+    levels = [*torch.linspace(1, 0.005, 1000).double()[1:].tolist(), last]
+    betas = [1 - b / a for a, b in zip([1.0, *levels], levels, strict=False)]
+    edit(broken / "scheduler" / "scheduler_config.json", trained_betas=betas, prediction_type=predicted)
+    if refused:
+        with pytest.raises(ModelError, match=r"zero terminal signal \(alpha\^2 = "):
+            TextToImage.load(broken)
+    else:
+        assert TextToImage.load(broken).schedule.alpha(999) ** 2 == pytest.approx(last, rel=0.05)
 
 
 def test_old_configurations_are_repaired_as_diffusers_does(broken):
