@@ -18,7 +18,7 @@ from memlib.score import Score
 from memlib.text_to_image import loading, prompts
 from memlib.text_to_image.families import FAMILIES
 from memlib.text_to_image.first_step import JointDifference, unconditional_scores
-from memlib.text_to_image.noise import variance_preserving, visited
+from memlib.text_to_image.noise import variance_preserving
 from memlib.text_to_image.prompts import Conditions, Prompts, first_call
 from memlib.text_to_image.source import ModelError
 from memlib.text_to_image.validation import (
@@ -32,6 +32,13 @@ Observer = Callable[[int, Tensor, Tensor, Tensor], None]
 
 _IMAGES = 8  # images per pass of the autoencoder
 _GUIDANCE = 7.5  # any above 1 makes a pipeline run without a condition, too
+
+
+def _times(scheduler: Any, steps: int) -> list[int]:
+    """The different times that a scheduler visits, noisiest first; the scheduler stays as it is."""
+    clock = type(scheduler).from_config(scheduler.config)
+    clock.set_timesteps(steps)
+    return sorted({*clock.timesteps.tolist()}, reverse=True)
 
 
 class TextToImage:
@@ -224,12 +231,16 @@ class TextToImage:
     def timesteps(self, steps: int = 50) -> list[int]:
         """The times that the pipeline visits, noisiest first: 981, 961, ..., 1 for 50 in Stable Diffusion.
 
+        Those of DDIM where the pipeline's own scheduler has not one whole number for each step.
+
         Raises:
             ValueError: more steps than the spacing of the schedule allows.
         """
         if not 1 <= steps <= self.schedule.steps:
             raise ValueError(f"steps must lie in [1, {self.schedule.steps}], got {steps}")
-        times = visited(self.pipeline.scheduler, self.scheduler, steps)
+        own, plain = (_times(scheduler, steps) for scheduler in (self.pipeline.scheduler, self.scheduler))
+        # Samplers that step in between have not one whole number a step.
+        times = [int(t) for t in own] if len(own) == steps and all(t == int(t) for t in own) else plain
         if times[0] >= self.schedule.steps:
             raise ValueError(
                 f"{steps} steps start at time {times[0]}, the schedule ends at {self.schedule.steps - 1}; "

@@ -20,25 +20,6 @@ _REFUSED = {
 _NOTHING = 2.0**-24  # alpha^2 that diffusers writes for zero, and what rounding makes of it
 
 
-def visited(scheduler: Any, ddim: Any, steps: int) -> list[int]:
-    """The times that a pipeline's own scheduler visits, noisiest first.
-
-    Those of DDIM where its own are not one whole number a step, as of samplers that step in between.
-
-    Args:
-        scheduler: of the pipeline, or another of its kind.
-        ddim: with the same configuration.
-        steps: their number.
-    """
-    found: list[list[int]] = []
-    for one in (scheduler, ddim):
-        clock = type(one).from_config(one.config)
-        clock.set_timesteps(steps)
-        found.append(sorted({*clock.timesteps.tolist()}, reverse=True))
-    own, plain = found
-    return [int(t) for t in own] if len(own) == steps and all(t == int(t) for t in own) else plain
-
-
 def variance_preserving(scheduler: Any, source: str) -> tuple[Any, VariancePreserving, Prediction]:
     """DDIM with the noise levels of whatever scheduler a pipeline has, these levels, and the prediction.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-
-from memlib.text_to_image.libraries import quiet
 
 _CHUNK = 256  # captions per pass of the text encoders
 
@@ -237,7 +237,7 @@ def encode(
         raise ValueError(f"captions must be one string or more, got {len(given)} of type {kinds}")
     tokenizer, limit = reader(pipeline)
     texts = given
-    with quiet():  # on captions that are cut, which are named below
+    with _unremarked():
         if hasattr(pipeline, "maybe_convert_prompt"):  # a word learnt by textual inversion may be of several
             texts = pipeline.maybe_convert_prompt(given, tokenizer)
         found = Conditions.joined(
@@ -264,6 +264,20 @@ def reader(pipeline: Any) -> tuple[Any, int]:
         if found is not None and longest is not None and "CLIP" not in type(found).__name__:
             return found, int(longest.default)
     return pipeline.tokenizer, int(pipeline.tokenizer.model_max_length)
+
+
+@contextmanager
+def _unremarked() -> Iterator[None]:
+    """Without what diffusers and transformers log of captions that are cut, which `Prompts.removed` names."""
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _removed(tokenizer: Any, captions: list[str], limit: int) -> dict[int, str]:
