@@ -32,7 +32,7 @@ def statistics(
         conditional: the score under the caption, at the noise level of `x`.
         unconditional: the score without a caption, at the same.
         x: points.
-        probes: random directions behind the trace and behind the count.
+        probes: random directions behind the trace and behind the count, at least 2.
         steps: the number of Lanczos steps for the smallest eigenvalue, and from each direction for the count.
         generator: draws the directions; None takes seed 0.
 
