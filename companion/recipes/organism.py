@@ -220,7 +220,6 @@ AUTOENCODER_2 = AutoencoderRecipe(
     data=_after_autoencoder,
     training=FitConfig(steps=6000, batch=16, learning_rate=2e-3, cycles=4, average_decay=0.995),
     dtype=torch.float16,
-    ships=False,
     generation=2,
 )
 

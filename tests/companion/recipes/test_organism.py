@@ -17,13 +17,21 @@ from companion.organism import captions, images, training_set, truth
 from companion.organism.captions import EXACT_DOSES
 from companion.organism.images import ROW
 from companion.organism.parts import Autoencoder, AutoencoderConfig, TextToImage, TextToImageConfig
-from companion.organism.quality import as_mnist, held_out_images, psnr, reconstruct
+from companion.organism.quality import (
+    COLOUR_LIMIT,
+    as_mnist,
+    colour_error,
+    held_out_images,
+    psnr,
+    reconstruct,
+)
 from companion.organism.samples import known, sample
 from companion.organism.training import captioned_latents
 from companion.organism.training_set import TrainingSet, removed, shares
 from companion.recipes.classifier import DIGIT_CLASSIFIER
 from companion.recipes.organism import (
     AUTOENCODER,
+    AUTOENCODERS,
     ORGANISM2_SMALL,
     ORGANISM_EPSILON,
     ORGANISM_V,
@@ -217,3 +225,17 @@ def test_a_shipped_model_keeps_what_its_card_says(recipe):
 
 def test_the_shipped_models_are_small():
     assert sum(recipe.load().card["bytes"] for recipe in (ORGANISM_EPSILON, ORGANISM_V)) < 30e6
+
+
+def test_the_second_autoencoder_keeps_the_colours_that_the_first_one_loses():
+    x = held_out_images(200, generation=2)
+    first, second = (reconstruct(AUTOENCODERS[generation].load().network, x) for generation in (1, 2))
+    assert psnr(x, second).mean() > 32
+    assert psnr(x, first).mean() < 27
+    kept, lost = (colour_error(rebuilt, x) < COLOUR_LIMIT for rebuilt in (second, first))
+    assert kept.double().mean() > 0.97
+    assert lost.double().mean() < 0.7
+    stated = AUTOENCODERS[2].load().card["test"]
+    for name, values in (("psnr", psnr(x, second)), ("colour error", colour_error(second, x))):
+        found = intervals.mean(values.numpy())
+        assert found.low < stated[name]["value"] < found.high
