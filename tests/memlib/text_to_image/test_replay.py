@@ -297,12 +297,22 @@ def own_times(folder):
     return pipeline.scheduler.timesteps.tolist()
 
 
-@pytest.mark.parametrize(("last", "refused"), [(2.0**-24, True), (2.0**-22, False)])
+@pytest.mark.parametrize(
+    ("last", "spacing", "refused"),
+    [
+        (2.0**-24, "trailing", True),
+        (2.0**-24, "linspace", True),
+        (2.0**-24, "leading", False),
+        (2.0**-22, "trailing", False),
+    ],
+)
 @pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
-def test_noise_levels_that_are_zero_to_rounding(broken, last, refused, predicted):
+def test_noise_levels_that_are_zero_to_rounding(broken, last, spacing, refused, predicted):
+    """At the last time alone, which pipelines with leading times leave out."""
     levels = [*torch.linspace(1, 0.005, 1000).double()[1:].tolist(), last]
     betas = [1 - b / a for a, b in zip([1.0, *levels], levels, strict=False)]
-    edit(broken / "scheduler" / "scheduler_config.json", trained_betas=betas, prediction_type=predicted)
+    changes = {"trained_betas": betas, "prediction_type": predicted, "timestep_spacing": spacing}
+    edit(broken / "scheduler" / "scheduler_config.json", **changes)
     if refused:
         with pytest.raises(ModelError, match=r"zero terminal signal \(alpha\^2 = "):
             TextToImage.load(broken)
