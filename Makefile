@@ -12,6 +12,8 @@ PORT     ?= 8000
 SNAKEMAKE ?=
 # Anything else for pytest, such as PYTEST="-k hessian -x"
 PYTEST   ?=
+# Anything else for JupyterLab, such as JUPYTER="--no-browser --port 9000", or --allow-root in a container
+JUPYTER  ?=
 # Test files run side by side in this many processes, each on one thread.
 JOBS     ?= 2
 
@@ -56,7 +58,7 @@ book: $(BOOK)  ## run what has changed, build the book, say where to open it
 	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
 
 lab: $(LAB)  ## JupyterLab on the notebooks, with what they need
-	@$(BIN)/jupyter-lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks
+	@$(BIN)/jupyter-lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(JUPYTER)
 
 notebooks: $(BOOK)  ## plain .ipynb files in build/notebooks, for Jupyter without jupytext
 	@$(BIN)/companion convert
