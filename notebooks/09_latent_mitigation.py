@@ -378,7 +378,7 @@ for moment, some in (("before", network), ("after", cured)):
     encoded = some.encode([c.text for c in (*gone, *kept, *plain)])
     found = detection.measure(some, encoded, noise[:2], statistics, steps=steps, guidance=GUIDANCE)
     for name, values in found.items():
-        means = values.numpy().mean(1) * (1 if statistics[name].larger else -1)
+        means = values.numpy().mean(1) * (1 if statistics[name].higher_is_memorized else -1)
         for group in ("removed", "kept"):
             areas[name, group, moment] = intervals.auc(means[groups == group], means[groups == "general"])
 rows = tables.rows(areas, ["statistic", "captions", "training"], "area")

@@ -78,7 +78,7 @@ def test_an_inverted_statistic_keeps_its_area_below_one_half():
     found = evaluate(inverted, labels)
     assert (released, found.auc.value) == (1.0, 0.0)
     assert found.auc.high < 0.5
-    assert evaluate(inverted, labels, larger=False).auc.value == 1.0
+    assert evaluate(inverted, labels, higher_is_memorized=False).auc.value == 1.0
 
 
 def test_norm_and_squared_norm_rank_alike_for_one_noise_and_not_always_for_several():

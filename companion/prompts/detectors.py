@@ -178,12 +178,14 @@ def measured(
     values |= {key: known.placed(whole, numbers) for key, numbers in followed.items()}
     sigma = network.schedule.sigma(torch.tensor(network.timesteps(sampling["steps"])[0])).item()
     values["length_1"] = values["wen_1"] / sigma
-    larger = {d.key: d.statistic.larger for d in found.rows if d.statistic is not None}
+    higher_is_memorized = {
+        d.key: d.statistic.higher_is_memorized for d in found.rows if d.statistic is not None
+    }
     # Asthana's statistic is weighted for each question, on captions set apart for it.
     return Scores(
         known,
         values,
-        larger | dict.fromkeys(found.layers, True) | {"asthana_1": True},
+        higher_is_memorized | dict.fromkeys(found.layers, True) | {"asthana_1": True},
         {"asthana_1": ("cosine_1", "length_1")},
     )
 

@@ -111,7 +111,7 @@ def area_difference(first: Evaluation, second: Evaluation, *, level: float = 0.9
 
 def _own(which: Evaluation, level: float) -> tuple[Interval, NDArray[np.float64]]:
     """The area with its interval, and 1, 1/2 or 0 for each pair of a memorized and another caption."""
-    scores = which.mean_scores * (1.0 if which.larger else -1.0)
+    scores = which.mean_scores * (1.0 if which.higher_is_memorized else -1.0)
     positive, negative = scores[which.labels], scores[~which.labels]
     wins: NDArray[np.float64] = (np.sign(positive[:, None] - negative) + 1) / 2
     return intervals.auc(positive, negative, level=level), wins

@@ -41,11 +41,11 @@ class Question:
         return _rows(families, self.memorized, self.others)
 
     def judge(
-        self, families: Sequence[str], scores: ArrayLike, *, larger: bool = True, seed: int = 0
+        self, families: Sequence[str], scores: ArrayLike, *, higher_is_memorized: bool = True, seed: int = 0
     ) -> Evaluation:
         """How well `(P, n)` scores of prompts of these P families answer the question; see `evaluate`."""
         rows, labels = self.rows(families)
-        return evaluate(np.asarray(scores)[rows], labels, larger=larger, seed=seed)
+        return evaluate(np.asarray(scores)[rows], labels, higher_is_memorized=higher_is_memorized, seed=seed)
 
     def fitted(
         self, families: Sequence[str], cosines: Float64[Tensor, "P n"], norms: Float64[Tensor, "P n"]
@@ -130,14 +130,14 @@ class Scores:
     Attributes:
         prompts: P of them.
         values: statistic -> `(P, n)`, nan for prompts at which it was not measured; n may differ.
-        larger: statistic -> whether larger values mean memorized.
+        higher_is_memorized: statistic -> whether larger values mean memorized.
         fitted: statistic -> (cosines, norms), names in `values` of the parts of an `Anisotropy` whose weights
             are fitted for every question, on prompts that are in no comparison with those judged.
     """
 
     prompts: PromptSet
     values: Mapping[str, NDArray[np.float64]]
-    larger: Mapping[str, bool]
+    higher_is_memorized: Mapping[str, bool]
     fitted: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def seeds(self, name: str) -> int:
@@ -176,8 +176,10 @@ class Scores:
         there = np.logical_and.reduce(np.isfinite(scores), axis=1)
         if among is not None:
             there &= np.isin(np.arange(len(there)), among)
-        larger = self.larger[name]
-        return question.judge(self._known_where(there), scores, larger=larger, seed=seed)
+        higher_is_memorized = self.higher_is_memorized[name]
+        return question.judge(
+            self._known_where(there), scores, higher_is_memorized=higher_is_memorized, seed=seed
+        )
 
     def _known_where(self, there: NDArray[np.bool_]) -> list[str]:
         """The families, nobody's for prompts that are not looked at."""

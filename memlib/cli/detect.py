@@ -185,7 +185,7 @@ def _show_thresholds(
     if thresholds:
         console.print(f"Called memorized at a false positive rate of at most {target:.2%} (marked *):")
     for name, threshold in thresholds.items():
-        side, value, rate = ">" if threshold.larger else "<", threshold.value, threshold.rate
+        side, value, rate = ">" if threshold.higher_is_memorized else "<", threshold.value, threshold.rate
         console.print(
             f"  {name} {side} {value:.4g}, beyond which lie {rate.value:.2%} of the {rate.n} known prompts "
             f"and {rate.low:.2%} to {rate.high:.2%} of new ones",

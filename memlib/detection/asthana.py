@@ -25,7 +25,7 @@ class Anisotropy:
 
     cosine: float
     norm: float
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int = 1
     attention: bool = False
 

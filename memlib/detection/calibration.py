@@ -22,27 +22,27 @@ class Threshold:
         rate: share of the calibration prompts beyond it, at most the target, with an interval of the false
             positive rate among new prompts of the same kind: that of a threshold at an order statistic is
             beta distributed, whatever the distribution of the values (Wilks 1941).
-        larger: whether values above it are called memorized, else values below.
+        higher_is_memorized: whether values above it are called memorized, else values below.
     """
 
     value: Interval
     rate: Interval
-    larger: bool
+    higher_is_memorized: bool
 
     def beyond(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Which of the scores are called memorized."""
         given = np.asarray(scores, dtype=float)
-        return given > self.value.value if self.larger else given < self.value.value
+        return given > self.value.value if self.higher_is_memorized else given < self.value.value
 
 
 def calibrate(
-    scores: ArrayLike, *, larger: bool = True, target: float = 0.01, level: float = 0.95
+    scores: ArrayLike, *, higher_is_memorized: bool = True, target: float = 0.01, level: float = 0.95
 ) -> Threshold:
     """The threshold that at most the share `target` of prompts known not to be memorized lies beyond.
 
     Args:
         scores: `(N,)` one per prompt, independent draws of what will be screened.
-        larger: whether larger values mean memorized.
+        higher_is_memorized: whether larger values mean memorized.
         target: false positive rate not to be exceeded, in [0, 1).
         level: coverage of the intervals, each on its own.
 
@@ -60,7 +60,7 @@ def calibrate(
             f"a threshold needs 2 finite scores or more in one row, got shape {given.shape} with "
             f"{np.count_nonzero(~np.isfinite(given))} that are not finite"
         )
-    sign, n, p, tail = (1.0 if larger else -1.0), len(given), 1 - target, (1 - level) / 2
+    sign, n, p, tail = (1.0 if higher_is_memorized else -1.0), len(given), 1 - target, (1 - level) / 2
     ranked = np.sort(sign * given)
     value, allowed = float(threshold(ranked, target)), exceeding(n, target)
     padded = np.concatenate([[-np.inf], ranked, [np.inf]])  # rank r at position r
@@ -71,7 +71,7 @@ def calibrate(
     return Threshold(
         Interval(sign * value, float(low), float(high), level, n),
         Interval(rate, float(true.ppf(tail)), float(true.ppf(1 - tail)), level, n),
-        larger,
+        higher_is_memorized,
     )
 
 

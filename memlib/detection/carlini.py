@@ -24,7 +24,7 @@ class TiledDistance:
     """
 
     tiles: int = 4
-    larger: bool = False
+    higher_is_memorized: bool = False
     visit: int | None = None
     attention: bool = False
 

@@ -22,7 +22,7 @@ class BrightEnding:
     down-sampling block.
     """
 
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int | None = None
     attention: bool = True
 

@@ -25,7 +25,7 @@ class Evaluation:
     Attributes:
         scores: `(P, n)` the values given, per prompt and seed.
         labels: `(P,)` bool, true for memorized.
-        larger: whether larger values were taken for memorized.
+        higher_is_memorized: whether larger values were taken for memorized.
         auc: probability that a memorized prompt ranks above another, ties half. Below 0.5 it ranks the wrong
             way round, which is reported and not turned.
         tpr: share of memorized prompts found at the largest false positive rate not above `target`.
@@ -36,7 +36,7 @@ class Evaluation:
 
     scores: Values
     labels: NDArray[np.bool_]
-    larger: bool
+    higher_is_memorized: bool
     auc: Interval
     tpr: Interval
     target: float
@@ -89,7 +89,7 @@ def evaluate(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    larger: bool = True,
+    higher_is_memorized: bool = True,
     target: float = 0.01,
     level: float = 0.95,
     seed: int = 0,
@@ -105,7 +105,7 @@ def evaluate(
     Args:
         scores: `(P,)` or, per seed, `(P, n)`; a prompt's score is the mean over its seeds.
         labels: `(P,)` true for memorized.
-        larger: whether larger values mean memorized.
+        higher_is_memorized: whether larger values mean memorized.
         target: false positive rate not to be exceeded, in [0, 1).
         level: coverage of the intervals.
         seed: the seed of the bootstrap.
@@ -119,7 +119,7 @@ def evaluate(
         (1.0, 1.0, 0.0, 1.0)
     """
     given, memorized = _checked(scores, labels, target)
-    sign = 1.0 if larger else -1.0
+    sign = 1.0 if higher_is_memorized else -1.0
     ranked = sign * given.mean(axis=1)
     positive, negative = ranked[memorized], ranked[~memorized]
     threshold = float(calibration.threshold(negative, target))
@@ -131,7 +131,7 @@ def evaluate(
     return Evaluation(
         given,
         memorized,
-        larger,
+        higher_is_memorized,
         intervals.auc(positive, negative, level=level),
         tpr,
         target,
@@ -159,7 +159,7 @@ def compare(first: Evaluation, second: Evaluation, *, level: float = 0.95, seed:
             "a paired comparison needs two evaluations of the same prompts, in one order, at one target; got "
             f"{len(first.labels)} and {len(second.labels)} prompts at {first.target} and {second.target}"
         )
-    a, b = (which.mean_scores * (1.0 if which.larger else -1.0) for which in (first, second))
+    a, b = (which.mean_scores * (1.0 if which.higher_is_memorized else -1.0) for which in (first, second))
 
     (a, b), (c, d) = ((one[first.labels], one[~first.labels]) for one in (a, b))
     ahead = _wins(a, b) - _wins(c, d)

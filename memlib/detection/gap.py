@@ -20,7 +20,7 @@ class HessianScoreGap:
     """
 
     product: Product = "difference"
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int = 1
     attention: bool = False
 

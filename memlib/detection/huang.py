@@ -25,7 +25,7 @@ class UpdateNorms:
 
     mean: Float64[Tensor, " steps"]
     deviation: Float64[Tensor, " steps"]
-    larger: bool = True
+    higher_is_memorized: bool = True
     attention: bool = False
 
     @property

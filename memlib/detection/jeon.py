@@ -21,7 +21,7 @@ class SharpnessGain:
     """
 
     product: Product = "difference"
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int = 1
     attention: bool = False
 

@@ -24,7 +24,7 @@ class CurvatureDifference:
 
     probes: int = 16
     seed: int = 0
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int | None = None
     attention: bool = False
 
@@ -47,7 +47,7 @@ class Curvature(CurvatureDifference):
 class LateScoreDifference:
     """Spatial mean of the squared score difference at the last step, which needs no Hessian."""
 
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int | None = None
     attention: bool = False
 

@@ -22,7 +22,7 @@ class LayerEntropy:
     """
 
     layer: int = 3
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int = 1
     attention: bool = True
 
@@ -48,7 +48,7 @@ class AttentionEntropy:
     """
 
     absolute: bool = True
-    larger: bool = True
+    higher_is_memorized: bool = True
     visit: int | None = None
     attention: bool = True
 

@@ -17,7 +17,7 @@ class Statistic(Protocol):
     """A number per prompt and seed, computed from the sampling paths."""
 
     @property
-    def larger(self) -> bool:
+    def higher_is_memorized(self) -> bool:
         """Whether larger values mean memorized."""
 
     @property

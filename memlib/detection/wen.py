@@ -21,7 +21,7 @@ class ScoreDifferenceNorm:
     """
 
     steps: int = 1
-    larger: bool = True
+    higher_is_memorized: bool = True
     attention: bool = False
 
     @property

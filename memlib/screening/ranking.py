@@ -25,12 +25,12 @@ class Scores:
     Attributes:
         prompts: `P` rows of number, prompt, truncated and whatever else came with the prompts.
         values: name of a statistic -> `(P, n)`.
-        larger: name of a statistic -> whether larger values mean memorized.
+        higher_is_memorized: name of a statistic -> whether larger values mean memorized.
     """
 
     prompts: pa.Table
     values: dict[str, NDArray[np.float64]]
-    larger: dict[str, bool]
+    higher_is_memorized: dict[str, bool]
 
     def means(self, name: str) -> NDArray[np.float64]:
         """`(P,)` means over seeds."""
@@ -50,7 +50,7 @@ class Scores:
 
     def ranked(self, name: str) -> NDArray[np.intp]:
         """Positions of the prompts that are no reference, most suspicious first."""
-        sign = -1.0 if self.larger[name] else 1.0
+        sign = -1.0 if self.higher_is_memorized[name] else 1.0
         order = np.argsort(sign * self.means(name), kind="stable")
         return order[~self.flags("reference")[order]]
 
@@ -66,7 +66,7 @@ def load(path: Path) -> Scores:
     return Scores(
         table.select(kept).take(first),
         {name: table[name].to_numpy().reshape(-1, n) for name in names},
-        {name: statistic.larger for name, statistic in known.items()},
+        {name: statistic.higher_is_memorized for name, statistic in known.items()},
     )
 
 
@@ -81,7 +81,9 @@ def threshold(scores: Scores, name: str, target: float) -> Threshold | None:
         others = np.array([label is False for label in scores.column("label")])
     if others.sum() < 2:
         return None
-    return calibrate(scores.means(name)[others], larger=scores.larger[name], target=target)
+    return calibrate(
+        scores.means(name)[others], higher_is_memorized=scores.higher_is_memorized[name], target=target
+    )
 
 
 def evaluation(scores: Scores, name: str, target: float) -> Evaluation | None:
@@ -91,4 +93,9 @@ def evaluation(scores: Scores, name: str, target: float) -> Evaluation | None:
     truth = np.array([label is True for label in labels])[chosen]
     if truth.sum() < 2 or (~truth).sum() < 2:
         return None
-    return evaluate(scores.values[name][chosen], truth, larger=scores.larger[name], target=target)
+    return evaluate(
+        scores.values[name][chosen],
+        truth,
+        higher_is_memorized=scores.higher_is_memorized[name],
+        target=target,
+    )

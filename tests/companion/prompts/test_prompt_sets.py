@@ -103,7 +103,9 @@ def test_a_question_looks_at_its_own_families_alone():
     scores = np.random.default_rng(0).normal(size=(10, 3))
     found, expected = QUESTION.judge(FAMILIES, scores), evaluate(scores[rows], labels)
     assert (found.auc, found.tpr) == (expected.auc, expected.tpr)
-    assert QUESTION.judge(FAMILIES, scores, larger=False).auc.value == pytest.approx(1 - found.auc.value)
+    assert QUESTION.judge(FAMILIES, scores, higher_is_memorized=False).auc.value == pytest.approx(
+        1 - found.auc.value
+    )
 
 
 def test_weights_come_from_the_families_set_apart():

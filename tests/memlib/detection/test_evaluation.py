@@ -62,7 +62,7 @@ def test_the_wrong_way_round_is_reported_not_turned():
     ahead, behind, told = (
         evaluate(scores, labels),
         evaluate(-scores, labels),
-        evaluate(-scores, labels, larger=False),
+        evaluate(-scores, labels, higher_is_memorized=False),
     )
     assert behind.auc.value == pytest.approx(1 - ahead.auc.value)
     assert behind.auc.value < 0.2
@@ -70,7 +70,7 @@ def test_the_wrong_way_round_is_reported_not_turned():
     assert told.auc == ahead.auc
     assert told.tpr == ahead.tpr
     assert told.threshold == -ahead.threshold
-    assert not told.larger
+    assert not told.higher_is_memorized
 
 
 def test_values_of_many_draws_are_those_of_two_normals(monkeypatch):
@@ -130,7 +130,7 @@ def test_pairing_finds_what_separate_intervals_do_not():
 
 def test_a_comparison_knows_which_way_each_statistic_points():
     scores, labels = drawn(4)
-    same = compare(evaluate(scores, labels), evaluate(-scores, labels, larger=False))
+    same = compare(evaluate(scores, labels), evaluate(-scores, labels, higher_is_memorized=False))
     assert (same.auc.low, same.auc.high, same.tpr.low, same.tpr.high) == (0, 0, 0, 0)
 
 

@@ -164,7 +164,7 @@ def test_tiled_distance(generation):
     found = TiledDistance(tiles=2)(generation)
     for p, i in CELLS:
         assert found[p, i].item() == pytest.approx(float(formula(p, i)), rel=1e-6)
-    assert not TiledDistance().larger
+    assert not TiledDistance().higher_is_memorized
 
 
 def test_tiled_distance_over_several_seeds():

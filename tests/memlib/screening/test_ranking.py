@@ -58,7 +58,7 @@ def test_references_are_not_ranked_and_give_the_threshold(scores):
     assert sorted(found.ranked("wen")) == list(range(N))
     assert ranking.threshold(found, "wen", 0.1) == calibrate(wen[N:].mean(1), target=0.1)
     assert ranking.threshold(found, "carlini", 0.1) == calibrate(
-        carlini[N:].mean(1), larger=False, target=0.1
+        carlini[N:].mean(1), higher_is_memorized=False, target=0.1
     )
     assert ranking.evaluation(found, "wen", 0.1) is None
 
