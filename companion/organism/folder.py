@@ -59,13 +59,20 @@ def save_pipeline(
             part.to(torch.float16)
         parts.save_pretrained(target, safe_serialization=True)
         # transformers loads a network in the precision its configuration names, diffusers in float32.
-        config = target / "text_encoder" / "config.json"
-        stated = json.loads(config.read_text()) | {"dtype": "float32"}
-        config.write_text(json.dumps(stated, indent=2) + "\n")
+        _rewrite(target / "text_encoder" / "config.json", dtype="float32")
+        # Where the autoencoder lay is a path of the machine that trained.
+        _rewrite(target / "vae" / "config.json", _name_or_path=None)
         for name, text in (texts or {}).items():
             (target / name).write_text(text, encoding="utf-8")
 
     save_whole(folder, save, card)
+
+
+def _rewrite(config: Path, **changes: Any) -> None:
+    """Change entries of a configuration; None takes one out."""
+    told = json.loads(config.read_text()) | changes
+    kept = {name: value for name, value in told.items() if name not in changes or value is not None}
+    config.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def save_autoencoder(folder: Path, autoencoder: AutoencoderKL, card: dict[str, Any]) -> None:

@@ -68,9 +68,7 @@ def _tokenizer(part: Any) -> dict[str, Any]:
 def _plain(config: Any) -> dict[str, Any]:
     """A configuration as JSON, without where it lies."""
     given = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    told = {
-        key: value for key, value in given.items() if key not in ("_name_or_path", "dtype", "torch_dtype")
-    }
+    told = {key: value for key, value in given.items() if key not in _PLACE}
     found: dict[str, Any] = json.loads(json.dumps(told, sort_keys=True, default=str))
     return found
 

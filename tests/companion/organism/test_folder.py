@@ -74,6 +74,17 @@ def test_weights_are_float16_in_safetensors_alone(saved):
     assert card["name"] == "tiny"
 
 
+def test_no_configuration_tells_where_the_autoencoder_lay(parts, tmp_path):
+    network, autoencoder = parts
+    save_autoencoder(tmp_path / "autoencoder", autoencoder, {"name": "tiny"})
+    made = pipeline(network, load_autoencoder(tmp_path / "autoencoder"), "v")
+    assert str(tmp_path) in json.dumps(dict(made.vae.config))
+    save_pipeline(tmp_path / "model", made, {"name": "tiny"})
+    told = [path.read_text() for path in (tmp_path / "model").rglob("*.json")]
+    assert told
+    assert not any(str(tmp_path) in text for text in told)
+
+
 def test_the_shipped_sizes_stay_small(tiny_autoencoder):
     network = TextToImage(TextToImageConfig())
     weights = sum(p.numel() for p in network.parameters())
