@@ -97,15 +97,15 @@ def ddim(
             `exact_score(mixture, schedule)`.
         schedule: the noise process.
         noise: x_T, `(B, *sample_shape)`, of unit variance.
-        steps: number of times visited, from the largest down in even strides.
-        times: the time indices to visit instead, strictly decreasing; `steps` is not read then.
+        steps: number of times sampled, from the largest down in even strides.
+        times: the time indices to sample instead, strictly decreasing; `steps` is not read then.
         end: alpha and sigma after the last step; the default is no noise.
-        keep: positions among the visited times whose states are returned; negative ones count from the end.
+        keep: positions among the sampled times whose states are returned; negative ones count from the end.
         progress: show a progress bar.
 
     Raises:
         ValueError: for bad noise, more steps than the schedule has, times that do not decrease, or a position
-            outside the visited times.
+            outside the sampled times.
 
     Example:
         >>> blob = GaussianMixture(torch.ones(1), torch.ones(1, 2), torch.tensor([1e-4]))
@@ -115,16 +115,16 @@ def ddim(
         [[1.0, 1.0]]
     """
     x = checks.batched("noise", noise)
-    visited = schedule.timesteps(steps) if times is None else list(times)
-    if not visited or any(later >= earlier for earlier, later in pairwise(visited)):
-        raise ValueError(f"times must be one index or more, strictly decreasing, got {visited}")
+    sampled = schedule.timesteps(steps) if times is None else list(times)
+    if not sampled or any(later >= earlier for earlier, later in pairwise(sampled)):
+        raise ValueError(f"times must be one index or more, strictly decreasing, got {sampled}")
 
     def step(at: Score, x: Tensor, alpha: float, sigma: float) -> Tensor:
         epsilon = at.epsilon(x)
         x0 = (x - at.sigma * epsilon) / at.alpha
         return alpha * x0 + sigma * epsilon
 
-    return _follow(step, score, schedule, x, visited, end, keep, progress)
+    return _follow(step, score, schedule, x, sampled, end, keep, progress)
 
 
 @torch.no_grad()
@@ -150,17 +150,17 @@ def ancestral(
         noise: x_T, `(B, *sample_shape)`, of unit variance.
         generator: source of the fresh noise, which must not repeat the numbers in `noise`: give it another
             seed, or go on with the one that drew them.
-        steps: number of times visited, from the largest down in even strides.
+        steps: number of times sampled, from the largest down in even strides.
         bounds: range of the data, to which every predicted x_0 is clipped; None clips nothing.
         keep: as in `ddim`.
         progress: show a progress bar.
 
     Raises:
         ValueError: for bad noise, bounds out of order, more steps than the schedule has, or a position
-            outside the visited times.
+            outside the sampled times.
     """
     x = checks.batched("noise", noise)
-    visited = schedule.timesteps(steps)
+    sampled = schedule.timesteps(steps)
     if bounds is not None and not bounds[0] < bounds[1]:
         raise ValueError(f"bounds must be (lowest, highest) value of the data, got {bounds}")
 
@@ -174,7 +174,7 @@ def ancestral(
         after: Tensor = alpha * x0 + (sigma**2 - fresh**2) ** 0.5 * epsilon + fresh * drawn.to(x.device)
         return after
 
-    return _follow(step, score, schedule, x, visited, (1.0, 0.0), keep, progress)
+    return _follow(step, score, schedule, x, sampled, (1.0, 0.0), keep, progress)
 
 
 def _follow(
@@ -182,19 +182,19 @@ def _follow(
     score: Callable[[int], Score],
     schedule: VariancePreserving,
     x: Tensor,
-    visited: Sequence[int],
+    sampled: Sequence[int],
     end: tuple[float, float],
     keep: Sequence[int],
     progress: bool,
 ) -> Trajectory:
-    """Take `step(score, x, next alpha, next sigma)` at every visited time and keep the states asked for."""
-    count = len(visited)
+    """Take `step(score, x, next alpha, next sigma)` at every time and keep the states asked for."""
+    count = len(sampled)
     if any(not -count <= k < count for k in keep):
         raise ValueError(f"keep must hold positions in [{-count}, {count - 1}] for {count} steps, got {keep}")
-    kept = {visited[k] for k in keep}
+    kept = {sampled[k] for k in keep}
     states: dict[int, Tensor] = {}
-    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in visited[1:]] + [end]
-    bar = tqdm(visited, desc="sampling", mininterval=2.0) if progress else visited
+    levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in sampled[1:]] + [end]
+    bar = tqdm(sampled, desc="sampling", mininterval=2.0) if progress else sampled
     for t, (alpha, sigma) in zip(bar, levels, strict=True):
         if t in kept:
             states[t] = x.clone()

@@ -101,8 +101,8 @@ run.parameter_table()
 
 
 # %% tags=["hide-input"]
-visited = schedule.timesteps(steps)
-keep = sorted({min(range(steps), key=lambda i: abs(visited[i] - t)) for t in sample_times})
+sampled = schedule.timesteps(steps)
+keep = sorted({min(range(steps), key=lambda i: abs(sampled[i] - t)) for t in sample_times})
 trajectories = {"plain": [], "guided": []}  # of each network, class by class
 for way, count, scale, kept in (("plain", samples, 1.0, keep), ("guided", guided_samples, guidance, [])):
     labels = classes.repeat_interleave(count)

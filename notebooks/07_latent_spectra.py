@@ -100,9 +100,9 @@ places = chosen.places
 judged_kinds = [kind for kind in places if kind != "rare"]
 main_kinds = ["exact", "template", "general"]
 prompts = net.encode(chosen.texts)
-visited = net.timesteps(STEPS)
-first, last = visited[0], visited[-1]
-times = [first, *sorted(set(between) & set(visited[1:-1]), reverse=True), last]
+sampled = net.timesteps(STEPS)
+first, last = sampled[0], sampled[-1]
+times = [first, *sorted(set(between) & set(sampled[1:-1]), reverse=True), last]
 ends = {"first": first, "last": last}
 titles = {end: f"{end} step, $t={t}$" for end, t in ends.items()}
 sigma = {end: net.level(t)["sigma"] for end, t in ends.items()}

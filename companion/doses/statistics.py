@@ -44,7 +44,7 @@ def length_spreads(
         model: the network with its schedule.
         real: images of the K classes, of which the first four of each are noised.
         drawn: states of ancestral paths by time index.
-        t: a time index that both samplers visit.
+        t: a time index of both samplers.
         steps: sampling steps.
         source: of the noise.
         device: of the network.
@@ -55,8 +55,8 @@ def length_spreads(
     schedule = model.schedule
     labels = torch.arange(len(real), device=device).repeat_interleave(4)
     noise = torch.randn(len(labels), *real.shape[2:], generator=source)
-    visited = [schedule.timesteps(steps).index(t)]
-    even = ddim(model_score(model, labels), schedule, noise.to(device), steps=steps, keep=visited)
+    sampled = [schedule.timesteps(steps).index(t)]
+    even = ddim(model_score(model, labels), schedule, noise.to(device), steps=steps, keep=sampled)
     noised = schedule.alpha(t).item() * real[:, :4].flatten(0, 1) + schedule.sigma(t).item() * noise
     points = {"ancestral": drawn[t], "ddim": even.states[t], "training": noised}
     return {name: x.flatten(1).norm(dim=1).std().item() for name, x in points.items()}

@@ -15,7 +15,7 @@ from memlib.cli.program import app, console
 if TYPE_CHECKING:
     from memlib.detection.calibration import Threshold
     from memlib.detection.evaluation import Evaluation
-    from memlib.screening.ranking import Scores
+    from memlib.screening.ranking import RankedTable
 
 _WIDTH = 60  # characters of a prompt in the ranked table
 
@@ -150,7 +150,7 @@ def detect(
     _show_thresholds(enough, evaluations, target)
 
 
-def _show_ranked(scores: Scores, thresholds: dict[str, Threshold], top: int) -> None:
+def _show_ranked(scores: RankedTable, thresholds: dict[str, Threshold], top: int) -> None:
     names = list(scores.values)
     order = scores.ranked(names[0])
     families = any(scores.column("family"))
@@ -165,7 +165,7 @@ def _show_ranked(scores: Scores, thresholds: dict[str, Threshold], top: int) -> 
         console.print(f"... and {len(order) - top} more in the file", highlight=False)
 
 
-def _cell(scores: Scores, name: str, row: int, threshold: Threshold | None) -> str:
+def _cell(scores: RankedTable, name: str, row: int, threshold: Threshold | None) -> str:
     value = scores.means(name)[row]
     beyond = threshold is not None and bool(threshold.beyond(value))
     return f"[bold]{value:.4g} *[/]" if beyond else f"{value:.4g}"

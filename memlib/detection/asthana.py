@@ -26,7 +26,7 @@ class Anisotropy:
     cosine: float
     norm: float
     higher_is_memorized: bool = True
-    visit: int = 1
+    first_steps: int = 1
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

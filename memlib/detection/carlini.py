@@ -25,7 +25,7 @@ class TiledDistance:
 
     tiles: int = 4
     higher_is_memorized: bool = False
-    visit: int | None = None
+    first_steps: int | None = None
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

@@ -23,7 +23,7 @@ class BrightEnding:
     """
 
     higher_is_memorized: bool = True
-    visit: int | None = None
+    first_steps: int | None = None
     attention: bool = True
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

@@ -21,7 +21,7 @@ class HessianScoreGap:
 
     product: Product = "difference"
     higher_is_memorized: bool = True
-    visit: int = 1
+    first_steps: int = 1
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

@@ -29,7 +29,7 @@ class UpdateNorms:
     attention: bool = False
 
     @property
-    def visit(self) -> int:
+    def first_steps(self) -> int:
         """As many steps as were calibrated."""
         return len(self.mean)
 

@@ -22,7 +22,7 @@ class SharpnessGain:
 
     product: Product = "difference"
     higher_is_memorized: bool = True
-    visit: int = 1
+    first_steps: int = 1
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

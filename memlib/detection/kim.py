@@ -25,7 +25,7 @@ class CurvatureDifference:
     probes: int = 16
     seed: int = 0
     higher_is_memorized: bool = True
-    visit: int | None = None
+    first_steps: int | None = None
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
@@ -48,7 +48,7 @@ class LateScoreDifference:
     """Spatial mean of the squared score difference at the last step, which needs no Hessian."""
 
     higher_is_memorized: bool = True
-    visit: int | None = None
+    first_steps: int | None = None
     attention: bool = False
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

@@ -23,7 +23,7 @@ class LayerEntropy:
 
     layer: int = 3
     higher_is_memorized: bool = True
-    visit: int = 1
+    first_steps: int = 1
     attention: bool = True
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
@@ -49,7 +49,7 @@ class AttentionEntropy:
 
     absolute: bool = True
     higher_is_memorized: bool = True
-    visit: int | None = None
+    first_steps: int | None = None
     attention: bool = True
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:

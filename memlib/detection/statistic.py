@@ -21,7 +21,7 @@ class Statistic(Protocol):
         """Whether larger values mean memorized."""
 
     @property
-    def visit(self) -> int | None:
+    def first_steps(self) -> int | None:
         """How many of the first steps it needs; None for the whole trajectory."""
 
     @property
@@ -60,14 +60,14 @@ def measure(
     """
     if not statistics or rows < 1:
         raise ValueError(f"one statistic or more and rows >= 1 expected, got {list(statistics)} and {rows}")
-    needed = [steps if s.visit is None else s.visit for s in statistics.values()]
+    needed = [steps if s.first_steps is None else s.first_steps for s in statistics.values()]
     attention = any(s.attention for s in statistics.values())
     together = max(1, rows // len(noise))
     found: dict[str, list[Tensor]] = {name: [] for name in statistics}
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]
         generation = generate(
-            model, some, noise, steps=steps, visit=max(needed), guidance=guidance, attention=attention
+            model, some, noise, steps=steps, first_steps=max(needed), guidance=guidance, attention=attention
         )
         for name, statistic in statistics.items():
             found[name].append(statistic(generation))
@@ -75,9 +75,9 @@ def measure(
 
 
 def first(generation: Generation, steps: int) -> slice:
-    """The first steps; `ValueError` if fewer were visited."""
+    """The first steps; `ValueError` if fewer were sampled."""
     if not 1 <= steps <= len(generation.times):
-        raise ValueError(f"{steps} steps are needed, {len(generation.times)} were visited")
+        raise ValueError(f"{steps} steps are needed, {len(generation.times)} were sampled")
     return slice(0, steps)
 
 

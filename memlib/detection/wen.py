@@ -25,7 +25,7 @@ class ScoreDifferenceNorm:
     attention: bool = False
 
     @property
-    def visit(self) -> int:
+    def first_steps(self) -> int:
         """As many steps as are averaged."""
         return self.steps
 

@@ -19,7 +19,7 @@ from memlib.screening.tasks import statistics
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class RankedTable:
     """What a table of a screening says of P prompts.
 
     Attributes:
@@ -55,7 +55,7 @@ class Scores:
         return order[~self.flags("reference")[order]]
 
 
-def load(path: Path) -> Scores:
+def load(path: Path) -> RankedTable:
     """Read a table that a screening wrote."""
     table = parquet.read_table(path)
     settings = partial_table.settings_of(path)
@@ -63,39 +63,39 @@ def load(path: Path) -> Scores:
     first = pa.array(range(0, len(table), n))
     kept = [name for name in table.column_names if name not in (*names, "seed", "image")]
     known = statistics(names, average_steps=settings["average_steps"], product=settings["product"])
-    return Scores(
+    return RankedTable(
         table.select(kept).take(first),
         {name: table[name].to_numpy().reshape(-1, n) for name in names},
         {name: statistic.higher_is_memorized for name, statistic in known.items()},
     )
 
 
-def threshold(scores: Scores, name: str, target: float) -> Threshold | None:
+def threshold(table: RankedTable, name: str, target: float) -> Threshold | None:
     """The threshold of a statistic: from the reference prompts, else from those labelled as not memorized.
 
     Returns:
         None where neither are there, or fewer than 2.
     """
-    others = scores.flags("reference")
+    others = table.flags("reference")
     if not others.any():
-        others = np.array([label is False for label in scores.column("label")])
+        others = np.array([label is False for label in table.column("label")])
     if others.sum() < 2:
         return None
     return calibrate(
-        scores.means(name)[others], higher_is_memorized=scores.higher_is_memorized[name], target=target
+        table.means(name)[others], higher_is_memorized=table.higher_is_memorized[name], target=target
     )
 
 
-def evaluation(scores: Scores, name: str, target: float) -> Evaluation | None:
+def evaluation(table: RankedTable, name: str, target: float) -> Evaluation | None:
     """How well a statistic separates labelled prompts; None without two of each kind."""
-    labels: Sequence[bool | None] = scores.column("label")
-    chosen = np.array([label is not None for label in labels]) & ~scores.flags("reference")
+    labels: Sequence[bool | None] = table.column("label")
+    chosen = np.array([label is not None for label in labels]) & ~table.flags("reference")
     truth = np.array([label is True for label in labels])[chosen]
     if truth.sum() < 2 or (~truth).sum() < 2:
         return None
     return evaluate(
-        scores.values[name][chosen],
+        table.values[name][chosen],
         truth,
-        higher_is_memorized=scores.higher_is_memorized[name],
+        higher_is_memorized=table.higher_is_memorized[name],
         target=target,
     )

@@ -87,13 +87,16 @@ class Detection:
 
     def __call__(self, prompts: Prompts) -> TaskResult:
         """Values of every statistic."""
-        needed = [self.num_inference_steps if s.visit is None else s.visit for s in self.statistics.values()]
+        needed = [
+            self.num_inference_steps if s.first_steps is None else s.first_steps
+            for s in self.statistics.values()
+        ]
         generation = generate(
             self.model,
             prompts,
             self.noise,
             steps=self.num_inference_steps,
-            visit=self.num_inference_steps if self.samples else max(needed),
+            first_steps=self.num_inference_steps if self.samples else max(needed),
             guidance=self.guidance,
             attention=any(s.attention for s in self.statistics.values()),
         )
@@ -175,7 +178,7 @@ def detection_task(
     """The cheapest task that gives the statistics asked for; arguments as above."""
     chosen = product or default_product(model)
     noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
-    if not samples and all(s.visit == 1 and hasattr(s, "of_first_step") for s in found.values()):
+    if not samples and all(s.first_steps == 1 and hasattr(s, "of_first_step") for s in found.values()):
         return OneStepDetection(model, noise, found, num_inference_steps=num_inference_steps)
     return Detection(model, noise, found, num_inference_steps, guidance, samples)
 

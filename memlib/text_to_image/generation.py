@@ -27,15 +27,15 @@ class Generation:
     Attributes:
         model: what sampled them.
         prompts: the P prompts.
-        times: the S time indices visited, noisiest first.
-        steps: number of steps of the whole trajectory; more than S when only the first were visited.
+        times: the S time indices sampled, noisiest first.
+        steps: number of steps of the whole trajectory; more than S when only the first were sampled.
         sigma: `(S,)` noise scale at each.
         states: `(S + 1, P, n, *sample_shape)`; the last is the result of the last step.
         conditional: `(S, P, n, *sample_shape)` conditional scores.
         unconditional: `(S, P, n, *sample_shape)` unconditional scores.
         attention: None, or `(S, layers, P, n, L)`: weight that the conditional pass gives to each token, a
             mean over heads and pixels of each cross-attention layer, in the order in which they run.
-        last_attention: None, or per layer `(P, n, pixels, L)` at the last visited step, a mean over heads.
+        last_attention: None, or per layer `(P, n, pixels, L)` at the last sampled step, a mean over heads.
     """
 
     model: TextToImage
@@ -67,7 +67,7 @@ def generate(
     noise: Float[Tensor, "n ..."],
     *,
     steps: int = 50,
-    visit: int | None = None,
+    first_steps: int | None = None,
     guidance: float = 7.5,
     attention: bool = False,
     progress: bool = False,
@@ -81,7 +81,7 @@ def generate(
         prompts: P prompts.
         noise: n starting points that all prompts share.
         steps: the number of steps of the whole trajectory.
-        visit: how many of the first steps to follow; None follows all.
+        first_steps: how many of the first steps to follow; None follows all.
         guidance: scale of classifier-free guidance.
         attention: keep the cross-attention.
         progress: show a progress bar.
@@ -103,7 +103,7 @@ def generate(
             prompts,
             prompts.tiled(noise),
             steps=steps,
-            visit=visit,
+            first_steps=first_steps,
             guidance=guidance,
             shared=noise,
             observe=observe,
@@ -149,12 +149,12 @@ def paths(
         Final latents and states, each `(P, n, *sample_shape)`.
 
     Raises:
-        ValueError: a time that is not visited, or `rows` below 1.
+        ValueError: a time that is not sampled, or `rows` below 1.
     """
-    visited = model.timesteps(steps)
-    if rows < 1 or not set(times) <= set(visited):
-        raise ValueError(f"rows must be at least 1 and times among {visited}, got {rows} and {list(times)}")
-    keep = [visited.index(t) for t in times]
+    sampled = model.timesteps(steps)
+    if rows < 1 or not set(times) <= set(sampled):
+        raise ValueError(f"rows must be at least 1 and times among {sampled}, got {rows} and {list(times)}")
+    keep = [sampled.index(t) for t in times]
     together = max(1, rows // len(noise))
     pieces = [prompts[start : start + together] for start in range(0, len(prompts), together)]
     found = [

@@ -264,7 +264,7 @@ class TextToImage:
         noise: Float[Tensor, "B ..."],
         *,
         steps: int = 50,
-        visit: int | None = None,
+        first_steps: int | None = None,
         guidance: float = 7.5,
         keep: Sequence[int] = (),
         shared: Float[Tensor, "n ..."] | None = None,
@@ -277,9 +277,9 @@ class TextToImage:
             prompts: P prompts.
             noise: B rows, the samples of each prompt in a row.
             steps: the number of steps of the full trajectory.
-            visit: how many of the first steps to take; the result is the state before the next.
+            first_steps: how many of the first steps to take; the result is the state before the next.
             guidance: scale w of s_unconditional + w (s_conditional - s_unconditional).
-            keep: positions among the visited times whose states are returned.
+            keep: positions among the sampled times whose states are returned.
             shared: n rows that `noise` repeats for every prompt; saves passes at the first step.
             observe: called at each step with t, x_t, the conditional and the unconditional score.
             progress: show a progress bar.
@@ -288,15 +288,15 @@ class TextToImage:
             The final latents, for `decode`, and the states kept.
         """
         times = self.timesteps(steps)
-        visit = steps if visit is None else visit
-        if not 1 <= visit <= steps:
-            raise ValueError(f"visit must lie in [1, {steps}], got {visit}")
+        count = steps if first_steps is None else first_steps
+        if not 1 <= count <= steps:
+            raise ValueError(f"first_steps must lie in [1, {steps}], got {count}")
         if shared is not None and not torch.equal(noise, prompts.tiled(shared)):
             raise ValueError(
                 "noise must be shared tiled for all prompts (prompts.tiled); else leave shared out"
             )
         last = float(self.scheduler.final_alpha_cumprod)
-        end = self.level(times[visit]) if visit < steps else {"alpha": last**0.5, "sigma": (1 - last) ** 0.5}
+        end = self.level(times[count]) if count < steps else {"alpha": last**0.5, "sigma": (1 - last) ** 0.5}
 
         def guided(t: int) -> Score:
             difference = self.difference(t, prompts)
@@ -316,7 +316,7 @@ class TextToImage:
             guided,
             self.schedule,
             noise,
-            times=times[:visit],
+            times=times[:count],
             end=(end["alpha"], end["sigma"]),
             keep=keep,
             progress=progress,

@@ -181,7 +181,7 @@ def test_a_broken_model_is_one_plain_message(detect, broken, tmp_path, damage, m
         (["--product", "both"], "product must be one of"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
         (["--num-inference-steps", "2000"], "steps must lie in [1, 1000]"),
-        (["--statistics", "wen", "--average-steps", "60"], "visit must lie in [1, 50]"),
+        (["--statistics", "wen", "--average-steps", "60"], "first_steps must lie in [1, 50]"),
     ],
 )
 def test_bad_options_are_one_plain_message(detect, arguments, message):

@@ -36,7 +36,7 @@ def objective(method, model, noise):
 
 
 def generation(model, noise):
-    return generate(model, model.encode(CAPTIONS), noise, steps=10, visit=1)
+    return generate(model, model.encode(CAPTIONS), noise, steps=10, first_steps=1)
 
 
 def adjusted(model, noise):

@@ -134,7 +134,7 @@ def test_anisotropy_of_parts_at_hand(generation):
 
 def test_anisotropy_needs_only_the_first_step(generation):
     noise = generation.states[0, 0]
-    first = generate(generation.model, generation.prompts, noise, steps=10, visit=1)
+    first = generate(generation.model, generation.prompts, noise, steps=10, first_steps=1)
     statistic = Anisotropy(1.0, 2.0)
     torch.testing.assert_close(statistic(first), statistic(generation), rtol=1e-9, atol=0)
 
@@ -294,10 +294,10 @@ def test_update_norms(generation):
         generation.model.encode(["t", "act", "a a"]),
         generation.states[0, 0],
         steps=10,
-        visit=3,
+        first_steps=3,
     )
     statistic = UpdateNorms.calibrate(other)
-    assert statistic.visit == 3
+    assert statistic.first_steps == 3
     reference = huang.update_norms(other).flatten(1).numpy()
 
     def formula(p, i):
@@ -352,7 +352,7 @@ def test_no_more_steps_than_are_needed(generation, monkeypatch):
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_needs_the_whole_trajectory_says_so(generation, name):
     part = generate(
-        generation.model, generation.prompts, generation.states[0, 0], steps=10, visit=2, attention=True
+        generation.model, generation.prompts, generation.states[0, 0], steps=10, first_steps=2, attention=True
     )
     with pytest.raises(ValueError, match="needs the whole trajectory, got 2 of 10 steps"):
         WHOLE[name](part)
@@ -366,7 +366,7 @@ def test_what_needs_attention_says_so(generation, statistic):
 
 
 def test_too_few_steps_or_layers(generation):
-    with pytest.raises(ValueError, match="11 steps are needed, 10 were visited"):
+    with pytest.raises(ValueError, match="11 steps are needed, 10 were sampled"):
         ScoreDifferenceNorm(11)(generation)
     with pytest.raises(ValueError, match=r"layer must lie in \[0, 3\] for this model, got 4"):
         LayerEntropy(4)(generation)
@@ -376,7 +376,7 @@ def test_too_few_steps_or_layers(generation):
 def test_forward_differences_in_half_precision_are_refused(folders, statistic):
     model = TextToImage.load(folders["epsilon"], dtype=torch.bfloat16)
     noise = model.noise(2, torch.Generator().manual_seed(0))
-    part = generate(model, model.encode(["cat"]), noise, steps=10, visit=1)
+    part = generate(model, model.encode(["cat"]), noise, steps=10, first_steps=1)
     assert statistic("vjp")(part).isfinite().all()
     with pytest.raises(ValueError, match=r"in torch.bfloat16 is rounding error"):
         statistic()(part)

@@ -38,7 +38,7 @@ def test_everything_kept_is_what_the_model_gives_there(exact, generator):
 
 def test_only_the_first_steps(exact, generator):
     prompts, noise = exact.encode(CAPTIONS), exact.noise(2, generator)
-    whole, part = (generate(exact, prompts, noise, steps=5, visit=visit) for visit in (None, 2))
+    whole, part = (generate(exact, prompts, noise, steps=5, first_steps=count) for count in (None, 2))
     assert not part.complete
     assert part.times == whole.times[:2]
     torch.testing.assert_close(part.states, whole.states[:3], rtol=0, atol=1e-12)

@@ -186,7 +186,7 @@ def test_the_first_steps_of_a_trajectory(exact, generator):
     prompts, noise = exact.encode(CAPTIONS), points(exact, 2, generator)
     seen = []
     whole = exact.sample(prompts, noise, steps=5, keep=range(5), observe=lambda *step: seen.append(step))
-    part = exact.sample(prompts, noise, steps=5, visit=2)
+    part = exact.sample(prompts, noise, steps=5, first_steps=2)
     times = exact.timesteps(5)
     torch.testing.assert_close(part.samples, whole.states[times[2]], rtol=0, atol=1e-12)
     assert [step[0] for step in seen] == times
@@ -194,8 +194,8 @@ def test_the_first_steps_of_a_trajectory(exact, generator):
         assert torch.equal(x, whole.states[t])
         torch.testing.assert_close(conditional, exact.score(t, prompts)(x), rtol=0, atol=1e-12)
         torch.testing.assert_close(unconditional, exact.score(t)(x), rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match=r"visit must lie in \[1, 5\], got 6"):
-        exact.sample(prompts, noise, steps=5, visit=6)
+    with pytest.raises(ValueError, match=r"first_steps must lie in \[1, 5\], got 6"):
+        exact.sample(prompts, noise, steps=5, first_steps=6)
 
 
 def test_no_guidance_follows_the_condition_alone(exact, generator):
