@@ -78,7 +78,7 @@ def test_no_configuration_tells_where_the_autoencoder_lay(parts, tmp_path):
     network, autoencoder = parts
     save_autoencoder(tmp_path / "autoencoder", autoencoder, {"name": "tiny"})
     made = pipeline(network, load_autoencoder(tmp_path / "autoencoder"), "v")
-    assert str(tmp_path) in json.dumps(dict(made.vae.config))
+    assert str(tmp_path) in str(dict(made.vae.config))
     save_pipeline(tmp_path / "model", made, {"name": "tiny"})
     told = [path.read_text() for path in (tmp_path / "model").rglob("*.json")]
     assert told
