@@ -22,69 +22,81 @@ _WIDTH = 60  # characters of a prompt in the ranked table
 
 @app.command()
 def detect(
+    *,
     model: options.Model,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    vae_dtype: options.VaeDtype = "auto",
+    variant: options.Variant = "",
+    revision: options.Revision = "",
     prompts: options.Prompts,
-    out: Annotated[
-        Path, typer.Option("--out", help="File for the scores, .parquet.", rich_help_panel="What")
-    ],
-    statistics: Annotated[
-        str,
-        typer.Option(
-            "--statistics",
-            help="Names with commas between; the first one ranks. From one step: jeon (sharpness gain), wen "
-            "(norm of the score difference), gap (difference of the products H s), ren_layer (entropy of one "
-            "layer's attention). From whole samplings: chen (bright ending), kim (curvature difference), "
-            "ren_attention (entropy of all attention), carlini (distance of tiles between images).",
-            rich_help_panel="What",
-        ),
-    ] = "jeon,wen",
     seeds: options.Seeds = 4,
-    first_seed: options.FirstSeed = 0,
     reference: Annotated[
         Path | None,
         typer.Option(
             "--reference",
             help="Prompts known not to be memorized, of the kind you screen: thresholds come from them.",
-            rich_help_panel="What",
+            rich_help_panel="Prompts",
         ),
     ] = None,
+    first_seed: options.FirstSeed = 0,
+    statistics: Annotated[
+        str,
+        typer.Option(
+            "--statistics",
+            help="Names with commas between; the first one ranks. From one step: sharpness-gain (Jeon et al. "
+            "2025), score-difference (Wen et al. 2024), hessian-products (unpublished, 2026), layer-entropy "
+            "(Ren et al. 2024). From whole samplings: bright-ending (Chen et al. 2025), curvature-difference "
+            "(Kim & Lee 2026), attention-entropy (Ren et al. 2024), tile-distance (Carlini et al. 2023).",
+            rich_help_panel="Statistics",
+        ),
+    ] = "sharpness-gain, score-difference",
     target: Annotated[
         float,
         typer.Option(
-            "--target", min=0, max=0.5, help="False positive rate of the thresholds.", rich_help_panel="What"
+            "--target",
+            min=0,
+            max=0.5,
+            help="False positive rate of the thresholds.",
+            rich_help_panel="Statistics",
         ),
     ] = 0.01,
-    images: Annotated[
-        bool,
-        typer.Option(
-            "--generate",
-            help="Follow every sampling to its end and keep the images beside the scores.",
-            rich_help_panel="What",
-        ),
-    ] = False,
     average_steps: Annotated[
         int,
-        typer.Option("--average-steps", min=1, help="First steps that wen averages.", rich_help_panel="How"),
+        typer.Option(
+            "--average-steps",
+            min=1,
+            help="First steps that score-difference averages.",
+            rich_help_panel="Statistics",
+        ),
     ] = 1,
-    num_inference_steps: options.NumInferenceSteps = 50,
-    guidance: options.Guidance = 7.5,
     product: Annotated[
         str,
         typer.Option(
             "--product",
             help="Product with the Jacobian: difference, vjp, jvp, symmetric; auto takes difference, in half "
             "precision vjp.",
-            rich_help_panel="How",
+            rich_help_panel="Statistics",
         ),
     ] = "auto",
-    device: options.Device = "auto",
-    dtype: options.Dtype = "float32",
+    num_inference_steps: options.NumInferenceSteps = 50,
+    guidance: options.Guidance = 7.5,
     batch: options.Batch = 0,
-    revision: options.Revision = "",
-    variant: options.Variant = "",
-    vae_dtype: options.VaeDtype = "auto",
     restart: options.Restart = False,
-    top: Annotated[int, typer.Option("--top", min=1, help="Prompts in the ranked table.")] = 20,
+    out: Annotated[
+        Path, typer.Option("--out", help="File for the scores, .parquet.", rich_help_panel="Output")
+    ],
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--generate",
+            help="Follow every sampling to its end and keep the images beside the scores.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Prompts in the ranked table.", rich_help_panel="Output")
+    ] = 20,
 ) -> None:
     """Screen prompts for memorization: scores for every prompt and seed, a ranked table, thresholds.
 
@@ -93,18 +105,19 @@ def detect(
     - `memlib detect --model data/checkpoints/organism_epsilon --prompts mine.txt --out scores.parquet`
     - `memlib detect --model CompVis/stable-diffusion-v1-4 --prompts mine.csv --reference harmless.txt
       --out scores.parquet --device cuda`
-    - `memlib detect --model ./my-pipeline --prompts mine.jsonl --statistics wen,chen,carlini --generate
-      --out scores.parquet`
+    - `memlib detect --model ./my-pipeline --prompts mine.jsonl --statistics score-difference,bright-ending
+      --generate --out scores.parquet`
 
     An interrupted call is resumed by the same call. The file has a row for each prompt and seed: number,
-    prompt, label, family, seed, truncated, and a column for each statistic.
+    prompt, label, family, seed, truncated, and a column for each statistic,
+    such as jeon for sharpness-gain.
     """
     options.require_extras()
     from memlib.detection.calibration import prompts_needed
     from memlib.screening import Screening, detection_task, prompt_files, ranking
-    from memlib.screening.tasks import default_product, product_named
+    from memlib.screening.tasks import default_product, product_named, statistic_key
 
-    names = [name.strip() for name in statistics.split(",") if name.strip()]
+    names = [statistic_key(name.strip()) for name in statistics.split(",") if name.strip()]
     needed = prompts_needed(target)
     given = prompt_files.read(prompts)
     if reference is not None:
@@ -154,7 +167,9 @@ def _show_ranked(scores: RankedTable, thresholds: dict[str, Threshold], top: int
     names = list(scores.values)
     order = scores.ranked(names[0])
     families = any(scores.column("family"))
-    table = Table("rank", "prompt", *(["family"] if families else []), *names, title=f"ranked by {names[0]}")
+    headings = ["rank", "prompt", *(["family"] if families else [])]
+    methods = [_method(name).replace(" (", "\n(") for name in names]
+    table = Table(*headings, *methods, title=f"ranked by {_method(names[0])}")
     prompts, family = scores.column("prompt"), scores.column("family")
     for rank, row in enumerate(order[:top], start=1):
         cells = [_cell(scores, name, int(row), thresholds.get(name)) for name in names]
@@ -173,8 +188,9 @@ def _cell(scores: RankedTable, name: str, row: int, threshold: Threshold | None)
 
 def _tell_missing(name: str, there: int, needed: int, target: float) -> None:
     console.print(
-        f"{name}: nothing is marked. A false positive rate of {target:.2%} takes {needed} prompts known not "
-        f"to be memorized; there are {there}, {needed - there} are missing. A larger --target takes fewer.",
+        f"{_method(name)}: nothing is marked. A false positive rate of {target:.2%} takes {needed} "
+        f"prompts known not to be memorized; there are {there}, {needed - there} are missing. A larger "
+        "--target takes fewer.",
         highlight=False,
     )
 
@@ -187,16 +203,23 @@ def _show_thresholds(
     for name, threshold in thresholds.items():
         side, value, rate = ">" if threshold.higher_is_memorized else "<", threshold.value, threshold.rate
         console.print(
-            f"  {name} {side} {value:.4g}, beyond which lie {rate.value:.2%} of the {rate.n} known prompts "
-            f"and {rate.low:.2%} to {rate.high:.2%} of new ones",
+            f"  {_method(name)} {side} {value:.4g}, beyond which lie {rate.value:.2%} of the {rate.n} "
+            f"known prompts and {rate.low:.2%} to {rate.high:.2%} of new ones",
             highlight=False,
         )
     judged = {name: found for name, found in evaluations.items() if found is not None}
     for name, found in judged.items():
         finds = f", finds {found.tpr:.1%} of those labelled memorized" if name in thresholds else ""
-        console.print(f"  {name}: AUC {found.auc:.3f}{finds}", highlight=False)
+        console.print(f"  {_method(name)}: AUC {found.auc:.3f}{finds}", highlight=False)
     if thresholds or judged:
         console.print("Intervals at 95 %. They hold for prompts of the same kind as those that were known.")
+
+
+def _method(name: str) -> str:
+    """The method of a statistic and its authors."""
+    from memlib.screening import STATISTICS
+
+    return STATISTICS[name]
 
 
 def _short(text: str, width: int) -> str:

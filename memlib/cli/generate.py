@@ -14,25 +14,26 @@ from memlib.cli.program import app, console
 
 @app.command()
 def generate(
+    *,
     model: options.Model,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    vae_dtype: options.VaeDtype = "auto",
+    variant: options.Variant = "",
+    revision: options.Revision = "",
     prompts: options.Prompts,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for images and their table.", rich_help_panel="What")
-    ],
     seeds: options.Seeds = 4,
     first_seed: options.FirstSeed = 0,
     mitigate: mitigation.Mitigate = "",
-    setting: mitigation.Settings = None,
     reference: mitigation.Reference = None,
+    setting: mitigation.Settings = None,
     num_inference_steps: options.NumInferenceSteps = 50,
     guidance: options.Guidance = 7.5,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "float32",
     batch: options.Batch = 0,
-    revision: options.Revision = "",
-    variant: options.Variant = "",
-    vae_dtype: options.VaeDtype = "auto",
     restart: options.Restart = False,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for images and their table.", rich_help_panel="Output")
+    ],
 ) -> None:
     """Generate images of prompts, several seeds each, with a table of what is what and a contact sheet.
 

@@ -18,7 +18,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         help="Folder as diffusers saves it, or hub id such as CompVis/stable-diffusion-v1-4.",
-        rich_help_panel="What",
+        rich_help_panel="Model",
     ),
 ]
 Prompts = Annotated[
@@ -27,28 +27,33 @@ Prompts = Annotated[
         "--prompts",
         help=".txt with one prompt a line, or .csv, .tsv, .jsonl, .parquet with a column prompt, caption or "
         "text, and label and family if known. UTF-8.",
-        rich_help_panel="What",
+        rich_help_panel="Prompts",
     ),
 ]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Samples of each prompt.", rich_help_panel="What")]
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, help="Samples of each prompt.", rich_help_panel="Prompts")
+]
 FirstSeed = Annotated[
     int,
     typer.Option(
-        "--first-seed", min=0, help="Seeds count from here; all prompts share them.", rich_help_panel="What"
+        "--first-seed",
+        min=0,
+        help="Seeds count from here; all prompts share them.",
+        rich_help_panel="Prompts",
     ),
 ]
 NumInferenceSteps = Annotated[
     int,
-    typer.Option("--num-inference-steps", min=1, help="Steps of a whole sampling.", rich_help_panel="How"),
+    typer.Option("--num-inference-steps", min=1, help="Steps of a whole sampling.", rich_help_panel="Run"),
 ]
 Guidance = Annotated[
-    float, typer.Option("--guidance", help="Scale of classifier-free guidance.", rich_help_panel="How")
+    float, typer.Option("--guidance", help="Scale of classifier-free guidance.", rich_help_panel="Run")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Machine")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Model")]
 Dtype = Annotated[
     str,
     typer.Option(
-        "--dtype", help="Precision: float32, float16, bfloat16 or float64.", rich_help_panel="Machine"
+        "--dtype", help="Precision: float32, float16, bfloat16 or float64.", rich_help_panel="Model"
     ),
 ]
 Batch = Annotated[
@@ -57,18 +62,18 @@ Batch = Annotated[
         "--batch",
         min=0,
         help="Prompts times seeds at a time; 0 finds out what fits.",
-        rich_help_panel="Machine",
+        rich_help_panel="Run",
     ),
 ]
 Revision = Annotated[
-    str, typer.Option("--revision", help="Commit or tag on the hub.", rich_help_panel="Machine")
+    str, typer.Option("--revision", help="Commit or tag on the hub.", rich_help_panel="Model")
 ]
 Variant = Annotated[
     str,
     typer.Option(
         "--variant",
         help="Of the weights, such as fp16 where files are called model.fp16.safetensors.",
-        rich_help_panel="Machine",
+        rich_help_panel="Model",
     ),
 ]
 VaeDtype = Annotated[
@@ -77,12 +82,12 @@ VaeDtype = Annotated[
         "--vae-dtype",
         help="Precision of the autoencoder; auto takes --dtype, or float32 where that is half precision, in "
         "which many autoencoders overflow.",
-        rich_help_panel="Machine",
+        rich_help_panel="Model",
     ),
 ]
 Restart = Annotated[
     bool,
-    typer.Option("--restart", help="Discard an earlier result or its beginning.", rich_help_panel="Machine"),
+    typer.Option("--restart", help="Discard an earlier result or its beginning.", rich_help_panel="Run"),
 ]
 
 

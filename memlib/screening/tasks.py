@@ -23,16 +23,16 @@ from memlib.text_to_image import (
 )
 
 STATISTICS: dict[str, str] = {
-    "wen": "norm of the score difference, a mean over the first --average-steps",
-    "jeon": "the paper's: squared norm of its Jacobian times the difference itself, at the first step",
-    "gap": "squared norm of the difference of the two products H s, at the first step",
-    "ren_layer": "entropy of the attention of layer 3 at the first step",
-    "ren_attention": "entropy of the attention over the last fifth of the steps",
-    "chen": "score difference where the end token is attended to, all steps",
-    "kim": "mean difference of curvatures at the last step, all steps",
-    "carlini": "distance between images of one prompt, all steps, two seeds or more",
+    "jeon": "sharpness gain (Jeon et al. 2025)",
+    "wen": "score difference (Wen et al. 2024)",
+    "gap": "Hessian products (unpublished, 2026)",
+    "ren_layer": "layer entropy (Ren et al. 2024)",
+    "ren_attention": "attention entropy (Ren et al. 2024)",
+    "chen": "bright ending (Chen et al. 2025)",
+    "kim": "curvature difference (Kim & Lee 2026)",
+    "carlini": "tile distance (Carlini et al. 2023)",
 }
-"""Name, of a paper's first author, -> what it is, for those that need no fit to labelled prompts."""
+"""Column in a file of scores -> method and authors, for those that need no fit to labelled prompts."""
 
 Sampler = Callable[[TextToImage, Prompts, Float[Tensor, "n ..."]], Float[Tensor, "P n ..."]]
 """Latents of prompts from noise that they share."""
@@ -199,11 +199,27 @@ def product_named(name: str) -> Product:
     return cast("Product", name)
 
 
+def option_name(key: str) -> str:
+    """The method's name as the command line takes it: "score-difference" for "wen"."""
+    return STATISTICS[key].partition(" (")[0].lower().replace(" ", "-")
+
+
+def statistic_key(name: str) -> str:
+    """The key of `STATISTICS` for a key or a method's name; `ValueError` for another name."""
+    keys = {option_name(key): key for key in STATISTICS}
+    if name not in STATISTICS and name not in keys:
+        raise ValueError(
+            f"no statistic is called {name!r} (asthana and huang are fitted to labelled prompts first: see "
+            f"memlib.detection); there are {', '.join(keys)}"
+        )
+    return keys.get(name, name)
+
+
 def statistics(names: Sequence[str], *, average_steps: int, product: Product) -> dict[str, Statistic]:
     """Statistics by name.
 
     Args:
-        names: keys of `STATISTICS`.
+        names: as `statistic_key` takes them.
         average_steps: the number of first steps that "wen" averages.
         product: how "jeon" and "gap" multiply with Jacobians.
 
@@ -220,9 +236,7 @@ def statistics(names: Sequence[str], *, average_steps: int, product: Product) ->
         "kim": detection.CurvatureDifference,
         "carlini": detection.TiledDistance,
     }
-    if unknown := [name for name in names if name not in known]:
-        hint = " (asthana and huang are fitted to labelled prompts first: see memlib.detection)"
-        raise ValueError(f"no statistic is called {unknown[0]!r}{hint}; there are {', '.join(known)}")
+    names = [statistic_key(name) for name in names]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"one or more different statistics expected, got {list(names)}")
     return {name: known[name]() for name in names}

@@ -7,7 +7,8 @@ import pytest
 from pyarrow import parquet
 
 from memlib.detection.calibration import Threshold
-from memlib.screening import Screening, partial_table, screen
+from memlib.screening import STATISTICS, Screening, partial_table, screen
+from memlib.screening.tasks import option_name
 
 from .conftest import killed_at_work, start
 
@@ -45,16 +46,30 @@ def test_help_teaches_with_examples(memlib):
         assert text in plain
 
 
+def test_help_offers_every_method_with_its_authors(memlib):
+    plain = " ".join(memlib("detect", "--help")[1].replace("│", " ").split())
+    for key, title in STATISTICS.items():
+        assert f"{option_name(key)} ({title.partition(' (')[2]}" in plain
+
+
+def test_a_method_is_its_key(detect, tmp_path):
+    assert detect("--statistics", "wen,jeon")[0] == 0
+    before = (tmp_path / "scores.parquet").read_bytes()
+    assert detect("--statistics", "score-difference,sharpness-gain", "--restart")[0] == 0
+    assert (tmp_path / "scores.parquet").read_bytes() == before
+
+
 def test_labelled_prompts_are_ranked_with_thresholds(detect, tmp_path):
     code, out, err = detect("--top", "4")
     assert code == 0, err
     assert "10 prompts x 2 seeds" in out
     assert "... and 6 more in the file" in out
-    assert "jeon: nothing is marked. A false positive rate of 1.00% takes 368 prompts known not" in out
+    assert "sharpness gain (Jeon et al. 2025): nothing is marked. A false positive rate of 1.00%" in out
+    assert "takes 368 prompts known not to be memorized" in out
     assert "there are 5, 363 are missing" in out
     assert "Called memorized" not in out
     assert "*" not in out
-    assert "jeon: AUC" in out
+    assert "sharpness gain (Jeon et al. 2025): AUC" in out
     assert "prompts exceed the 12 tokens" in err.replace("\n", " ")
     found = parquet.read_table(tmp_path / "scores.parquet")
     assert found.column_names[-2:] == ["jeon", "wen"]
@@ -68,7 +83,7 @@ def test_prompts_alone_are_only_ranked(detect, tmp_path):
     assert code == 0
     assert "No threshold: a score says which prompts are more suspicious" in out
     assert "[red]" in out
-    assert "jeon" not in out
+    assert "Jeon" not in out
 
 
 def test_a_reference_calibrates(detect, tmp_path):

@@ -110,7 +110,7 @@ def test_every_name_is_known():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["wenn"], "no statistic is called 'wenn'.*there are wen, jeon"),
+        (["wenn"], "no statistic is called 'wenn'.*there are sharpness-gain, score-difference"),
         (["huang"], "asthana and huang are fitted"),
         ([], r"one or more different statistics expected, got \[\]"),
         (["wen", "wen"], "different statistics"),
