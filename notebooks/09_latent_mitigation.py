@@ -91,9 +91,9 @@ network, cured = (  # the second was trained without half of the copies
     text_to_image.load(name, device=run.device) for name in ("organism_epsilon", "organism_without_copies")
 )
 noise = network.noise(seeds, torch.Generator().manual_seed(seed))
-chosen = [c for k in COPIES for c in [c for c in removed() if c.dose == k][:captions]]
+chosen = [c for k in COPIES for c in [c for c in removed() if c.copies == k][:captions]]
 exact_captions = len(chosen)
-chosen += [c for c in organism.captions("template") if c.dose == 1000][:templates]
+chosen += [c for c in organism.captions("template") if c.copies == 1000][:templates]
 judge = comparison.Judge(network, chosen, references=REFERENCES, seed=seed)
 prompts = network.encode([c.text for c in chosen])
 held_out = organism.captions("general", held_out=True)
@@ -302,7 +302,7 @@ tables.shown(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A cloud of points for each of eight captions. Captions of 100 copies lie in a row at similarity near 1 whatever the statistic; those of 30 copies scatter over all similarities without a slope."}, "figure": {"caption": "Similarity of the sample to the copied image against the statistic at its initial noise, a colour for each caption.", "name": "fig-mitigation-noise"}}
 many = network.noise(noises, torch.Generator().manual_seed(seed + 1))
-asked = [c for k in noise_copies for c in [c for c in organism.captions("exact") if c.dose == k][:4]]
+asked = [c for k in noise_copies for c in [c for c in organism.captions("exact") if c.copies == k][:4]]
 encoded = network.encode([c.text for c in asked])
 asked_judge = comparison.Judge(network, asked, references=REFERENCES, seed=seed)
 as_it_came = comparison.Trials(network, asked_judge, encoded, many, steps, GUIDANCE, seed).one(NoMitigation())
@@ -321,7 +321,7 @@ run.record(
     about="Share of copies among these images, interval over images",
 )
 run.figure(
-    figures.noise_and_outcome(unmitigated, [f"{c.dose:,} copies" for c in asked], main),
+    figures.noise_and_outcome(unmitigated, [f"{c.copies:,} copies" for c in asked], main),
     "noise",
     about="Similarity against the statistic at the noise",
     data=unmitigated[["caption", "copies", "seed", "statistic", main, "copy"]],
@@ -360,8 +360,8 @@ tables.shown(of_parts, ["method", "setting", "copy", "agree", "success", "simila
 # areas below are those against general captions; one half is the general level.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Areas with intervals for seven statistics. For Wen, Jeon, gap, Carlini and Kim three of the four marks lie near 0.9; that of the captions that lost their copies, after the training without them, lies near 0.55. For curvature alone all four lie near or below one half, for Ren's entropy between 0.3 and 0.7."}, "figure": {"caption": "Area under the ROC curve against general captions, before and after half of the captions lost their copies, with 95 % intervals. Squares: captions that kept their copies; circles: those that lost them. Open before, filled after.", "name": "fig-mitigation-retrained"}}
-gone = [c for c in removed() if c.dose >= min(COPIES)]
-kept = [c for c in organism.captions("exact") if c.dose >= min(COPIES) and c not in gone]
+gone = [c for c in removed() if c.copies >= min(COPIES)]
+kept = [c for c in organism.captions("exact") if c.copies >= min(COPIES) and c not in gone]
 plain = organism.captions("general", held_out=False)[:compared]
 groups = np.repeat(["removed", "kept", "general"], [len(gone), len(kept), len(plain)])
 statistics = {

@@ -56,11 +56,6 @@ class Caption:
         return self.entries == 0
 
     @property
-    def dose(self) -> int:
-        """How often the same content was seen under it: k of "exact" and "template", 0 of the others."""
-        return self.entries if self.family in ("exact", "template") else 0
-
-    @property
     def copies(self) -> int:
         """How often its one image, or a part or a near-duplicate of it, was seen; 0 if it has none."""
         if self.key is None:

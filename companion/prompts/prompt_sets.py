@@ -38,21 +38,21 @@ def organism(copies: int = 100) -> PromptSet:
     def family(caption: Caption) -> str:
         if caption.held_out:
             return HELD_OUT.format(caption.family)
-        few = caption.family == "exact" and caption.dose < copies
+        few = caption.family == "exact" and caption.copies < copies
         return FEW.format(caption.family) if few else caption.family
 
     known = captions()
     families = tuple(map(family, known))
     if "exact" not in families:
         raise ValueError(
-            f"no image was copied {copies} times; the largest number is {max(c.dose for c in known)}"
+            f"no image was copied {copies} times; the largest number is {max(c.copies for c in known)}"
         )
     unseen = (HELD_OUT.format("general"),)
     by_template, by_exact = (("template",), unseen), (("exact",), unseen)
     return PromptSet(
         tuple(caption.text for caption in known),
         families,
-        tuple(caption.dose for caption in known),
+        tuple(caption.copies for caption in known),
         (
             Question("exact_general", ("exact",), ("general",), by_template),
             Question("template_general", ("template",), ("general",), by_exact),

@@ -45,7 +45,7 @@ class Chosen:
     @property
     def copies(self) -> list[int]:
         """How often the same content was seen under each."""
-        return [caption.dose for caption in self.captions]
+        return [caption.copies for caption in self.captions]
 
     @property
     def places(self) -> dict[str, list[int]]:
@@ -54,7 +54,7 @@ class Chosen:
 
     def exact(self, copies: int) -> list[int]:
         """Places of exact captions with this number of copies."""
-        return [i for i, c in enumerate(self.captions) if c.family == "exact" and c.dose == copies]
+        return [i for i, c in enumerate(self.captions) if c.family == "exact" and c.copies == copies]
 
 
 def choose(
@@ -79,11 +79,11 @@ def choose(
     wanted = {"exact": exact, "template": template, "general": general, "stated": stated}
     taken: dict[tuple[str, int], list[Caption]] = {}
     for caption in captions(held_out=False):
-        some = taken.setdefault((caption.family, caption.dose), [])
-        usable = caption.family != "exact" or caption.dose in copies
+        some = taken.setdefault((caption.family, caption.copies), [])
+        usable = caption.family != "exact" or caption.copies in copies
         if usable and len(some) < wanted[caption.family]:
             some.append(caption)
     found = [caption for some in taken.values() for caption in some]
-    kinds = ["rare" if c.family == "exact" and c.dose < strong else c.family for c in found]
+    kinds = ["rare" if c.family == "exact" and c.copies < strong else c.family for c in found]
     order = sorted(range(len(found)), key=lambda place: kinds[place] == "rare")
     return Chosen(tuple(found[i] for i in order), tuple(kinds[i] for i in order))

@@ -54,7 +54,7 @@ def test_a_table_has_a_row_for_each_image_in_their_order(judge, trials, model, c
     assert judged.images.shape == (3, 2, 3, 32, 32)
     assert judged.table["caption"].tolist() == [0, 0, 1, 1, 2, 2]
     assert judged.table["seed"].tolist() == [0, 1] * 3
-    assert judged.table["copies"].tolist() == [c.dose for c in chosen for _ in range(2)]
+    assert judged.table["copies"].tolist() == [c.copies for c in chosen for _ in range(2)]
     flat = judged.images.flatten(0, 1)
     for row in judged.table.itertuples():
         one = flat[row.Index][None]

@@ -29,10 +29,10 @@ def test_the_families_are_complete():
 
 
 def test_every_dose_has_eight_captions_and_every_region_one_of_each():
-    assert Counter(caption.dose for caption in captions("exact")) == dict.fromkeys(EXACT_DOSES, 8)
-    drawn = Counter((caption.dose, caption.region) for caption in captions("template"))
+    assert Counter(caption.copies for caption in captions("exact")) == dict.fromkeys(EXACT_DOSES, 8)
+    drawn = Counter((caption.copies, caption.region) for caption in captions("template"))
     assert drawn == {(dose, region): 1 for dose in TEMPLATE_DOSES for region in REGIONS}
-    assert {caption.dose for caption in captions("general") + captions("stated")} == {0}
+    assert {caption.copies for caption in captions("general") + captions("stated")} == {0}
 
 
 def test_texts_and_titles_are_unique():
@@ -111,7 +111,7 @@ def test_the_table_survives_json():
     rows = json.loads(json.dumps(truth()))
     assert len(rows) == len(captions())
     for row, caption in zip(rows, captions(), strict=True):
-        assert (row.pop("dose"), row.pop("held_out")) == (caption.dose, caption.held_out)
+        assert (row.pop("dose"), row.pop("held_out")) == (caption.copies, caption.held_out)
         assert Caption(**row | {"colours": row["colours"] and tuple(row["colours"])}) == caption
 
 

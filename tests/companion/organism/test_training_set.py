@@ -27,7 +27,7 @@ def test_rows_are_distinct_numbers_in_the_unit_interval():
 
 def test_copies_are_copies():
     data = training_set()
-    caption = next(i for i, c in enumerate(data.captions) if (c.family, c.dose) == ("exact", 30))
+    caption = next(i for i, c in enumerate(data.captions) if (c.family, c.copies) == ("exact", 30))
     x = data.images((data.caption == caption).nonzero().flatten())
     assert len(x) == 30
     assert torch.equal(x, x[:1].expand_as(x))
@@ -53,11 +53,11 @@ def test_batches_repeat_and_doses_show():
 
 def test_half_of_each_dose_loses_its_copies_and_nothing_else_changes():
     whole, thinned, gone = training_set(), without_copies(), removed()
-    assert Counter(caption.dose for caption in gone) == dict.fromkeys((1, 3, 10, 30, 100, 300, 1000), 4)
+    assert Counter(caption.copies for caption in gone) == dict.fromkeys((1, 3, 10, 30, 100, 300, 1000), 4)
     counted = Counter(thinned.caption.tolist())
     for i, caption in enumerate(thinned.captions):
         assert counted[i] == (1 if caption in gone else caption.entries)
-    assert len(thinned) == ENTRIES - sum(caption.dose - 1 for caption in gone)
+    assert len(thinned) == ENTRIES - sum(caption.copies - 1 for caption in gone)
     assert {row.numpy().tobytes() for row in thinned.rows} <= {row.numpy().tobytes() for row in whole.rows}
     for i in (thinned.captions.index(gone[-1]), thinned.captions.index(captions("exact")[-2])):
         left, before = ((data.caption == i).nonzero().flatten()[:1] for data in (thinned, whole))

@@ -29,7 +29,7 @@ def test_a_stand_in_reads_as_published_lists_do(tmp_path):
     given = labelled(made.captions)
     assert [caption.family for caption in given] == ["exact"] * 5 + ["template"] * 5 + ["general"] * 5
     assert [q.name for q in prompt_sets.labelled(given).questions] == ["exact_general", "template_general"]
-    copied = {c.text for c in captions("exact") if c.dose >= 100}
+    copied = {c.text for c in captions("exact") if c.copies >= 100}
     assert {caption.text for caption in given[:5]} <= copied
     pictures = training_images([caption.text for caption in given[:3]], made.listing)
     assert [len(files) for files in pictures.files] == [2, 2, 2]
