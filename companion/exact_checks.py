@@ -145,10 +145,10 @@ def effective_dimensions(variances: Float64[Tensor, " d"], alpha: float, sigma: 
         Effective dimension of the squared `norm` of the score, of the squared `difference` of scores, and of
         the paper's statistic (`gain`).
     """
-    gap = 1 / (alpha**2 * variances + sigma**2) - 1 / sigma**2
+    difference = 1 / (alpha**2 * variances + sigma**2) - 1 / sigma**2
     forms = {
         "norm": torch.ones(len(variances)).double() / sigma**2,
-        "difference": gap**2 * sigma**2,
-        "gain": gap**4 * sigma**2,
+        "difference": difference**2 * sigma**2,
+        "gain": difference**4 * sigma**2,
     }
     return {key: identities.effective_dimension(form.diag()) for key, form in forms.items()}

@@ -58,17 +58,17 @@ def difference_energy_printed(pair: Pair) -> float:
 
 def _shift_and_curvature(pair: Pair) -> tuple[float, float]:
     precision = torch.linalg.inv(pair.covariance)
-    gap = precision - torch.linalg.inv(pair.covariance_c)
+    difference = precision - torch.linalg.inv(pair.covariance_c)
     shift = (precision @ (pair.mean - pair.mean_c)).square().sum()
-    return float(shift), float((gap @ gap @ pair.covariance_c).trace())
+    return float(shift), float((difference @ difference @ pair.covariance_c).trace())
 
 
 def curvature_gain_energy(pair: Pair) -> float:
     """E||H_Delta s_Delta||^2 = ||H_Delta H (mu - mu_c)||^2 + tr(H_Delta^4 S_c)."""
     precision = torch.linalg.inv(pair.covariance)
-    gap = precision - torch.linalg.inv(pair.covariance_c)
-    shift = (gap @ precision @ (pair.mean - pair.mean_c)).square().sum()
-    return float(shift + (gap.matrix_power(4) @ pair.covariance_c).trace())
+    difference = precision - torch.linalg.inv(pair.covariance_c)
+    shift = (difference @ precision @ (pair.mean - pair.mean_c)).square().sum()
+    return float(shift + (difference.matrix_power(4) @ pair.covariance_c).trace())
 
 
 @dataclass(frozen=True)

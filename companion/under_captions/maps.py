@@ -85,8 +85,8 @@ def score_map(
     model: TextToImage, t: int, prompts: Prompts, x: Float[Tensor, "P n ..."]
 ) -> Float64[Tensor, "P n h w"]:
     """The squared score difference, summed over channels."""
-    gap: Tensor = model.difference(t, prompts)(x.flatten(0, 1)).double()
-    squared: Tensor = gap.square().sum(1).unflatten(0, x.shape[:2])
+    difference: Tensor = model.difference(t, prompts)(x.flatten(0, 1)).double()
+    squared: Tensor = difference.square().sum(1).unflatten(0, x.shape[:2])
     return squared.cpu()
 
 

@@ -91,5 +91,5 @@ def score_map(generation: Generation) -> Float64[Tensor, "P n h w"]:
         ValueError: an unfinished trajectory.
     """
     statistic.complete(generation, "the score difference at the last step")
-    gap = (generation.conditional[-1] - generation.unconditional[-1]).double()
-    return gap.square().sum(2).cpu()
+    difference = (generation.conditional[-1] - generation.unconditional[-1]).double()
+    return difference.square().sum(2).cpu()

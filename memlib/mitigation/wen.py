@@ -46,8 +46,8 @@ class PromptEmbedding:
         def objective(embedding: Tensor, rows: Tensor) -> Tensor:
             changed = task.prompts[rows.tolist()].with_embeddings(embedding.to(model.dtype))
             text = changed.repeated(len(rows) * grid[1])
-            gap = model.scores(task.t, x[rows].flatten(0, 1), text) - unconditional[rows].flatten(0, 1)
-            lengths = sigma * norms.of_score(gap.to(embedding.dtype))
+            difference = model.scores(task.t, x[rows].flatten(0, 1), text) - unconditional[rows].flatten(0, 1)
+            lengths = sigma * norms.of_score(difference.to(embedding.dtype))
             return lengths.reshape(-1, grid[1]).mean(1)
 
         found = descend(
