@@ -243,5 +243,5 @@ class RepeatedOperator(_Derived):
     def matmat(self, V: Float[Tensor, "B*copies d K"]) -> Float[Tensor, "B*copies d K"]:
         """Return A V for every copy."""
         by_sample = V.unflatten(0, (self.op.batch, self.copies)).transpose(1, 2)  # (B, d, copies, K)
-        products = self.op.matmat(by_sample.flatten(2)).unflatten(2, by_sample.shape[2:])
+        products: Tensor = self.op.matmat(by_sample.flatten(2)).unflatten(2, by_sample.shape[2:])
         return products.transpose(1, 2).flatten(0, 1)
