@@ -340,8 +340,12 @@ def test_a_pipeline_at_hand(folders):
     pipeline = StableDiffusionPipeline.from_pretrained(folders["v"], low_cpu_mem_usage=False)
     model, loaded = TextToImage(pipeline), TextToImage.load(folders["v"])
     x = loaded.noise(2, torch.Generator().manual_seed(0))
-    assert torch.equal(
-        model.score(981, model.encode(["cat"]))(x), loaded.score(981, loaded.encode(["cat"]))(x)
+    # The same weights in another memory format, so that sums are rounded in another order.
+    torch.testing.assert_close(
+        model.score(981, model.encode(["cat"]))(x),
+        loaded.score(981, loaded.encode(["cat"]))(x),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
