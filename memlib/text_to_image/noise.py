@@ -47,8 +47,9 @@ def variance_preserving(scheduler: Any, source: str) -> tuple[Any, VariancePrese
         )
     levels = scheduler.alphas_cumprod.double()
     last = levels[-1].item()
-    leaves_last_out = config.get("timestep_spacing") == "leading"
-    if config.get("rescale_betas_zero_snr") or (last <= _NOTHING and not leaves_last_out):
+    # Noise predictions tell a score at any level; of theirs, leading times leave the last one out.
+    unvisited = predicted == "epsilon" and config.get("timestep_spacing") == "leading"
+    if last <= 0 or config.get("rescale_betas_zero_snr") or (last <= _NOTHING and not unvisited):
         raise ModelError(
             f"the scheduler {name} of {source} has zero terminal signal (alpha^2 = {last:.2g} at the "
             "noisiest time): there the score is -x whatever the prompt, and no difference can be told; such "

@@ -297,18 +297,20 @@ def own_times(folder):
     return pipeline.scheduler.timesteps.tolist()
 
 
+SPACINGS = ("leading", "trailing", "linspace")
+
+
 @pytest.mark.parametrize(
-    ("last", "spacing", "refused"),
+    ("predicted", "last", "spacing", "refused"),
     [
-        (2.0**-24, "trailing", True),
-        (2.0**-24, "linspace", True),
-        (2.0**-24, "leading", False),
-        (2.0**-22, "trailing", False),
+        *(("epsilon", 2.0**-24, spacing, spacing != "leading") for spacing in SPACINGS),
+        *(("v_prediction", 2.0**-24, spacing, True) for spacing in SPACINGS),
+        *((predicted, 2.0**-22, "trailing", False) for predicted in ("epsilon", "v_prediction")),
+        *((predicted, 0.0, "leading", True) for predicted in ("epsilon", "v_prediction")),
     ],
 )
-@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
-def test_noise_levels_that_are_zero_to_rounding(broken, last, spacing, refused, predicted):
-    """At the last time alone, which pipelines with leading times leave out."""
+def test_noise_levels_that_are_zero_to_rounding(broken, predicted, last, spacing, refused):
+    """At the last time alone, which noise predictions with leading times leave out."""
     levels = [*torch.linspace(1, 0.005, 1000).double()[1:].tolist(), last]
     betas = [1 - b / a for a, b in zip([1.0, *levels], levels, strict=False)]
     changes = {"trained_betas": betas, "prediction_type": predicted, "timestep_spacing": spacing}
