@@ -4,6 +4,7 @@
 |---------------------------------|---------------------------|------------------------------------------|
 | a mean, a difference of means   | `mean`, `mean_difference` | Student (1908), Welch (1947)             |
 | a mean of draws that are bounded| `bounded_mean`            | Student, cut; Hanley & Lippman-Hand 1983 |
+| a difference of other estimates | `ends_of_difference`      | variance recovery (Zou & Donner 2008)    |
 | a geometric mean                | `geometric_mean`          | Student, of logarithms                   |
 | a share                         | `proportion`              | Wilson (1927)                            |
 | an area under the ROC curve     | `auc`                     | Newcombe (2006), Hanley & McNeil (1982)  |
@@ -17,7 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -163,6 +164,43 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95)
         return Interval(difference, difference, difference, level, n)
     low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
     return Interval(difference, float(low), float(high), level, n)
+
+
+class _Bounded(Protocol):
+    """An estimate with the ends of its interval."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def ends_of_difference(first: _Bounded, second: _Bounded, *, correlation: float = 0.0) -> tuple[float, float]:
+    """The interval of first minus second from the intervals of both (MOVER, Zou & Donner 2008).
+
+    The distances from both estimates to the ends that matter are put together as standard errors would be, so
+    that skewed intervals give a skewed one, and a width is kept where an estimate does not vary.
+
+    Args:
+        first: an estimate with its interval, such as `Interval`.
+        second: another, at the same level.
+        correlation: of the two estimates, in [-1, 1].
+
+    Example:
+        >>> first, second = Interval(0.5, 0.2, 0.6, 0.95, 9), Interval(0.1, 0.0, 0.5, 0.95, 9)
+        >>> low, high = ends_of_difference(first, second)
+        >>> round(low, 6), round(high, 6)
+        (-0.1, 0.541421)
+    """
+
+    def away(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+
+    difference = first.value - second.value
+    low = difference - away(first.value - first.low, second.high - second.value)
+    return low, difference + away(first.high - first.value, second.value - second.low)
 
 
 def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from companion.experiment.results import Scalar
+from memlib import intervals
 
 Outcome = Literal["holds", "fails", "undecided"]
 
@@ -32,12 +33,10 @@ class Estimate:
         return cls(float(scalar.value), float(low), float(high), scalar.n if scalar.interval else None)
 
     def less(self, other: Estimate) -> Estimate:
-        """The difference of two numbers, its interval as for independent ones (MOVER, Zou & Donner 2008)."""
-        value = self.value - other.value
-        down = math.hypot(self.value - self.low, other.high - other.value)
-        up = math.hypot(self.high - self.value, other.value - other.low)
+        """The difference of two numbers, its interval as for independent ones."""
         sizes = [n for n in (self.n, other.n) if n is not None]
-        return Estimate(value, value - down, value + up, min(sizes, default=None))
+        ends = intervals.ends_of_difference(self, other)
+        return Estimate(self.value - other.value, *ends, min(sizes, default=None))
 
     @property
     def degenerate(self) -> bool:

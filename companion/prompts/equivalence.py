@@ -98,15 +98,8 @@ def area_difference(first: Evaluation, second: Evaluation, *, level: float = 0.9
             f"{len(first.labels)} and {len(second.labels)}"
         )
     (a, wins_a), (b, wins_b) = (_own(which, level) for which in (first, second))
-    r = _correlation(wins_a, wins_b)
-
-    def away(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one**2 + other**2 - 2 * r * one * other))
-
-    difference = a.value - b.value
-    low = difference - away(a.value - a.low, b.high - b.value)
-    high = difference + away(a.high - a.value, b.value - b.low)
-    return Interval(difference, low, high, level, a.n).clipped(-1.0, 1.0)
+    low, high = intervals.ends_of_difference(a, b, correlation=_correlation(wins_a, wins_b))
+    return Interval(a.value - b.value, low, high, level, a.n).clipped(-1.0, 1.0)
 
 
 def _own(which: Evaluation, level: float) -> tuple[Interval, NDArray[np.float64]]:
