@@ -31,7 +31,7 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab notebooks run sweep claims test lint bench rehearsal serve clean lock
+.PHONY: help setup book lab notebooks run sweep record claims test lint bench rehearsal serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -70,6 +70,9 @@ run: $(BOOK)  ## one notebook: NOTEBOOK=02_gaussian_mixture PRESET=quick PARAMET
 sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
 	@test -n "$(SWEEP)" || { echo "Name a sweep file: make sweep SWEEP=..., for example"; ls workflow/sweeps/*.yml; exit 1; }
 	@$(PIPELINE) --config sweep=$(SWEEP) -- sweep || $(WHY)
+
+record: $(BOOK)  ## the larger runs that verdicts rest on, kept in recorded/: an hour or two
+	@$(PIPELINE) --config preset=recorded -- record || $(WHY)
 
 claims: book  ## the verdicts of book/claims.yml against the runs; fails where they differ
 	@$(BIN)/companion claims --preset $(PRESET)

@@ -4,7 +4,15 @@
 """
 
 from companion.claims.ledger import Claim, Ledger, Test, Verdict, load_ledger
-from companion.claims.verdicts import Finding, find_faults, judge, judge_all, load_runs
+from companion.claims.verdicts import (
+    Finding,
+    contradictions,
+    deciding,
+    find_faults,
+    judge,
+    judge_all,
+    load_runs,
+)
 
 __all__ = [
     "Claim",
@@ -12,6 +20,8 @@ __all__ = [
     "Ledger",
     "Test",
     "Verdict",
+    "contradictions",
+    "deciding",
     "find_faults",
     "judge",
     "judge_all",

@@ -29,8 +29,7 @@ class Estimate:
     @classmethod
     def of(cls, scalar: Scalar) -> Estimate:
         """From a recorded number."""
-        low, high = scalar.interval or (scalar.value, scalar.value)
-        return cls(float(scalar.value), float(low), float(high), scalar.n if scalar.interval else None)
+        return cls(float(scalar.value), scalar.low, scalar.high, scalar.n if scalar.interval else None)
 
     def less(self, other: Estimate) -> Estimate:
         """The difference of two numbers, its interval as for independent ones."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from companion.claims.ledger import CONDITIONS, load_ledger, read
 from companion.claims.papermap import Failures, Item, PaperMap
-from companion.claims.verdicts import Finding, Measurement, Runs, judge_all, load_runs, number
+from companion.claims.verdicts import Finding, Measurement, Runs, deciding, judge_all, load_runs, number
+from companion.experiment import recorded
 from companion.experiment.notebooks import all_notebooks
 from companion.experiment.results import Scalar
 from memlib.files import write_text
@@ -34,25 +35,58 @@ def write_pages(root: Path, preset: str, build: Path, stage: Path) -> None:
     book, folder = root / "book", stage / "book" / "generated"
     runs = load_runs(build, preset, (path.stem for path in all_notebooks(root / "notebooks")))
     ledger = load_ledger(book / "claims.yml")
-    write_text(folder / "claims.md", render_claims(judge_all(ledger, runs)))
+    findings = judge_all(ledger, deciding(ledger, preset, runs))
+    write_text(folder / "claims.md", render_claims(findings, judge_all(ledger, runs)))
+    write_text(folder / "recorded.md", render_recorded(recorded.load_all(runs), runs))
     write_text(folder / "map.md", render_map(read(book / "map.yml", PaperMap).items))
     write_text(folder / "failures.md", render_failures(read(book / "failures.yml", Failures), runs))
 
 
-def render_claims(findings: Sequence[Finding]) -> str:
-    """How many claims have which verdict, and the table of all."""
+def render_claims(findings: Sequence[Finding], quick: Sequence[Finding]) -> str:
+    """How many claims have which verdict, and the table of all.
+
+    Args:
+        findings: by the runs that decide.
+        quick: by the runs behind the pages of the book, shown where they are others.
+    """
     counts = Counter(finding.verdict for finding in findings)
     summary = ", ".join(f"**{count}** {verdict}" for verdict, count in counts.most_common())
     rows = [
         [
             f"({finding.claim.id})=\n{finding.claim.claim}\n\n*{finding.claim.where}*",
             _said(finding),
-            _evidence(finding),
+            _evidence(finding, of_pages),
         ]
-        for finding in findings
+        for finding, of_pages in zip(findings, quick, strict=True)
     ]
     header = ["the paper says", "verdict", "measured here"]
     return f"Of {len(findings)} claims: {summary}.\n\n" + _list_table(header, rows, (38, 14, 48))
+
+
+def render_recorded(kept: Runs, runs: Runs) -> str:
+    """Each recorded run: where and when, the parameters that differ, and how the book's own run compares.
+
+    Args:
+        kept: the recorded runs by chapter.
+        runs: the runs behind the pages.
+    """
+    rows = []
+    for name, found in kept.items():
+        own = runs[name].parameters
+        larger = [f"`{key} = {value!r}`" for key, value in found.parameters.items() if own.get(key) != value]
+        same = recorded.agreement(runs[name], found)
+        apart = f": {', '.join(f'`{key}`' for key in same.apart)}" if same.apart else ""
+        rows.append(
+            [
+                _chapter(name),
+                f"{found.started:%Y-%m-%d}, {found.duration_s / 60:.0f} min\n\n"
+                f"{found.hardware}\n\ncommit {found.commit}",
+                ", ".join(larger) or "the same",
+                f"{len(same.apart)} of {len(same.compared)}{apart}",
+            ]
+        )
+    header = ["chapter", "recorded", "parameters that differ", "numbers apart"]
+    return _list_table(header, rows, (16, 24, 30, 30)) if rows else "There are none.\n"
 
 
 def render_map(items: Iterable[Item]) -> str:
@@ -88,10 +122,11 @@ def shown(scalar: Scalar) -> str:
     return f"{scalar.value:.4g} [{low:.4g}, {high:.4g}]"
 
 
-def _evidence(finding: Finding) -> str:
+def _evidence(finding: Finding, quick: Finding) -> str:
     claim = finding.claim
     published = f"Published: {claim.published}" if claim.published else ""
-    lines = [_sentence(m) for m in finding.measurements] or [
+    pairs = zip(finding.measurements, quick.measurements, strict=True)
+    lines = [_sentence(one) + _beside(one, other) for one, other in pairs] or [
         claim.why.strip(),
         f"To test it: `{claim.command}`",
     ]
@@ -110,6 +145,13 @@ def _sentence(measurement: Measurement) -> str:
     about = measurement.scalar.about or measurement.key
     asked = f"{WORDS[measurement.test.condition]} {_operand(measurement)}"
     return f"{mark} {about}: {shown(measurement.scalar)}. Asked: {asked}.{_undecided(measurement)}"
+
+
+def _beside(measurement: Measurement, quick: Measurement) -> str:
+    """The number of the page's own run, where a recorded one decides; empty where that is the same."""
+    if measurement == quick:
+        return ""
+    return f" *Recorded run; on the page {shown(quick.scalar)}: {quick.outcome}.*"
 
 
 def _operand(measurement: Measurement) -> str:

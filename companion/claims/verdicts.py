@@ -8,7 +8,7 @@ from pathlib import Path
 
 from companion.claims.conditions import Estimate, Outcome
 from companion.claims.ledger import Claim, Ledger, Test, Verdict
-from companion.experiment import results
+from companion.experiment import recorded, results
 from companion.experiment.results import Results, Scalar
 from companion.experiment.runs import Place
 
@@ -64,6 +64,11 @@ def load_runs(build: Path, preset: str, notebooks: Iterable[str]) -> dict[str, R
     return {name: results.load(Place(build, name, preset).final) for name in sorted(set(notebooks))}
 
 
+def deciding(ledger: Ledger, preset: str, runs: Runs) -> Runs:
+    """The runs that verdicts rest on: where the ledger's preset is run, recorded ones in their place."""
+    return {**runs, **recorded.load_all(runs)} if preset == ledger.preset else runs
+
+
 def judge_all(ledger: Ledger, runs: Runs) -> list[Finding]:
     """A finding for every claim, in the order of the ledger."""
     return [judge(claim, runs) for claim in ledger.claims]
@@ -93,6 +98,17 @@ def find_faults(findings: Iterable[Finding]) -> list[str]:
     ]
 
 
+def contradictions(findings: Iterable[Finding], others: Iterable[Finding]) -> list[str]:
+    """One line for each condition that holds by the one run and fails by the other: recorded and quick."""
+    return [
+        f"{finding.claim.id}: {one.notebook}::{one.key} {one.outcome} in the recorded run, "
+        f"{two.outcome} in the page's own"
+        for finding, other in zip(findings, others, strict=True)
+        for one, two in zip(finding.measurements, other.measurements, strict=True)
+        if {one.outcome, two.outcome} == {"holds", "fails"}
+    ]
+
+
 def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
     """Notebook, key and number behind `key` or `notebook::key`.
 
@@ -112,7 +128,8 @@ def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
         )
     scalars = runs[notebook].scalars
     if key not in scalars:
-        raise ValueError(f"{notebook} records no {key!r}; it records {', '.join(scalars)}")
+        run = runs[notebook].run
+        raise ValueError(f"{notebook} (run {run}) records no {key!r}; it records {', '.join(scalars)}")
     return notebook, key, scalars[key]
 
 

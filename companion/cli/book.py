@@ -12,8 +12,8 @@ from rich.table import Table
 from companion import claims
 from companion.claims import pages
 from companion.cli.program import Build, PresetName, app
-from companion.experiment import notebooks, presets, staging
-from companion.experiment.runs import build_folder, failures, scheduler_errors
+from companion.experiment import notebooks, presets, recorded, staging
+from companion.experiment.runs import Place, build_folder, failures, scheduler_errors
 from companion.paths import project_root
 from memlib.cli.program import complain, console
 
@@ -36,20 +36,45 @@ def check_book(build: Build = None) -> None:
 
 @app.command("claims")
 def check_claims(preset: PresetName = "", build: Build = None) -> None:
-    """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs."""
+    """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs.
+
+    Recorded runs (`recorded/`) decide where there are any; those of the preset must not contradict them.
+    """
     root = project_root()
     ledger = claims.load_ledger(root / "book" / "claims.yml")
     chapters = [path.stem for path in notebooks.all_notebooks(root / "notebooks")]
-    runs = claims.load_runs(build or build_folder(), preset or ledger.preset, chapters)
-    findings = claims.judge_all(ledger, runs)
+    preset = preset or ledger.preset
+    runs = claims.load_runs(build or build_folder(), preset, chapters)
+    findings = claims.judge_all(ledger, claims.deciding(ledger, preset, runs))
     table = Table("claim", "where", "verdict by the runs")
     for finding in findings:
         table.add_row(finding.claim.id, finding.claim.where, finding.verdict)
     console.print(table)
     faults = claims.find_faults(findings)
+    faults += claims.contradictions(findings, claims.judge_all(ledger, runs))
     for fault in faults:
         complain.print(escape(fault))
     raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def record(
+    notebook: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NOTEBOOK]...", help="Which ones; default: all that the preset names."),
+    ] = None,
+    build: Build = None,
+) -> None:
+    """Keep the finished runs of the preset `recorded` in `recorded/`, where the verdicts are read from.
+
+    `make record` makes the runs and then calls this. For a single one:
+
+    - `companion run 04_mnist --preset recorded`
+    - `companion record 04_mnist`
+    """
+    for name in notebook or presets.load(recorded.PRESET).notebooks:
+        place = Place(build or build_folder(), notebooks.find(name).stem, recorded.PRESET)
+        console.print(str(recorded.keep(place)))
 
 
 @app.command("failures")

@@ -47,6 +47,16 @@ class Scalar(_Record):
             raise ValueError(f"interval must be (low, high), got {tuple(self.interval)}")
         return self
 
+    @property
+    def low(self) -> float:
+        """Lower end of the interval; the value where there is none."""
+        return float(self.interval[0] if self.interval else self.value)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval; the value where there is none."""
+        return float(self.interval[1] if self.interval else self.value)
+
 
 class Check(_Record):
     """A statement about the numbers of a run, and whether it holds in this one."""

@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from companion.experiment import results
+from companion.experiment import recorded, results
 from companion.experiment.notebooks import all_notebooks
 from companion.experiment.runs import MESSAGE, NOTEBOOK, Place
 
 PUBLISHED = (NOTEBOOK, results.FILE, "figures", "tables")
 """What of a run readers can download."""
+
+RECORDED = "recorded.json"
+"""The recorded run of the chapter, beside them."""
 
 INCLUDED = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE")
 """Files of the repository that pages of the book include."""
@@ -78,6 +81,8 @@ def _publish(place: Place, stage: Path) -> None:
             shutil.copytree(source, downloads / name)
         elif source.exists():
             shutil.copy2(source, downloads)
+    if (kept := recorded.folder() / f"{place.notebook}.json").is_file():
+        shutil.copy2(kept, downloads / RECORDED)
 
 
 def check_book(html: Path, stage: Path) -> None:

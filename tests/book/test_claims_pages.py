@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from companion.claims import find_faults, judge_all, load_ledger, load_runs
+from companion.claims import contradictions, deciding, find_faults, judge_all, load_ledger, load_runs
 from companion.claims.ledger import Ledger, read
 from companion.claims.pages import shown
 from companion.claims.papermap import Failures, PaperMap, faults
 from companion.claims.verdicts import number
+from companion.experiment import recorded
 from companion.experiment.notebooks import all_notebooks
 from companion.experiment.results import Results
 
@@ -30,7 +31,20 @@ def runs(project: Path, ledger: Ledger) -> dict[str, Results]:
 
 
 def test_every_verdict_is_what_the_runs_say(ledger: Ledger, runs: dict[str, Results]) -> None:
-    assert find_faults(judge_all(ledger, runs)) == []
+    assert find_faults(judge_all(ledger, deciding(ledger, ledger.preset, runs))) == []
+
+
+def test_no_page_contradicts_its_recorded_run(ledger: Ledger, runs: dict[str, Results]) -> None:
+    decided = judge_all(ledger, deciding(ledger, ledger.preset, runs))
+    assert contradictions(decided, judge_all(ledger, runs)) == []
+
+
+def test_the_numbers_of_a_page_agree_with_its_recorded_run(runs: dict[str, Results]) -> None:
+    """One in twenty may differ by chance; many of them share their draws, so that twice as many pass."""
+    for name, kept in recorded.load_all(runs).items():
+        found = recorded.agreement(runs[name], kept)
+        assert found.compared, f"{name} shares no interval with its recorded run"
+        assert len(found.apart) <= 0.1 * len(found.compared), f"{name}: {', '.join(found.apart)}"
 
 
 def test_every_chapter_of_the_ledger_is_a_notebook(ledger: Ledger, project: Path) -> None:
@@ -75,7 +89,7 @@ def test_the_table_in_the_book_shows_every_claim_with_its_numbers(
     ledger: Ledger, runs: dict[str, Results], book: Path
 ) -> None:
     text = text_of(book / "book/results.html")
-    for finding in judge_all(ledger, runs):
+    for finding in judge_all(ledger, deciding(ledger, ledger.preset, runs)):
         assert finding.claim.claim in text
         for measurement in finding.measurements:
             assert shown(measurement.scalar) in text, f"{finding.claim.id}: the book shows another number"

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from companion import cli
-from companion.claims import Claim, Ledger, Test, find_faults, judge, judge_all, load_ledger, load_runs
+from companion.claims import (
+    Claim,
+    Finding,
+    Ledger,
+    Test,
+    contradictions,
+    deciding,
+    find_faults,
+    judge,
+    judge_all,
+    load_ledger,
+    load_runs,
+)
 from companion.claims import pages as claim_pages
 from companion.claims.conditions import Estimate, Range
 from companion.claims.ledger import CONDITIONS
@@ -187,12 +199,12 @@ def ledger_of(*claims: Claim) -> Ledger:
 @pytest.mark.parametrize(
     ("test", "message"),
     [
-        ({"key": "gone", "above": 0}, "claim a: 01_one records no 'gone'; it records x, y"),
+        ({"key": "gone", "above": 0}, "claim a: 01_one \\(run quick\\) records no 'gone'; it records x, y"),
         (
             {"key": "03_three::x", "above": 0},
             "claim a: no run of 03_three for 03_three::x; expected one of 01_one",
         ),
-        ({"key": "x", "less_than": "gone"}, "claim a: 01_one records no 'gone'"),
+        ({"key": "x", "less_than": "gone"}, "claim a: 01_one \\(run quick\\) records no 'gone'"),
     ],
 )
 def test_a_number_that_is_not_there_is_named(test: dict[str, Any], message: str) -> None:
@@ -266,19 +278,54 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
 
 
 def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
-    page = claim_pages.render_claims(judge_all(ledger_of(claim(HOLDS, FAILS, published="7")), RUNS))
+    page = rendered(*judge_all(ledger_of(claim(HOLDS, FAILS, published="7")), RUNS))
     assert "**1** reproduced in part" in page
     assert "✓ a number: 1.5 [1, 2]. Asked: above 0." in page
     assert "✗ a number: 1.5 [1, 2]. Asked: above 9." in page
     assert "Published: 7" in page
-    comparison = claim_pages.render_claims([judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS)])
+    comparison = rendered(judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS))
     assert "Asked: less than `x`, -1.5 [-2, -1]." in comparison
     assert "The ledger says: reproduced" in page
-    wide = claim_pages.render_claims([judge(claim({"key": "x", "above": 1.25}), RUNS)])
+    wide = rendered(judge(claim({"key": "x", "above": 1.25}), RUNS))
     assert "Undecided with n = 10; about 40 would decide if the value stayed." in wide
-    equal = claim_pages.render_claims([judge(claim({"key": "x", "equals": "z", "margin": 0.5}), RUNS)])
+    equal = rendered(judge(claim({"key": "x", "equals": "z", "margin": 0.5}), RUNS))
     assert "Asked: equal to `z`, 2.5 [1.5, 3.5] to within 0.5." in equal
     assert "{doc}`../notebooks/01_one`" in page
+
+
+def rendered(*findings: Finding) -> str:
+    return claim_pages.render_claims(findings, findings)
+
+
+# Run `recorded` of the same notebook: x has moved up, y is as it was.
+KEPT = {"01_one": results(x=scalar(9.5, 9.9), y=RUNS["01_one"].scalars["y"])}
+
+
+def test_a_recorded_run_decides_in_place_of_the_ledgers_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("companion.experiment.recorded.load", lambda name, where: KEPT.get(name))
+    ledger = ledger_of(claim(FAILS, {"key": "y", "above": 0}))
+    decided = judge_all(ledger, deciding(ledger, ledger.preset, RUNS))
+    assert decided[0].verdict == "reproduced"
+    assert deciding(ledger, "full", RUNS) == RUNS
+    quick = judge_all(ledger, RUNS)
+    assert contradictions(decided, quick) == [
+        "a: 01_one::x holds in the recorded run, fails in the page's own"
+    ]
+    assert contradictions(quick, quick) == []
+    page = claim_pages.render_claims(decided, quick)
+    assert (
+        "✓ a number: 9.7 [9.5, 9.9]. Asked: above 9. *Recorded run; on the page 1.5 [1, 2]: fails.*" in page
+    )
+    assert page.count("Recorded run") == 1
+
+
+def test_recorded_runs_are_listed_with_what_differs(tmp_path: Path) -> None:
+    kept = KEPT["01_one"].model_copy(update={"parameters": {"samples": 9}})
+    page = claim_pages.render_recorded({"01_one": kept}, RUNS)
+    assert "`samples = 9`" in page
+    assert "a machine" in page
+    assert "1 of 2: `x`" in page
+    assert claim_pages.render_recorded({}, RUNS) == "There are none.\n"
 
 
 def test_failures_show_their_numbers_or_say_which_is_missing() -> None:
@@ -287,7 +334,7 @@ def test_failures_show_their_numbers_or_say_which_is_missing() -> None:
     assert "## It fails" in page
     assert "-1.5 [-2, -1]" in page
     wrong = failure.model_copy(update={"measured": ("02_two::gone",)})
-    with pytest.raises(ValueError, match="02_two records no 'gone'"):
+    with pytest.raises(ValueError, match=r"02_two \(run quick\) records no 'gone'"):
         claim_pages.render_failures(Failures(failures=(wrong,)), RUNS)
 
 
@@ -358,7 +405,7 @@ def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
     spoil_verdict(clone)
     claim_pages.write_pages(clone, "quick", clone / "build", tmp_path / "stage")
     made = {path.name: path.read_text() for path in (tmp_path / "stage/book/generated").iterdir()}
-    assert set(made) == {"claims.md", "map.md", "failures.md"}
+    assert set(made) == {"claims.md", "map.md", "failures.md", "recorded.md"}
     assert "The ledger says: not reproduced" in made["claims.md"]
     assert "1.5 [1, 2]" in made["claims.md"]
     assert "1.5 [1, 2]" in made["failures.md"]
