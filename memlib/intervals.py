@@ -21,8 +21,8 @@ from statistics import NormalDist
 from typing import Any, Protocol
 
 import numpy as np
+import scipy  # loads the parts that are used, when they are: statistics take a second
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
 
 RESAMPLES = 2000
 
@@ -88,7 +88,7 @@ def mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
     draws = _draws(sample)
     if np.ptp(draws) == 0:  # scipy warns of lost precision where nothing varies
         return Interval(float(draws[0]), float(draws[0]), float(draws[0]), level, len(draws))
-    low, high = stats.ttest_1samp(draws, 0.0).confidence_interval(level)
+    low, high = scipy.stats.ttest_1samp(draws, 0.0).confidence_interval(level)
     return Interval(float(draws.mean()), float(low), float(high), level, len(draws))
 
 
@@ -162,7 +162,7 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95)
     difference, n = float(a.mean() - b.mean()), min(len(a), len(b))
     if np.ptp(a) == 0 and np.ptp(b) == 0:
         return Interval(difference, difference, difference, level, n)
-    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
+    low, high = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
     return Interval(difference, float(low), float(high), level, n)
 
 
@@ -220,7 +220,7 @@ def proportion(successes: ArrayLike, *, level: float = 0.95) -> Interval:
     draws = _draws(successes)
     if not np.isin(draws, (0.0, 1.0)).all():
         raise ValueError(f"a proportion counts true and false, got values such as {draws[:3].tolist()}")
-    found = stats.binomtest(int(draws.sum()), len(draws)).proportion_ci(level, method="wilson")
+    found = scipy.stats.binomtest(int(draws.sum()), len(draws)).proportion_ci(level, method="wilson")
     return Interval(float(draws.mean()), float(found.low), float(found.high), level, len(draws))
 
 
@@ -239,7 +239,7 @@ def roc_area(positive: ArrayLike, negative: ArrayLike) -> float:
         0.75
     """
     a, b = _draws(positive, least=1), _draws(negative, least=1)
-    return float(stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
+    return float(scipy.stats.mannwhitneyu(a, b, method="asymptotic").statistic / (len(a) * len(b)))
 
 
 def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Interval:
@@ -271,8 +271,8 @@ def auc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> Int
         return abs(value - theta) - z * math.sqrt(theta * (1 - theta) * inflation / (m * n))
 
     # The standard error vanishes at 0 and 1; just inside it exceeds any distance, so both ends are bracketed.
-    low = optimize.brentq(outside, 0.0, min(value, 1 - 1e-12)) if value > 0 else 0.0
-    high = optimize.brentq(outside, max(value, 1e-12), 1.0) if value < 1 else 1.0
+    low = scipy.optimize.brentq(outside, 0.0, min(value, 1 - 1e-12)) if value > 0 else 0.0
+    high = scipy.optimize.brentq(outside, max(value, 1e-12), 1.0) if value < 1 else 1.0
     return Interval(value, float(low), float(high), level, min(m, n))
 
 
@@ -294,7 +294,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, level: float = 0.95
     a, b = _draws(first), _draws(second)
     if len(a) != len(b) or len(a) < 4 or np.ptp(a) == 0 or np.ptp(b) == 0:
         raise ValueError(f"ranks need 4 pairs or more, and values that differ, got {len(a)} and {len(b)}")
-    value = min(1.0, max(-1.0, float(stats.spearmanr(a, b).statistic)))
+    value = min(1.0, max(-1.0, float(scipy.stats.spearmanr(a, b).statistic)))
     half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt((1 + value**2 / 2) / (len(a) - 3))
     centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
     return Interval(value, math.tanh(centre - half), math.tanh(centre + half), level, len(a))
@@ -391,7 +391,7 @@ def bootstrap(
     def over_last(*drawn: np.ndarray, axis: int) -> Any:  # noqa: ARG001 - scipy names the axis: the last
         return statistic(*drawn)
 
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         arrays,
         over_last if vectorized else statistic,
         n_resamples=RESAMPLES,

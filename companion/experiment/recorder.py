@@ -20,13 +20,12 @@ from companion.experiment.display import Animation, ParameterTable, Provenance
 from companion.experiment.results import FILE, Artifact, Check, Results, Scalar, write
 from companion.paths import project_root
 from memlib.files import checked_name, whole
+from memlib.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.animation import Animation as MatplotlibAnimation
     from matplotlib.figure import Figure
-
-    from memlib.intervals import Interval
 
 RESOLUTION = 150
 """Dots per inch of saved figures."""
@@ -116,8 +115,6 @@ class Run:
         Raises:
             ValueError: A value is NaN or infinite, the bounds are swapped, or `level` is missing.
         """
-        from memlib.intervals import Interval  # brings scipy, which the command line does without
-
         checked_name("record", key)
         if isinstance(value, Interval):
             interval, level, n = value.bounds, value.level, value.n

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import scipy
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
-from scipy.stats import t as student
 from torch import Tensor
 
 
@@ -36,7 +36,7 @@ class Estimate:
         """
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, got {level}")
-        half = float(student.ppf(0.5 + level / 2, self.samples - 1)) * self.stderr
+        half = float(scipy.stats.t.ppf(0.5 + level / 2, self.samples - 1)) * self.stderr
         return self.value - half, self.value + half
 
     def affine(self, scale: float | Tensor = 1.0, shift: float | Tensor = 0.0) -> Estimate:

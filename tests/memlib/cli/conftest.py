@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from memlib import cli
 
@@ -29,14 +30,18 @@ def memlib(monkeypatch, capsys):
     return call
 
 
+def as_words(options):
+    """Options by name, as they are typed."""
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
 def start(command, **options):
-    """The program in a process of its own, on one thread."""
-    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    """The program in a process of its own, on as many threads as this one: another number rounds otherwise."""
     return subprocess.Popen(
-        [sys.executable, "-m", "memlib", command, *words],
+        [sys.executable, "-m", "memlib", command, *as_words(options)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
 
 

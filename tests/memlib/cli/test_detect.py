@@ -10,7 +10,7 @@ from memlib.detection.calibration import Threshold
 from memlib.screening import STATISTICS, Screening, partial_table, screen
 from memlib.screening.tasks import option_name
 
-from .conftest import killed_at_work, start
+from .conftest import as_words, killed_at_work, start
 
 ODD = 'tac [red]"a"[/red]\t<b>'
 
@@ -257,15 +257,15 @@ def test_a_resumed_call_ends_like_an_uninterrupted_one(detect, monkeypatch, tmp_
 
 
 @pytest.mark.slow
-def test_killed_and_called_again_the_file_is_the_same(folders, tmp_path):
+def test_killed_and_called_again_the_file_is_the_same(memlib, folders, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(120)))
 
     given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4}
-    whole, killed = (start("detect", **given, out=tmp_path / name) for name in ("whole.parquet", "a.parquet"))
     pieces = tmp_path / "a.parquet.parts"
-    assert killed_at_work(killed, pieces) < 60
+    assert killed_at_work(start("detect", **given, out=tmp_path / "a.parquet"), pieces) < 60
     assert not (tmp_path / "a.parquet").exists()
-    again = start("detect", **given, out=tmp_path / "a.parquet")
-    assert [process.wait() for process in (whole, again)] == [0, 0], again.stderr.read()
+    for name in ("a.parquet", "whole.parquet"):
+        code, _, err = memlib("detect", *as_words(given), "--out", tmp_path / name)
+        assert code == 0, err
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not pieces.exists()

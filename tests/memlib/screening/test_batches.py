@@ -1,5 +1,7 @@
 """Ranges that fit: complete, in order, and halved by nothing but a lack of memory."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import given
@@ -25,6 +27,15 @@ class Machine:
         return self
 
 
+@pytest.fixture(scope="module")
+def quick_collections():
+    """What is there already is left out of `gc.collect`, which then looks at the objects of a test alone."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collections")
 @given(st.integers(0, 30), st.integers(0, 60), st.integers(1, 40), st.integers(1, 50))
 def test_every_item_once_and_in_order(start, more, room, together):
     machine = Machine(room).run(start, start + more, together)
