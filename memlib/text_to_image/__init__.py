@@ -17,6 +17,7 @@ from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
 from memlib.text_to_image.prompts import Conditions, Prompts, TruncationWarning
 from memlib.text_to_image.source import ModelError
+from memlib.text_to_image.validation import PredictionWarning
 
 __all__ = [
     "Conditions",
@@ -26,6 +27,7 @@ __all__ = [
     "JointDifference",
     "ModelError",
     "OneStep",
+    "PredictionWarning",
     "Prompts",
     "TextToImage",
     "TruncationWarning",

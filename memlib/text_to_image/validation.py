@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _NOISE = 0.9  # correlation of a network's output with its input from which on it is noise
 
 
+class PredictionWarning(UserWarning):
+    """A network's output is not what its configuration says that it predicts."""
+
+
 def check_configuration(source: str, config: Any, tokenizer: Any) -> None:
     """Refuse what makes a pipeline fail or leaves it without an unconditional pass, by name of the entry.
 
@@ -101,5 +105,6 @@ def check_prediction(model: TextToImage) -> None:
         f"correlates with its input at {correlation:.4f} (about 1 for a trained model that predicts noise, "
         f"about 0 for v or the image). If it was trained for {other}, say so by prediction_type in "
         "scheduler/scheduler_config.json; all values are wrong otherwise",
+        PredictionWarning,
         stacklevel=4,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import one_step, others, text_to_image, traces
+from benchmarks import memory, one_step, others, text_to_image, traces
 from benchmarks.growth import exponent
 from benchmarks.rows import Results, Row
 from benchmarks.setting import TINY, Bench
@@ -32,13 +33,13 @@ def names(suite: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def results() -> Results:
+def results(forked: None) -> Results:
     """All of the routines for Hessians, once, at sizes that take seconds."""
     return command.measure("hessian", TINY, "cpu", 2, lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def latent() -> Results:
+def latent(forked: None) -> Results:
     """The same for text to image."""
     return command.measure("latent", TINY, "cpu", 2, lambda _: None)
 
@@ -107,10 +108,17 @@ class TestTinyLatentRun:
         assert row.target == "at most 180"
         assert row.ratio == row.seconds
 
-    def test_the_size_of_the_full_model_is_an_option(self) -> None:
+    def test_the_size_of_the_full_model_is_an_option(self, forked: None) -> None:
         found = command.measure("full-size", TINY, "cpu", 1, lambda _: None)
         assert [row.benchmark for row in found.rows] == ["full_size"] * 3
         assert (found.checkpoint, found.file_name) == ("tiny", "full-size-cpu.json")
+
+
+def test_a_process_of_its_own_tells_what_its_call_took() -> None:
+    """16 MiB of ones, and little beside them; the process is a new one."""
+    alone = memory.alone(partial, torch.ones, 2**22, device="cpu")
+    assert alone.outcome.sum() == 2**22
+    assert 16 <= alone.megabytes < 24
 
 
 def test_the_released_way_is_the_product_of_the_dense_jacobian() -> None:

@@ -14,11 +14,11 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from ..companion.comparison.encoder_folders import write_clip, write_dino
-from ..memlib.text_to_image.conftest import folders
+from ..memlib.text_to_image.conftest import UNTRAINED, folders
 
 __all__ = ["folders"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, UNTRAINED]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CAPTIONS = """\
 text,family

@@ -67,6 +67,15 @@ chapters:
 INTRO = "# Start\n\nThe number is {glue:text}`../notebooks/02_two.ipynb::seed_squared:.1f`.\n"
 
 
+UNUSED = (  # by the notebooks and by the book
+    "companion/cli/book.py",
+    "companion/experiment/driver.py",
+    "companion/recipes/mnist.py",
+    "memlib/mixture.py",
+    "memlib/screening/ranking.py",
+)
+
+
 class Project:
     """A small project and the ways to run its pipeline."""
 
@@ -129,6 +138,10 @@ class Project:
         text = self.snakemake("--dry-run", *options).stdout
         return set(re.findall(r"running (\S+) \(", text)) | set(re.findall(r"building the (book)", text))
 
+    def built(self):
+        """What was made, and when."""
+        return {path: path.stat().st_mtime_ns for path in (self.root / "build").rglob("*")}
+
     @property
     def html(self):
         return self.root / "build" / "book" / "_build" / "html"
@@ -152,31 +165,48 @@ def test_the_book_shows_what_the_notebooks_found(project):
 
 
 @pytest.mark.parametrize(
-    ("name", "again"),
+    "reasons",
     [
-        ("book/intro.md", {"book"}),
-        ("_config.yml", {"book"}),
-        ("companion/experiment/staging.py", {"book"}),
-        ("companion/cli/book.py", set()),
-        ("companion/experiment/driver.py", set()),
-        ("companion/recipes/mnist.py", set()),
-        ("memlib/mixture.py", set()),
-        ("memlib/screening/ranking.py", set()),
-        ("memlib/hessian/lanczos.py", {"02_two", "book"}),  # imported
-        ("memlib/hessian/krylov.py", {"02_two", "book"}),  # imported by what is imported
-        ("companion/experiment/values.py", {"01_one", "02_two", "book"}),
-        ("notebooks/01_one.py", {"01_one", "book"}),
-        ("memlib/checks.py", {"01_one", "02_two", "book"}),
-        ("data/numbers.txt", {"01_one", "02_two", "book"}),
-        ("constraints.txt", {"01_one", "02_two", "book"}),
+        {
+            "book/intro.md": {"book"},
+            "_config.yml": {"book"},
+            "companion/experiment/staging.py": {"book"},
+        },
+        {
+            "memlib/hessian/lanczos.py": {"02_two"},  # imported
+            "memlib/hessian/krylov.py": {"02_two"},  # imported by what is imported
+            "companion/experiment/values.py": {"01_one", "02_two"},
+            "notebooks/01_one.py": {"01_one"},
+            "memlib/checks.py": {"01_one", "02_two"},
+            "data/numbers.txt": {"01_one", "02_two"},
+            "constraints.txt": {"01_one", "02_two"},
+        },
     ],
+    ids=["book", "notebooks"],
 )
-def test_what_runs_again_after_a_change(project, name, again):
-    undo = project.append(name, "\n# changed\n")
+def test_what_runs_again_after_a_change(project, reasons):
+    """All are changed at once: for each job, the plan names those that make it run again."""
+    undo = [project.append(name, "\n# changed\n") for name in (*reasons, *UNUSED)]
     try:
-        assert project.planned() == again
+        plan = project.snakemake("--dry-run").stdout
     finally:
-        undo()
+        for back in undo:
+            back()
+    jobs = re.findall(r"(?:running (\S+) \(\S+|building the (book))\)?\nReason: (.*)", plan)
+    why = {notebook or book: changed(reason) for notebook, book, reason in jobs}
+    again = set().union(*reasons.values())
+    assert set(why) == {*again, "book"}  # new results always make a new book
+    assert {name: {job for job in why if name in why[job]} for name in reasons} == reasons
+    assert set().union(*why.values()) <= {*reasons, *results(why)}  # none of what is not used
+
+
+def changed(reason):
+    """The files that a reason of Snakemake names."""
+    return {name for part in reason.split("; ") for name in part.partition(": ")[2].split(", ")}
+
+
+def results(jobs):
+    return {f"build/runs/{job}/quick/results.json" for job in jobs}
 
 
 def test_content_counts_and_not_the_time_of_a_file(project):
@@ -232,6 +262,7 @@ def test_a_sweep_runs_under_a_scheduler(project):
     submit.chmod(0o755)
     project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 3, device: cpu}, {seed: 11, device: cpu}]\n")
     cluster = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit), "--jobs", "2")
+    cluster += ("--seconds-between-status-checks", "1")
     done = project.snakemake(*cluster, "--config", "sweep=sweep.yml", "--", "sweep", check=False)
     logs = [path.read_text() for path in sorted(project.root.glob("job-*.log"))]
     assert done.returncode == 0, "\n".join([done.stdout, *logs])
@@ -292,6 +323,7 @@ def test_by_hand_as_the_page_says(project):
     ],
 )
 def test_bad_parameters_stop_before_anything_runs(project, overrides, options, message):
+    before = project.built()
     project.preset(**overrides)
     try:
         done = project.snakemake(*options, check=False)
@@ -299,7 +331,7 @@ def test_bad_parameters_stop_before_anything_runs(project, overrides, options, m
         project.preset()
     assert done.returncode != 0
     assert message in done.stdout
-    assert project.planned() == set()
+    assert project.built() == before
 
 
 def test_a_failed_notebook_stops_the_book_until_it_succeeds(project):

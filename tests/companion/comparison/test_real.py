@@ -14,8 +14,10 @@ from companion.comparison.training_images import TrainingImages
 from memlib.mitigation import NoiseAdjustment, NoMitigation, RandomAddition, apply
 from memlib.text_to_image import TextToImage
 
-from ...memlib.text_to_image.conftest import write_pipeline
+from ...memlib.text_to_image.conftest import CUT, UNTRAINED, write_pipeline
 from .encoder_folders import write_clip, write_dino
+
+pytestmark = UNTRAINED
 
 CAPTIONS = ("a cat", "cat", "tac a")
 LOOSE = {"dino": 0.99999, "clip": 0.99999, "agree": -1.0}
@@ -125,6 +127,7 @@ def test_what_is_returned_is_small_and_averaged_over_areas(judge, images, encode
     torch.testing.assert_close(small[0, ..., 0, 0], corner, rtol=0, atol=1e-5)
 
 
+@CUT
 def test_agreement_is_with_the_captions_as_they_were(judge, pipeline, noise, encoders):
     changed = apply(
         pipeline,

@@ -50,4 +50,4 @@ def test_a_suite_that_was_never_recorded(folder):
 @pytest.mark.parametrize("suite", ["hessian", "latent", "full-size"])
 def test_what_is_recorded_can_be_shown(suite):
     shown = benchmarks.summary(benchmarks.recorded(suite))
-    assert shown.notna().all(None)
+    assert shown.notna().all(axis=None)

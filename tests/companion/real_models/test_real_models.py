@@ -17,6 +17,10 @@ from companion.recipes import text_to_image
 from companion.under_captions import conditional_curvature
 from memlib.text_to_image import TextToImage
 
+from ...memlib.text_to_image.conftest import UNTRAINED
+
+pytestmark = UNTRAINED
+
 
 @pytest.fixture(scope="module")
 def model():

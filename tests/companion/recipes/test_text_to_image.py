@@ -11,7 +11,9 @@ from companion.recipes import text_to_image
 from companion.recipes.organism import ORGANISM_V
 from memlib.text_to_image import ModelError
 
-from ...memlib.text_to_image.conftest import folders
+from ...memlib.text_to_image.conftest import UNTRAINED, folders
+
+pytestmark = UNTRAINED
 
 __all__ = ["folders"]
 

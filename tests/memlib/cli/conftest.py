@@ -31,12 +31,13 @@ def memlib(monkeypatch, capsys):
 
 
 def as_words(options):
-    """Options by name, as they are typed."""
-    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    """Options by name, as they are typed; one with a list of values is typed for each."""
+    each = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    return [word for name, values in each.items() for value in values for word in (f"--{name}", str(value))]
 
 
 def start(command, **options):
-    """The program in a process of its own, on as many threads as this one: another number rounds otherwise."""
+    """The program in a process of its own, on as many threads as this one, which rounds alike."""
     return subprocess.Popen(
         [sys.executable, "-m", "memlib", command, *as_words(options)],
         stdout=subprocess.DEVNULL,

@@ -10,7 +10,10 @@ from memlib.detection.calibration import Threshold
 from memlib.screening import STATISTICS, Screening, partial_table, screen
 from memlib.screening.tasks import option_name
 
+from ..text_to_image.conftest import UNTRAINED
 from .conftest import as_words, killed_at_work, start
+
+pytestmark = UNTRAINED
 
 ODD = 'tac [red]"a"[/red]\t<b>'
 

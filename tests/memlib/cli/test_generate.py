@@ -6,6 +6,10 @@ from pyarrow import parquet
 
 from memlib.screening import Screening, screen
 
+from ..text_to_image.conftest import UNTRAINED
+
+pytestmark = UNTRAINED
+
 
 @pytest.fixture
 def generate(memlib, folders, tmp_path):

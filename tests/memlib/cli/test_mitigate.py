@@ -9,8 +9,11 @@ from pyarrow import csv, parquet
 from memlib.mitigation import METHODS, settings_of
 from memlib.screening import Screening, screen
 
+from ..text_to_image.conftest import UNTRAINED
 from .conftest import as_words, killed_at_work, start
 from .test_generate import files
+
+pytestmark = UNTRAINED
 
 ODD = '../"<b>" \U0001f408 [red]ç'
 FEW = {  # settings that make the loops short
@@ -185,7 +188,11 @@ def test_killed_and_called_again_the_folder_is_the_same(memlib, folders, tmp_pat
     (tmp_path / "a.txt").write_text("\n".join(f"{'cat ' * (n % 5)}{n}" for n in range(12)))
 
     given = {"model": folders["v"], "prompts": tmp_path / "a.txt", "seeds": 2, "batch": 4}
-    given |= {"num-inference-steps": 3, "mitigate": "sail", "set": "threshold=0.01"}
+    given |= {
+        "num-inference-steps": 3,
+        "mitigate": "sail",
+        "set": ["threshold=1e-6", "steps=2", "candidates=2"],
+    }
     pieces = tmp_path / "pictures" / "images.parquet.parts"
     assert killed_at_work(start("generate", **given, out=tmp_path / "pictures"), pieces, files=2) < 6
     for name in ("pictures", "whole"):

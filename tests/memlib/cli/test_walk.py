@@ -10,6 +10,10 @@ import pytest
 import memlib as package
 from memlib.screening import Screening, partial_table, prompt_files, ranking
 
+from ..text_to_image.conftest import UNTRAINED
+
+pytestmark = UNTRAINED
+
 ROOT = Path(package.__file__).parent
 PAGE = (ROOT.parent / "book" / "guide" / "architecture.md").read_text(encoding="utf-8")
 MOST = 15

@@ -29,6 +29,9 @@ from memlib.detection import (
 from memlib.text_to_image import TextToImage, cross_attention, generate
 
 from ..text_to_image import oracles
+from ..text_to_image.conftest import UNTRAINED
+
+pytestmark = UNTRAINED
 
 CAPTIONS = ["a cat", "cat", "tac a"]
 CELLS = [(p, i) for p in range(3) for i in range(2)]

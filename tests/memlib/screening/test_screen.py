@@ -10,7 +10,10 @@ from pyarrow import parquet
 from memlib.screening import Images, OutputError, Screening, detection_task, guided, identity, images, noises
 from memlib.text_to_image import TextToImage
 
+from ..text_to_image.conftest import CUT, UNTRAINED
 from .conftest import TEXTS, table
+
+pytestmark = UNTRAINED
 
 
 class Stop(BaseException):
@@ -30,6 +33,7 @@ class Failing:
         return self.task(prompts)
 
 
+@CUT
 def test_a_row_for_each_prompt_and_seed(screening, model, tmp_path):
     labelled = table(TEXTS, label=[True] + [None] * 6, family=["x"] * 7)
     summary = screening(prompts=labelled).run(tmp_path / "a.parquet", rows=6)
@@ -143,6 +147,7 @@ def pictures(model, tmp_path):
     return make
 
 
+@CUT
 def test_images_have_safe_names_and_show_their_prompts(pictures, model, tmp_path):
     pictures(tmp_path).run(tmp_path / "a.parquet", rows=4)
     found = parquet.read_table(tmp_path / "a.parquet").to_pylist()

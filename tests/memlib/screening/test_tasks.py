@@ -8,7 +8,10 @@ from memlib.screening import STATISTICS, Images, detection_task, guided, noises
 from memlib.screening.tasks import Detection, OneStepDetection, default_product, product_named, statistics
 from memlib.text_to_image import TextToImage
 
+from ..text_to_image.conftest import CUT, UNTRAINED
 from .conftest import TEXTS
+
+pytestmark = [UNTRAINED, CUT]
 
 SEEDS = [3, 4]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from memlib.text_to_image import TextToImage
+from memlib.text_to_image import PredictionWarning, TextToImage
+
+# Random networks do not predict what their configuration says: for tests that load one.
+UNTRAINED = pytest.mark.filterwarnings("ignore::memlib.text_to_image.PredictionWarning")
+# For tests whose captions are meant to be longer than the model reads.
+CUT = pytest.mark.filterwarnings("ignore::memlib.text_to_image.TruncationWarning")
 
 LIMIT = 12  # tokens
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -118,11 +124,13 @@ def broken(folders, tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def models(folders) -> dict[tuple[str, torch.dtype], TextToImage]:
     """(kind, dtype) -> model, for float64 and float32."""
-    return {
-        (kind, dtype): TextToImage.load(folder, dtype=dtype)
-        for kind, folder in folders.items()
-        for dtype in (torch.float64, torch.float32)
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PredictionWarning)
+        return {
+            (kind, dtype): TextToImage.load(folder, dtype=dtype)
+            for kind, folder in folders.items()
+            for dtype in (torch.float64, torch.float32)
+        }
 
 
 @pytest.fixture(params=list(SCHEDULERS))

@@ -6,6 +6,10 @@ import torch
 from memlib.sharpness import curvature_gain, difference_norm
 from memlib.text_to_image import FirstStep, TextToImage, one_step
 
+from .conftest import UNTRAINED
+
+pytestmark = UNTRAINED
+
 CAPTIONS = ["a cat", "cat", "tac", "a", ""]
 T = 981
 

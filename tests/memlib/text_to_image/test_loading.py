@@ -19,6 +19,10 @@ from safetensors.torch import load_file, save_file
 from memlib.text_to_image import ModelError, TextToImage
 from memlib.text_to_image.libraries import quiet
 
+from .conftest import UNTRAINED
+
+pytestmark = UNTRAINED
+
 LOGGINGS = (diffusers.utils.logging, transformers.utils.logging)
 SHIPPED = Path(__file__).parents[3] / "data" / "checkpoints"
 

@@ -11,6 +11,10 @@ from transformers import CLIPTextModel
 
 from memlib.text_to_image import Conditions, ModelError, TextToImage
 
+from .conftest import CUT, UNTRAINED
+
+pytestmark = UNTRAINED
+
 CAPTIONS = ["a cat", "tac"]
 
 
@@ -119,6 +123,7 @@ def moved(model, folder):
     return math.inf if ours.shape != theirs.shape else float((ours - theirs).norm())
 
 
+@pytest.mark.filterwarnings(r"ignore:.* do not know. (use_attention_mask|tie_word_embeddings)")
 @pytest.mark.parametrize(
     ("changes", "moves"),
     [
@@ -153,6 +158,7 @@ def test_entries_of_the_text_encoder_that_the_weights_contradict(broken, key):
         TextToImage.load(broken)
 
 
+@CUT
 @pytest.mark.parametrize(
     ("changes", "moves"),
     [
