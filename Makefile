@@ -78,7 +78,7 @@ claims: book  ## the verdicts of book/claims.yml against the runs; fails where t
 	@$(BIN)/companion claims --preset $(PRESET)
 
 test: $(DEV) lint book  ## lint, the book, then every test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(DEV)  ## style, types on memlib, who may import whom
 	$(BIN)/ruff check --no-cache .  # its cache keeps what a file it no longer finds was
