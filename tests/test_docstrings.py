@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_map
 import companion
 import memlib
 
+pytestmark = pytest.mark.slow  # all together
+
 MODULES = sorted(
     module.name
     for package in (memlib, companion)

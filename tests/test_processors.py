@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 CHEAP = [
     "tests/memlib/test_mixture.py",
     "tests/memlib/test_sampling.py",
