@@ -10,7 +10,7 @@ from memlib.detection.calibration import Threshold
 from memlib.screening import STATISTICS, Screening, partial_table, screen
 from memlib.screening.tasks import option_name
 
-from ..text_to_image.conftest import UNTRAINED
+from ..text_to_image.conftest import UNKNOWN, UNTRAINED
 from .conftest import as_words, killed_at_work, start
 
 pytestmark = UNTRAINED
@@ -159,6 +159,7 @@ def change_json(path, **values):
 FLOW = "FlowMatchEulerDiscreteScheduler"
 
 
+@UNKNOWN
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

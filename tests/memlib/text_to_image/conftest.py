@@ -18,6 +18,8 @@ from memlib.text_to_image import PredictionWarning, TextToImage
 UNTRAINED = pytest.mark.filterwarnings("ignore::memlib.text_to_image.PredictionWarning")
 # For tests whose captions are meant to be longer than the model reads.
 CUT = pytest.mark.filterwarnings("ignore::memlib.text_to_image.TruncationWarning")
+# For tests whose folders have entries that nobody knows, or not any more.
+UNKNOWN = pytest.mark.filterwarnings("ignore:.* entries that the installed libraries do not know")
 
 LIMIT = 12  # tokens
 START, END = "<|startoftext|>", "<|endoftext|>"

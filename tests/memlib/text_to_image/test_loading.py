@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from memlib.text_to_image import ModelError, TextToImage
 from memlib.text_to_image.libraries import quiet
 
-from .conftest import UNTRAINED
+from .conftest import UNKNOWN, UNTRAINED
 
 pytestmark = UNTRAINED
 
@@ -145,6 +145,7 @@ def test_an_unknown_prediction(broken):
         TextToImage.load(broken)
 
 
+@UNKNOWN
 def test_a_scheduler_without_alphas(broken):
     rename_scheduler(broken, "FlowMatchEulerDiscreteScheduler")
     with pytest.raises(ModelError, match=r"FlowMatchEulerDiscreteScheduler .* has no alphas_cumprod"):

@@ -11,7 +11,7 @@ from transformers import CLIPTextModel
 
 from memlib.text_to_image import Conditions, ModelError, TextToImage
 
-from .conftest import CUT, UNTRAINED
+from .conftest import CUT, UNKNOWN, UNTRAINED
 
 pytestmark = UNTRAINED
 
@@ -123,7 +123,7 @@ def moved(model, folder):
     return math.inf if ours.shape != theirs.shape else float((ours - theirs).norm())
 
 
-@pytest.mark.filterwarnings(r"ignore:.* do not know. (use_attention_mask|tie_word_embeddings)")
+@UNKNOWN
 @pytest.mark.parametrize(
     ("changes", "moves"),
     [
