@@ -1,0 +1,82 @@
+"""Repeated images and repeated captions of a training set: the first cause of copies.
+
+Images that look alike are found twice, as either way alone misses some: by a perceptual hash, which sees the
+coarse forms in grey (Zauner 2010), and by the correlation of thumbnails, which sees colours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import imagehash
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from tqdm import tqdm
+
+from memlib.audit.training_set import Example
+from memlib.copies import twins
+
+BITS, SIDE, CORRELATION = 6, 32, 0.95
+"""Hashes of 64 bits that differ in so few, or thumbnails of that side whose pixels correlate so well."""
+
+
+@dataclass(frozen=True, eq=False)
+class Repetition:
+    """How often the images and captions of a training set occur.
+
+    Attributes:
+        group: `(N,)` the group of images that look alike, numbered from 0.
+        exact: `(N,)` the group of images whose pixels are the same.
+        captions: how often the caption of each image occurs.
+    """
+
+    group: Int64[Tensor, " N"]
+    exact: Int64[Tensor, " N"]
+    captions: list[int]
+
+    @property
+    def images(self) -> list[int]:
+        """How many images look like each, itself included."""
+        return torch.bincount(self.group)[self.group].tolist()
+
+    @property
+    def copies(self) -> list[int]:
+        """How many images are the same as each, itself included."""
+        return torch.bincount(self.exact)[self.exact].tolist()
+
+
+def repetition(examples: Sequence[Example], *, progress: bool = False) -> Repetition:
+    """Group the images of a training set; holds N^2 bits.
+
+    Args:
+        examples: N training images.
+        progress: show a progress bar.
+
+    Raises:
+        TrainingSetError: naming an image that cannot be read.
+    """
+    hashes, thumbnails, digests = [], [], []
+    for example in tqdm(examples, desc="training images", disable=not progress):
+        hashes.append(imagehash.phash(example.open()).hash.flatten())
+        thumbnails.append(example.pixels(SIDE, SIDE))
+        digests.append(example.digest)
+    captions = Counter(example.caption for example in examples)
+    numbers = {digest: k for k, digest in enumerate(dict.fromkeys(digests))}
+    exact = torch.tensor([numbers[digest] for digest in digests])
+    colours = twins(torch.stack(thumbnails), correlation=CORRELATION)
+    alike = _near(torch.from_numpy(np.stack(hashes)))
+    for groups in (colours, exact):
+        alike |= groups[:, None] == groups
+    group = torch.from_numpy(connected_components(alike.numpy(), directed=False)[1]).long()
+    return Repetition(group, exact, [captions[example.caption] for example in examples])
+
+
+def _near(hashes: Bool[Tensor, "N 64"]) -> Bool[Tensor, "N N"]:
+    signs = hashes.float() * 2 - 1
+    distance = (signs.shape[1] - signs @ signs.T) / 2
+    return distance <= BITS
