@@ -107,6 +107,34 @@ def check_comparable(model: TextToImage, base: TextToImage, t: int) -> None:
     ours, theirs = model.level(t), base.level(t)
     if any(abs(float(ours[name]) - float(theirs[name])) > 1e-6 for name in ("alpha", "sigma")):
         raise ValueError(
-            f"at t = {t} the model has alpha {float(ours['alpha']):.4g} and sigma {float(ours['sigma']):.4g}, the base "
-            f"{float(theirs['alpha']):.4g} and {float(theirs['sigma']):.4g}; expected one noise schedule"
+            f"at t = {t} the model has the noise level {ours}, the base {theirs}; expected one noise schedule"
         )
+
+
+@torch.no_grad()
+def check_related(model: TextToImage, base: TextToImage) -> None:
+    """Raise `ValueError` unless the model can have begun from the base: some weights are the same, some not.
+
+    A fine-tune leaves most parts alone, such as the autoencoder; a training of all parts leaves none, and is
+    refused.
+    """
+    ours, theirs = _weights(model), _weights(base)
+    same = [key for key in ours.keys() & theirs.keys() if _equal(ours[key], theirs[key])]
+    if not same:
+        raise ValueError(
+            f"no weight of {model.source} is that of {base.source}: expected the base that it began from"
+        )
+    if len(same) == len(ours) == len(theirs):
+        raise ValueError(
+            f"all weights of {model.source} are those of {base.source}: expected a model that was trained"
+        )
+
+
+def _weights(model: TextToImage) -> dict[str, Tensor]:
+    parts = model.pipeline.components.items()
+    modules = ((name, part) for name, part in parts if isinstance(part, torch.nn.Module))
+    return {f"{name}.{key}": weight for name, part in modules for key, weight in part.state_dict().items()}
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other.to(one))

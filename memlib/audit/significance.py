@@ -23,9 +23,9 @@ def conformal(
     strata: Sequence[Hashable] | None = None,
     calibration_strata: Sequence[Hashable] | None = None,
 ) -> PValues:
-    """The share of harmless captions, itself included, that score at least as high (Bates et al. 2023).
+    """The share of harmless captions, and itself, that score at least as high (Bates et al. 2023).
 
-    Under a true null hypothesis, "this caption is harmless", P(p <= a) <= a for every a, because the score and
+    Where the null hypothesis "this caption is harmless" is true, P(p <= a) <= a for every a: its score and
     those of the calibration are exchangeable. p-values that share a calibration depend on each other
     positively, which is what `rejected` and `true_discoveries` need.
 

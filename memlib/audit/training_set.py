@@ -28,7 +28,7 @@ FILE = ("file_name", "file", "image", "path")
 TABLES = ("metadata.jsonl", "metadata.csv")
 BESIDE = (".txt", ".caption")
 MOST_PIXELS = 80_000_000
-"""An image that says it has more is not unfolded: a small file may hold any size. Pillow warns a little above."""
+"""An image that says it has more is not unfolded: a small file may say any size. Pillow warns above 89."""
 _SHOWN = 5
 
 
@@ -44,11 +44,13 @@ class Example:
         name: the path of the image below the folder of the training set, with "/" between its parts.
         path: the file.
         caption: as the training saw it.
+        family: the kind of its caption, where a table tells it in a column "family".
     """
 
     name: str
     path: Path
     caption: str
+    family: str | None = None
 
     def open(self) -> Image.Image:
         """The image in RGB, upright.
@@ -108,7 +110,7 @@ def read(folder: Path, captions: Path | None = None) -> list[Example]:
     if not images:
         raise TrainingSetError(f"{home} holds no image; expected files such as 0001.png or 0001.jpg")
     table = captions or next((home / name for name in TABLES if (home / name).is_file()), None)
-    texts = dict(_of_table(table, home) if table else _beside(images))
+    texts: dict[str, tuple[str, str | None]] = dict(_of_table(table, home) if table else _beside(images))
     if without := [name for name in images if name not in texts]:
         where = f"row in {table}" if table else f"{' or '.join(BESIDE)} file beside them"
         raise TrainingSetError(
@@ -118,10 +120,10 @@ def read(folder: Path, captions: Path | None = None) -> list[Example]:
         raise TrainingSetError(
             f"{_counted(gone, 'caption')} without an image below {home}: {_some(gone)}; each has to name one"
         )
-    return [Example(name, path, texts[name]) for name, path in images.items()]
+    return [Example(name, path, *texts[name]) for name, path in images.items()]
 
 
-def _of_table(table: Path, home: Path) -> Iterator[tuple[str, str]]:
+def _of_table(table: Path, home: Path) -> Iterator[tuple[str, tuple[str, str | None]]]:
     seen: dict[str, str] = {}
     for place, record in prompt_files.records(table):
         file, caption = (_value(place, record, names) for names in (FILE, PROMPT))
@@ -132,7 +134,8 @@ def _of_table(table: Path, home: Path) -> Iterator[tuple[str, str]]:
         if name in seen:
             raise TrainingSetError(f"{place} names {name!r}, as {seen[name]} does; expected one row an image")
         seen[name] = place
-        yield name, caption
+        family = record.get("family")
+        yield name, (caption, None if family in (None, "") else str(family))
 
 
 def _value(place: str, record: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -146,13 +149,13 @@ def _value(place: str, record: dict[str, Any], names: tuple[str, ...]) -> str:
     return value
 
 
-def _beside(images: dict[str, Path]) -> Iterator[tuple[str, str]]:
+def _beside(images: dict[str, Path]) -> Iterator[tuple[str, tuple[str, None]]]:
     for name, path in images.items():
         texts = [text for suffix in BESIDE if (text := path.with_suffix(suffix)).is_file()]
         if len(texts) > 1:
             raise TrainingSetError(f"{path} has {texts[0].name} and {texts[1].name} beside it; remove one")
         if texts:
-            yield name, _caption(texts[0])
+            yield name, (_caption(texts[0]), None)
 
 
 def _caption(path: Path) -> str:

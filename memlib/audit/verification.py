@@ -1,7 +1,7 @@
 """Which generated images are training images: the nearest one, against what an innocent model comes to.
 
 A copy lies much nearer to one training image than to all others. How much nearer is calibrated on images that
-cannot be copies of this training set, such as those of the base model under the same captions.
+cannot be copies of this training set: those under harmless captions, or those of the base model.
 """
 
 from __future__ import annotations
@@ -84,21 +84,23 @@ def verify(
 ) -> Verified:
     """Hold generated images against the training images.
 
-    An image counts as reproduced if it lies nearer to its nearest training image than a third of the way to
-    the next (Yoon et al. 2023), or less than that where more than the share `rate` of innocent images would
-    count otherwise.
+    An image counts as reproduced if the distance to its nearest training image is less than a certain share
+    of that to the next. With 1 / `rate` innocent images or more it is the largest share that at most `rate`
+    of these undercut; with fewer it is a third (Yoon et al. 2023), or less if one of them undercuts that.
 
     Args:
         library: the training images.
         images: files of generated images.
-        innocent: files of images by a model that has not seen the training images.
+        innocent: files of images that cannot be copies.
         rate: the share of innocent images that may count.
     """
     found = library.neighbours(images)
     threshold, share = copies.RATIO, None
     if innocent:
         known = library.neighbours(innocent)
-        threshold = min(copies.RATIO, copies.allowed_ratio(known, false_positive_rate=rate))
+        threshold = copies.allowed_ratio(known, false_positive_rate=rate)
+        if len(innocent) * rate < 1:
+            threshold = min(copies.RATIO, threshold)
         share = intervals.proportion((known.ratio < threshold).numpy())
     names = [path.name for path in images]
     return Verified(
