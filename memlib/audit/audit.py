@@ -222,7 +222,7 @@ class Audit:
         }
         unseen = len(rows) - len(looked)
         extracted = None
-        if not unseen or came["random"]:
+        if not unseen or len(came["random"]) > 1:
             suspicious, others = (torch.tensor(came[why], dtype=torch.bool) for why in came)
             extracted = Estimate.of(verification.extraction_rate(suspicious, others, unseen))
         innocent = None if verified.innocent is None else Estimate.of(verified.innocent)

@@ -96,7 +96,7 @@ def verify(
     """
     found = library.neighbours(images)
     threshold, share = copies.RATIO, None
-    if innocent:
+    if len(innocent) > 1:
         known = library.neighbours(innocent)
         threshold = copies.allowed_ratio(known, false_positive_rate=rate)
         if len(innocent) * rate < 1:
@@ -123,15 +123,18 @@ def extraction_rate(
         level: coverage. Wilson's interval, for what was not drawn alone: what was seen is known.
 
     Raises:
-        ValueError: captions that were not drawn, and no random sample that speaks for them.
+        ValueError: captions that were not drawn, and fewer than two at random that speak for them.
 
     Example:
         >>> found = extraction_rate(torch.tensor([True, True]), torch.zeros(20) > 0, 78)
         >>> found.value, round(found.low, 3), round(found.high, 3), found.n
         (0.02, 0.02, 0.146, 20)
     """
-    if unsampled and not len(others):
-        raise ValueError(f"{unsampled} captions were not looked at, and no random sample speaks for them")
+    if unsampled and len(others) < 2:
+        raise ValueError(
+            f"{unsampled} captions were not looked at, and {len(others)} drawn at random speaks for them; "
+            "expected 2 or more"
+        )
     seen, total = int(suspicious.sum() + others.sum()), len(suspicious) + len(others) + unsampled
     rest = intervals.proportion(others.numpy(), level=level) if unsampled else Interval(0, 0, 0, level, total)
     value, low, high = ((seen + unsampled * share) / total for share in (rest.value, *rest.bounds))

@@ -96,8 +96,9 @@ def audit(
 ) -> None:
     """Find out which training images a fine-tuned model gives back, and write a report.
 
-    Every caption is screened at its first sampling step against the base model; then images are generated for
-    the most suspicious captions and for some drawn at random, and held against the training images. For example:
+    Every caption is screened at its first sampling step against the base model; then images are generated
+    for the most suspicious captions and for some drawn at random, and held against the training images. For
+    example:
 
     - `memlib audit --model ./my-fine-tune --base ./what-it-began-from --training ./images --out report`
     - `memlib audit --model ./my-fine-tune --base CompVis/stable-diffusion-v1-4 --training ./images

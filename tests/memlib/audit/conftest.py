@@ -1,10 +1,18 @@
-"""Training sets on disk."""
+"""Training sets on disk, and a model beside its base."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from memlib.text_to_image import TextToImage
+
+from ..text_to_image.conftest import folders, kind, models
+
+__all__ = ["folders", "kind", "models"]
 
 
 def picture(seed, size=(24, 20)):
@@ -31,3 +39,17 @@ def beside(home, texts):
 def lines(home, rows, name="metadata.jsonl"):
     (home / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return home / name
+
+
+@pytest.fixture
+def fine_tuned(models):
+    """A tiny pipeline in float64 and another of which only some weights of the denoiser have moved."""
+    base = models["epsilon", torch.float64]
+    pipeline = copy.copy(base.pipeline)
+    pipeline.register_modules(unet=copy.deepcopy(base.pipeline.unet))
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for name, weight in pipeline.unet.named_parameters():
+            if "attn2" in name:
+                weight.add_(torch.randn(weight.shape, generator=generator, dtype=weight.dtype), alpha=0.3)
+    return TextToImage(pipeline, "the fine-tune"), base

@@ -1,0 +1,102 @@
+"""Statistics against the base: by autograd, and only between models of which one began from the other."""
+
+import copy
+
+import pytest
+import torch
+
+from memlib.audit import against_base
+from memlib.audit.against_base import STATISTICS, WITHOUT_BASE, AgainstBase
+
+TEXTS = ["a cat", "cat", "x"]
+
+
+@pytest.fixture
+def noise(fine_tuned):
+    return fine_tuned[0].noise(2, torch.Generator().manual_seed(1))
+
+
+def naive(model, base, text, x, t):
+    """Every statistic of one caption at one point, by the dense Jacobian."""
+    score = model.score(t, model.encode([text]))
+    free, theirs, theirs_free = model.score(t), base.score(t, base.encode([text])), base.score(t)
+    sigma, shape = model.level(t)["sigma"], x.shape
+
+    def flat(fn):
+        return lambda v: fn(v.reshape(1, *shape)).flatten()
+
+    def product(one, other):
+        def difference(v):
+            return flat(one)(v) - flat(other)(v)
+
+        v = x.flatten()
+        return torch.autograd.functional.jacobian(difference, v) @ difference(v)
+
+    norm = torch.linalg.vector_norm
+    d, d_base = (
+        flat(a)(x.flatten()) - flat(b)(x.flatten()) for a, b in ((score, free), (theirs, theirs_free))
+    )
+    return {
+        "excess": sigma * (norm(d) - norm(d_base)),
+        "shift": sigma * norm(flat(score)(x.flatten()) - flat(theirs)(x.flatten())),
+        "shift_curvature": norm(product(score, theirs)),
+        "difference": sigma * norm(d),
+        "gain": norm(product(score, free)),
+    }
+
+
+@pytest.mark.parametrize(("product", "tolerance"), [("difference", 1e-5), ("jvp", 1e-9)])
+def test_every_statistic_is_what_its_formula_says(fine_tuned, noise, product, tolerance):
+    model, base = fine_tuned
+    task = AgainstBase(model, base, noise, product=product)
+    found = task(model.encode(TEXTS)).values
+    assert list(task.statistics) == list(STATISTICS)
+    assert set(found) == set(STATISTICS)
+    for row, text in enumerate(TEXTS):
+        for column, x in enumerate(noise):
+            for name, expected in naive(model, base, text, x, task.t).items():
+                assert found[name][row, column].item() == pytest.approx(
+                    expected.item(), rel=tolerance, abs=tolerance
+                ), name
+
+
+def test_what_both_models_do_alike_cancels(fine_tuned, noise):
+    base = fine_tuned[1]
+    found = AgainstBase(base, base, noise)(base.encode(TEXTS)).values
+    assert found["excess"].abs().max() == 0
+    assert found["shift"].abs().max() == 0
+    assert found["difference"].min() > 0
+
+
+def test_without_a_base_two_statistics_are_left(fine_tuned, noise):
+    model = fine_tuned[0]
+    task = AgainstBase(model, None, noise)
+    assert tuple(task.statistics) == WITHOUT_BASE
+    assert set(task(model.encode(TEXTS)).values) == set(WITHOUT_BASE)
+
+
+def test_a_base_that_is_none_is_refused(fine_tuned):
+    model, base = fine_tuned
+    against_base.check_related(model, base)
+    with pytest.raises(ValueError, match=r"all weights of .* are those of"):
+        against_base.check_related(base, base)
+    stranger = copy.copy(base)
+    stranger.pipeline = copy.deepcopy(base.pipeline)
+    with torch.no_grad():
+        for part in stranger.pipeline.components.values():
+            for weight in part.state_dict().values() if isinstance(part, torch.nn.Module) else ():
+                weight.add_(1)
+    with pytest.raises(ValueError, match="no weight of the fine-tune is that of"):
+        against_base.check_related(model, stranger)
+
+
+def test_models_of_other_latents_or_noise_levels_are_refused(fine_tuned, noise):
+    model, base = fine_tuned
+    small = copy.copy(base)
+    small.sample_shape = (4, 2, 2)
+    with pytest.raises(ValueError, match=r"the model has latents .*, the base \(4, 2, 2\)"):
+        AgainstBase(model, small, noise)
+    other = copy.copy(base)
+    other.level = lambda t: {"alpha": 0.5, "sigma": 0.5}
+    with pytest.raises(ValueError, match="expected one noise schedule"):
+        AgainstBase(model, other, noise)
