@@ -1,4 +1,4 @@
-"""The commands and programs of the guide are ones that exist."""
+"""The commands and programs of the guides are ones that exist."""
 
 import ast
 import importlib
@@ -12,15 +12,16 @@ import typer
 from memlib.cli import app
 
 ROOT = Path(__file__).parents[3]
-GUIDE = (ROOT / "book" / "guide" / "screening.md").read_text()
+GUIDE = "".join((ROOT / "book" / "guide" / f"{name}.md").read_text() for name in ("screening", "audit"))
+NAMES = ("audit", "detect", "generate")
 COMMANDS = typer.main.get_command(app).commands
 
 
 def lines():
-    """Every call of memlib in the guide and in the help of its two commands."""
-    text = GUIDE + "".join(COMMANDS[name].help for name in ("detect", "generate")).replace("\n  --", " --")
+    """Every call of memlib in the guides and in the help of its commands."""
+    text = GUIDE + "".join(COMMANDS[name].help for name in NAMES).replace("\n  --", " --")
     blocks = re.findall(r"```bash\n(.*?)```", text, re.S) + re.findall(
-        r"`(memlib (?:detect|generate) [^`]+)`", text
+        r"`(memlib (?:audit|detect|generate) [^`]+)`", text
     )
     joined = "\n".join(blocks).replace("\\\n", " ")
     return [shlex.split(" ".join(line.split())) for line in joined.splitlines() if line.startswith("memlib")]
@@ -37,7 +38,7 @@ def test_every_call_is_understood(words):
 
 
 def test_there_are_calls():
-    assert {words[1] for words in lines()} == {"detect", "generate"}
+    assert {words[1] for words in lines()} == set(NAMES)
     assert len(lines()) >= 10
 
 
