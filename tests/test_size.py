@@ -1,5 +1,4 @@
-"""memlib stays small: at most 7,000 lines of code without the audit, and 800 in that, not counting docstrings,
-comments and blank lines.
+"""memlib stays small: 7,000 lines of code at most and 1,000 for the audit, docstrings and comments not counted.
 
 `python tests/test_size.py` prints the lines of every package, the largest modules first.
 """
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST, MOST_OF_AUDIT = 7000, 800
+MOST, MOST_OF_AUDIT = 7000, 1000
 LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -66,7 +65,7 @@ def test_what_counts(source, lines):
 def test_memlib_is_small():
     modules = of_package("memlib")
     assert len(modules) > 20
-    of_audit = sum(of_package("memlib/audit").values())
+    of_audit = sum(lines for path, lines in modules.items() if "audit" in path.as_posix())
     total = sum(modules.values()) - of_audit
     assert total <= MOST, f"memlib has {total:,} lines of code without the audit, {MOST:,} at most"
     assert of_audit <= MOST_OF_AUDIT, f"the audit has {of_audit:,} lines of code, {MOST_OF_AUDIT:,} at most"

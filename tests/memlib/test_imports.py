@@ -1,4 +1,4 @@
-"""All of memlib but its command line and screening imports with torch, numpy and scipy alone."""
+"""All of memlib but its command line, screening and audit imports with torch, numpy and scipy alone."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 import memlib
 
-EXTRA = {"cli", "__main__", "screening"}
+EXTRA = {"audit", "cli", "__main__", "screening"}
 
 PROGRAM = """
 import importlib, pkgutil, sys
