@@ -1,4 +1,4 @@
-"""memlib stays small: 7,000 lines of code at most and 1,000 for the audit, docstrings and comments not counted.
+"""memlib stays small: at most 7,000 lines of code, and 1,000 for the audit, without docstrings and comments.
 
 `python tests/test_size.py` prints the lines of every package, the largest modules first.
 """
