@@ -94,7 +94,7 @@ OPEN_CLIP := open_clip_torch==3.3.0
 REHEARSAL := $(CURDIR)/build/rehearsal
 
 rehearsal: $(BOOK)  ## the chapter on real models at full size, with random weights: 16 GB of memory, an hour or more
-	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(REHEARSAL)/vocabulary $(OPEN_CLIP)
+	@$(INSTALL) --no-deps --upgrade --target $(REHEARSAL)/vocabulary $(OPEN_CLIP)
 	@$(BIN)/python -m companion.real_models.rehearsal $(REHEARSAL) \
 		$(REHEARSAL)/vocabulary/open_clip/bpe_simple_vocab_16e6.txt.gz
 	@$(BIN)/companion run 10_real_models --preset rehearsal -p model=$(REHEARSAL)/pipeline \
@@ -120,6 +120,8 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 
 # Installed first and by its exact version: from a range, pip may take a build for a GPU that is not there.
 TORCH := $(shell grep '^torch==' constraints.txt)
+# Python compiles the files that are imported, which are fewer than half; pip would compile all, for two minutes.
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile
 
 $(BIN)/python:
 	@command -v $(PYTHON) > /dev/null || \
@@ -141,7 +143,7 @@ owner:
 # Python files open as notebooks; jupytext does the rest.
 $(LAB): $(BOOK)
 	@echo "Installing JupyterLab"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
+	@$(INSTALL) --constraint constraints.txt --editable '.[lab]'
 	@$(BIN)/python -m ipykernel install --prefix "$(VENV)" > /dev/null
 	@mkdir -p "$(VENV)/share/jupyter/lab/settings"
 	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' \
@@ -150,6 +152,6 @@ $(LAB): $(BOOK)
 
 $(VENV)/.memlib-%: pyproject.toml constraints.txt | owner $(BIN)/python
 	@echo "Installing the pinned versions ($*): a few minutes the first time"
-	@$(BIN)/python -m pip install --quiet $(TORCH)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@$(INSTALL) $(TORCH)
+	@$(INSTALL) --constraint constraints.txt --editable '.[$*]'
 	@touch $@
