@@ -74,8 +74,12 @@ sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
 record: $(BOOK)  ## the larger runs that verdicts rest on, kept in recorded/: an hour or two
 	@$(PIPELINE) --config preset=recorded -- record || $(WHY)
 
-claims: book  ## the verdicts of book/claims.yml against the runs; fails where they differ
+claims: $(if $(SEEDS),$(BOOK),book)  ## the verdicts of book/claims.yml against the runs; SEEDS=5 counts them under other seeds
+ifdef SEEDS
+	@$(PIPELINE) --config preset=$(PRESET) seeds=$(SEEDS) -- verdicts || $(WHY)
+else
 	@$(BIN)/companion claims --preset $(PRESET)
+endif
 
 test: $(DEV) lint book  ## lint, the book, then every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)

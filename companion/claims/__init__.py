@@ -3,6 +3,7 @@
 >>> from companion.claims import find_faults, judge_all, load_ledger
 """
 
+from companion.claims import seeds
 from companion.claims.ledger import Claim, Ledger, Test, Verdict, load_ledger
 from companion.claims.verdicts import (
     Finding,
@@ -27,4 +28,5 @@ __all__ = [
     "judge_all",
     "load_ledger",
     "load_runs",
+    "seeds",
 ]

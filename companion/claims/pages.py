@@ -6,11 +6,13 @@ They are written into the folder `generated` beside the staged pages, which incl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from companion.claims.ledger import CONDITIONS, load_ledger, read
+from companion.claims import seeds
+from companion.claims.ledger import CONDITIONS, Verdict, load_ledger, read
 from companion.claims.papermap import Failures, Item, PaperMap
+from companion.claims.seeds import Repetition
 from companion.claims.verdicts import Finding, Measurement, Runs, deciding, judge_all, load_runs, number
 from companion.experiment import recorded
 from companion.experiment.notebooks import all_notebooks
@@ -36,25 +38,29 @@ def write_pages(root: Path, preset: str, build: Path, stage: Path) -> None:
     runs = load_runs(build, preset, (path.stem for path in all_notebooks(root / "notebooks")))
     ledger = load_ledger(book / "claims.yml")
     findings = judge_all(ledger, deciding(ledger, preset, runs))
-    write_text(folder / "claims.md", render_claims(findings, judge_all(ledger, runs)))
+    repetition = seeds.load()
+    write_text(folder / "claims.md", render_claims(findings, judge_all(ledger, runs), repetition))
     write_text(folder / "recorded.md", render_recorded(recorded.load_all(runs), runs))
     write_text(folder / "map.md", render_map(read(book / "map.yml", PaperMap).items))
     write_text(folder / "failures.md", render_failures(read(book / "failures.yml", Failures), runs))
 
 
-def render_claims(findings: Sequence[Finding], quick: Sequence[Finding]) -> str:
+def render_claims(
+    findings: Sequence[Finding], quick: Sequence[Finding], repetition: Repetition | None = None
+) -> str:
     """How many claims have which verdict, and the table of all.
 
     Args:
         findings: by the runs that decide.
         quick: by the runs behind the pages of the book, shown where they are others.
+        repetition: verdicts under other seeds.
     """
     counts = Counter(finding.verdict for finding in findings)
     summary = ", ".join(f"**{count}** {verdict}" for verdict, count in counts.most_common())
     rows = [
         [
             f"({finding.claim.id})=\n{finding.claim.claim}\n\n*{finding.claim.where}*",
-            _said(finding),
+            _said(finding, repetition),
             _evidence(finding, of_pages),
         ]
         for finding, of_pages in zip(findings, quick, strict=True)
@@ -178,9 +184,16 @@ def _undecided(measurement: Measurement) -> str:
     return f" Undecided with n = {n:,}; about {measurement.needed:,} would decide if the value stayed."
 
 
-def _said(finding: Finding) -> str:
+def _said(finding: Finding, repetition: Repetition | None) -> str:
     disagreement = "" if finding.agrees else f"\n\nThe ledger says: {finding.claim.verdict}"
-    return f"**{finding.verdict}**{disagreement}"
+    found = repetition.verdicts.get(finding.claim.id) if repetition else None
+    repeated = f"\n\nSmall runs with other seeds: {counted(found)}" if found else ""
+    return f"**{finding.verdict}**{disagreement}{repeated}"
+
+
+def counted(verdicts: Mapping[Verdict, int]) -> str:
+    """Verdicts with how often each was reached, the most frequent first."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in Counter(verdicts).most_common())
 
 
 def _chapter(notebook: str) -> str:

@@ -57,6 +57,29 @@ def check_claims(preset: PresetName = "", build: Build = None) -> None:
     raise typer.Exit(1 if faults else 0)
 
 
+@app.command("seeds")
+def count_verdicts(
+    seeds: Annotated[int, typer.Argument(min=2, help="How many: 1, 2, 3, ...")],
+    preset: PresetName = "",
+    build: Build = None,
+) -> None:
+    """Count how often each verdict stands under other seeds, and keep that beside the recorded runs.
+
+    `make claims SEEDS=5` runs the chapters with the seeds and then calls this.
+    """
+    root = project_root()
+    ledger = claims.load_ledger(root / "book" / "claims.yml")
+    chapters = [path.stem for path in notebooks.all_notebooks(root / "notebooks")]
+    each = range(1, seeds + 1)
+    found = claims.seeds.repeat(ledger, build or build_folder(), preset or ledger.preset, chapters, each)
+    table = Table("claim", "in the ledger", f"under {seeds} other seeds")
+    for claim in ledger.claims:
+        if claim.id in found.verdicts:
+            table.add_row(claim.id, claim.verdict, pages.counted(found.verdicts[claim.id]))
+    console.print(table)
+    console.print(str(claims.seeds.keep(found)))
+
+
 @app.command()
 def record(
     notebook: Annotated[

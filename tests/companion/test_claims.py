@@ -26,11 +26,13 @@ from companion.claims import (
     judge_all,
     load_ledger,
     load_runs,
+    seeds,
 )
 from companion.claims import pages as claim_pages
 from companion.claims.conditions import Estimate, Range
 from companion.claims.ledger import CONDITIONS
 from companion.claims.papermap import Failure, Failures, Item, faults
+from companion.experiment import results as results_file
 from companion.experiment.results import Results, Scalar
 from memlib import intervals
 
@@ -326,6 +328,25 @@ def test_recorded_runs_are_listed_with_what_differs(tmp_path: Path) -> None:
     assert "a machine" in page
     assert "1 of 2: `x`" in page
     assert claim_pages.render_recorded({}, RUNS) == "There are none.\n"
+
+
+def test_verdicts_are_counted_over_the_runs_of_other_seeds(tmp_path: Path) -> None:
+    ledger = ledger_of(claim(HOLDS), claim(FAILS, id="b"))
+    for seed, x in ((1, scalar(1, 2)), (2, scalar(10, 11)), (3, scalar(-1, 1))):
+        results_file.write(results(x=x), tmp_path / "runs/01_one" / seeds.run_name(seed))
+    found = seeds.repeat(ledger, tmp_path, "quick", ["01_one"], [1, 2, 3])
+    assert found.verdicts == {
+        "a": {"reproduced": 2, "undecided": 1},
+        "b": {"not reproduced": 2, "reproduced": 1},
+    }
+    assert seeds.load(tmp_path) is None
+    seeds.keep(found, tmp_path)
+    assert seeds.load(tmp_path) == found
+    findings = judge_all(ledger, RUNS)
+    page = claim_pages.render_claims(findings, findings, found)
+    assert "Small runs with other seeds: 2 reproduced, 1 undecided" in page
+    with pytest.raises(ValueError, match=r"seed-4/results\.json is not there"):
+        seeds.repeat(ledger, tmp_path, "quick", ["01_one"], [4])
 
 
 def test_failures_show_their_numbers_or_say_which_is_missing() -> None:

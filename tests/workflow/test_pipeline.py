@@ -249,6 +249,15 @@ def test_a_sweep_plans_its_runs(project):
     assert set(re.findall(r"running 01_one \((\S+)\)", plan)) == {"seed-1", "seed-2"}
 
 
+def test_other_seeds_and_recorded_runs_plan_theirs(project):
+    plan = project.snakemake("--dry-run", "--config", "seeds=2", "--", "verdicts").stdout
+    assert set(re.findall(r"running (\S+) \(seed-[12]\)", plan)) == {"01_one", "02_two"}
+    project.write("workflow/presets/recorded.yml", "about: more\nnotebooks: {02_two: {seed: 7}}\n")
+    plan = project.snakemake("--dry-run", "--config", "preset=recorded", "--", "record").stdout
+    assert re.findall(r"running (\S+) \((\S+)\)", plan)[0] == ("02_two", "recorded")
+    assert "01_one" not in plan
+
+
 SUBMIT = """\
 #!/bin/sh
 # What a scheduler does: take a script, say its number, run it some time later.
