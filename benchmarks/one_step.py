@@ -112,7 +112,7 @@ def released(some: Screening) -> Tensor:
         text = Conditions.joined([some.prompts[[row]].repeated(n), some.model.empty.repeated(n)])
 
         def s_delta(x: Tensor, text: Conditions = text) -> Tensor:
-            conditional, unconditional = some.model.scores(FIRST, torch.cat([x, x]), text).chunk(2)
+            conditional, unconditional = some.model.estimates(FIRST, torch.cat([x, x]), text).chunk(2)
             return conditional - unconditional
 
         with torch.no_grad():

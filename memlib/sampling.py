@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from memlib import checks
 from memlib.mixture import GaussianMixture
-from memlib.schedule import VariancePreserving
+from memlib.schedule import Schedule, VariancePreserving
 from memlib.score import Model, Score, score_at
 
 
@@ -27,7 +28,7 @@ class Trajectory:
     """
 
     samples: Tensor
-    states: dict[int, Tensor]
+    states: dict[float, Tensor]
 
 
 def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
@@ -51,7 +52,7 @@ def model_score(
     """`t -> Score` of a model, guided when `guidance` is not 1.
 
     Args:
-        model: a network with its schedule, such as `memlib.networks.DiffusionModel`.
+        model: a network with its schedule, `memlib.score.Model`.
         label: the condition, as in `memlib.score.score_at`; None for the unconditional score.
         guidance: the scale of classifier-free guidance.
     """
@@ -78,12 +79,12 @@ def exact_score(mixture: GaussianMixture, schedule: VariancePreserving) -> Calla
 
 @torch.no_grad()
 def ddim(
-    score: Callable[[int], Score],
-    schedule: VariancePreserving,
+    score: Callable[[Any], Score],
+    schedule: Schedule,
     noise: Float[Tensor, "B ..."],
     *,
     steps: int = 50,
-    times: Sequence[int] | None = None,
+    times: Sequence[float] | None = None,
     end: tuple[float, float] = (1.0, 0.0),
     keep: Sequence[int] = (),
     progress: bool = False,
@@ -115,13 +116,12 @@ def ddim(
         [[1.0, 1.0]]
     """
     x = checks.batched("noise", noise)
-    sampled = schedule.timesteps(steps) if times is None else list(times)
+    sampled: Sequence[float] = schedule.timesteps(steps) if times is None else list(times)
     if not sampled or any(later >= earlier for earlier, later in pairwise(sampled)):
         raise ValueError(f"times must be one index or more, strictly decreasing, got {sampled}")
 
     def step(at: Score, x: Tensor, alpha: float, sigma: float) -> Tensor:
-        epsilon = at.epsilon(x)
-        x0 = (x - at.sigma * epsilon) / at.alpha
+        x0, epsilon = at.parts(x)
         return alpha * x0 + sigma * epsilon
 
     return _follow(step, score, schedule, x, sampled, end, keep, progress)
@@ -179,10 +179,10 @@ def ancestral(
 
 def _follow(
     step: Callable[[Score, Tensor, float, float], Tensor],
-    score: Callable[[int], Score],
-    schedule: VariancePreserving,
+    score: Callable[[Any], Score],
+    schedule: Schedule,
     x: Tensor,
-    sampled: Sequence[int],
+    sampled: Sequence[float],
     end: tuple[float, float],
     keep: Sequence[int],
     progress: bool,
@@ -192,7 +192,7 @@ def _follow(
     if any(not -count <= k < count for k in keep):
         raise ValueError(f"keep must hold positions in [{-count}, {count - 1}] for {count} steps, got {keep}")
     kept = {sampled[k] for k in keep}
-    states: dict[int, Tensor] = {}
+    states: dict[float, Tensor] = {}
     levels = [(schedule.alpha(t).item(), schedule.sigma(t).item()) for t in sampled[1:]] + [end]
     bar = tqdm(sampled, desc="sampling", mininterval=2.0) if progress else sampled
     for t, (alpha, sigma) in zip(bar, levels, strict=True):

@@ -1,14 +1,15 @@
 """Noise schedules, alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind a prediction.
 
-The paper's alpha_t is `alpha**2` here. Time is the integer index of the discrete process: t = 0 has the least
-noise, t = steps - 1 the most.
+The paper's alpha_t is `alpha**2` here. Time is the integer index of a discrete variance-preserving process,
+t = 0 with the least noise and t = steps - 1 with the most, or the real number t = sigma of a rectified flow.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import torch
 from jaxtyping import Float64
@@ -18,12 +19,61 @@ Prediction = Literal["epsilon", "v", "sample", "flow"]
 Spacing = Literal["trailing", "leading"]
 
 
+class Schedule(Protocol):
+    """A noise process x_t = alpha x_0 + sigma eps."""
+
+    def alpha(self, t: float | Tensor) -> Tensor:
+        """Signal scale, float64, same shape as `t`."""
+
+    def sigma(self, t: float | Tensor) -> Tensor:
+        """Noise scale, float64, same shape as `t`."""
+
+    def timesteps(self, count: int) -> Sequence[float]:
+        """The times that a sampler visits, noisiest first."""
+
+    @property
+    def noisiest(self) -> float:
+        """The last time."""
+
+
+@dataclass(frozen=True)
+class RectifiedFlow:
+    """The straight path x_t = (1 - t) x_0 + t eps, t in [0, 1] (Liu et al. 2023; Lipman et al. 2023).
+
+    Example:
+        >>> RectifiedFlow().alpha(0.25).item(), RectifiedFlow().sigma(0.25).item()
+        (0.75, 0.25)
+    """
+
+    def alpha(self, t: float | Tensor) -> Tensor:
+        """Signal scale 1 - t (t a number or a tensor of any shape), float64, same shape as `t`."""
+        return 1 - self.sigma(t)
+
+    def sigma(self, t: float | Tensor) -> Tensor:
+        """Noise scale, t itself, float64; `ValueError` outside [0, 1]."""
+        level = torch.as_tensor(t, dtype=torch.float64)
+        if not ((level >= 0) & (level <= 1)).all():
+            raise ValueError(f"t of a rectified flow lies in [0, 1], its noise scale; got {t!r}")
+        return level
+
+    def timesteps(self, count: int) -> list[float]:
+        """`count` times from 1 down in even strides; `ValueError` for fewer than one."""
+        count = _at_least_one(count)
+        return [1 - step / count for step in range(count)]
+
+    @property
+    def noisiest(self) -> float:
+        """The last time, 1: pure noise."""
+        return 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class VariancePreserving:
     """A discrete variance-preserving process, alpha**2 + sigma**2 = 1 (Ho et al. 2020).
 
     Attributes:
-        alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1); the cumulative product of 1 - beta.
+        alpha_squared: `(steps,)` float64, strictly decreasing in (0, 1), the last may be 0 (zero terminal
+            signal); the cumulative product of 1 - beta.
 
     Example:
         >>> round(VariancePreserving.linear().sigma(0).item(), 6)
@@ -34,9 +84,9 @@ class VariancePreserving:
 
     def __post_init__(self) -> None:
         a = torch.as_tensor(self.alpha_squared, dtype=torch.float64)
-        if a.ndim != 1 or len(a) == 0 or not ((a > 0) & (a < 1)).all() or not (a.diff() < 0).all():
+        if a.ndim != 1 or len(a) == 0 or not ((a >= 0) & (a < 1)).all() or not (a.diff() < 0).all():
             raise ValueError(
-                "alpha_squared must be a 1-D tensor, strictly decreasing inside (0, 1), "
+                "alpha_squared must be a 1-D tensor, strictly decreasing inside [0, 1), "
                 f"got shape {tuple(a.shape)} with values {a.flatten()[:3].tolist()}...; "
                 "pass the cumulative product of 1 - beta"
             )
@@ -101,15 +151,20 @@ class VariancePreserving:
         """Number of noise levels T."""
         return len(self.alpha_squared)
 
-    def alpha(self, t: int | Tensor) -> Tensor:
+    @property
+    def noisiest(self) -> int:
+        """The last time."""
+        return self.steps - 1
+
+    def alpha(self, t: float | Tensor) -> Tensor:
         """Signal scale at time `t` (an int or an integer tensor of any shape), float64, same shape as `t`."""
         return self._at(t).sqrt()
 
-    def sigma(self, t: int | Tensor) -> Tensor:
+    def sigma(self, t: float | Tensor) -> Tensor:
         """Noise scale at time `t` (an int or an integer tensor of any shape), float64, same shape as `t`."""
         return (1 - self._at(t)).sqrt()
 
-    def _at(self, t: int | Tensor) -> Tensor:
+    def _at(self, t: float | Tensor) -> Tensor:
         index = torch.as_tensor(t)
         if index.dtype.is_floating_point or index.dtype == torch.bool:
             raise ValueError(
@@ -170,16 +225,46 @@ def score_from_prediction(
     Raises:
         ValueError: for another shape or an unknown kind.
     """
-    if prediction.shape != x.shape:
-        raise ValueError(
-            f"the prediction must have the shape of x, {tuple(x.shape)}, got {tuple(prediction.shape)}"
-        )
+    _check(prediction, x, kind)
     if kind == "epsilon":
         return -prediction / sigma
     if kind == "v":
         return -x - (alpha / sigma) * prediction
     if kind == "sample":
         return (alpha * prediction - x) / sigma**2
-    if kind == "flow":
-        return -(x + alpha * prediction) / (sigma * (alpha + sigma))
-    raise ValueError(f"prediction kind must be one of {list(get_args(Prediction))}, got {kind!r}")
+    return -(x + alpha * prediction) / (sigma * (alpha + sigma))
+
+
+def denoised_from_prediction(
+    prediction: Tensor, x: Tensor, alpha: Tensor, sigma: Tensor, kind: Prediction
+) -> Tensor:
+    """The mean of x_0 given x_t = x from a network's output.
+
+    At alpha = 0, where every score is -x / sigma^2, it tells what the network knows. A noise prediction knows
+    nothing there, and the result is not finite.
+
+    Args:
+        prediction: as of `score_from_prediction`, and so are the others.
+        x: the noisy points.
+        alpha: broadcastable to `x`.
+        sigma: broadcastable to `x`.
+        kind: what was predicted.
+
+    Raises:
+        ValueError: for another shape or an unknown kind.
+    """
+    _check(prediction, x, kind)
+    if kind == "epsilon":
+        return (x - sigma * prediction) / alpha
+    if kind == "v":
+        return alpha * x - sigma * prediction
+    return prediction if kind == "sample" else (x - sigma * prediction) / (alpha + sigma)
+
+
+def _check(prediction: Tensor, x: Tensor, kind: Prediction) -> None:
+    if prediction.shape != x.shape:
+        raise ValueError(
+            f"the prediction must have the shape of x, {tuple(x.shape)}, got {tuple(prediction.shape)}"
+        )
+    if kind not in get_args(Prediction):
+        raise ValueError(f"prediction kind must be one of {list(get_args(Prediction))}, got {kind!r}")

@@ -8,18 +8,18 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from memlib.schedule import Prediction, VariancePreserving, score_from_prediction
+from memlib.schedule import Prediction, Schedule, score_from_prediction
 
 
 class Model(Protocol):
-    """What `score_at` needs of a model; `memlib.networks.DiffusionModel` is one."""
+    """What `score_at` needs of a model."""
 
     @property
     def network(self) -> Callable[..., Tensor]:
         """`network(x, t, label)`."""
 
     @property
-    def schedule(self) -> VariancePreserving:
+    def schedule(self) -> Schedule:
         """The noise process."""
 
     @property
@@ -57,7 +57,11 @@ class Score:
 
     def __call__(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """The score s(x), same shape as `x`."""
-        return self.fn(x)
+        return self.value(x, self.fn(x))
+
+    def value(self, x: Tensor, told: Tensor) -> Tensor:  # noqa: ARG002
+        """The score at x where `told` is what `fn` gives there."""
+        return told
 
     def __sub__(self, other: Score) -> ScoreDifference:
         return ScoreDifference(self, other)
@@ -74,8 +78,38 @@ class Score:
         x0: Tensor = (x + self.sigma**2 * self(x)) / self.alpha
         return x0
 
+    def parts(self, x: Float[Tensor, "B ..."]) -> tuple[Tensor, Tensor]:
+        """What x is made of, x_0 and the noise, as the network takes it; from one evaluation."""
+        epsilon = self.epsilon(x)
+        return (x - self.sigma * epsilon) / self.alpha, epsilon
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, alpha={self.alpha:.4g}, sigma={self.sigma:.4g})"
+
+
+class Denoiser(Score):
+    """A score of which `fn` tells the mean of x_0 given x, as exact as that near alpha = 0.
+
+    At alpha = 0 every score is -x / sigma^2, whatever the data; there the mean itself stands for the score,
+    and its Jacobian for the Hessian.
+    """
+
+    def value(self, x: Tensor, told: Tensor) -> Tensor:
+        """The score at x where `told` is the mean of x_0."""
+        return (self.alpha * told - x) / self.sigma**2 if self.alpha else told
+
+    def epsilon(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """The noise in x."""
+        return self.parts(x)[1]
+
+    def denoised(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """The mean of x_0 given x_t = x."""
+        return self.fn(x)
+
+    def parts(self, x: Float[Tensor, "B ..."]) -> tuple[Tensor, Tensor]:
+        """What x is made of, x_0 and the noise."""
+        x0 = self.fn(x)
+        return x0, (x - self.alpha * x0) / self.sigma
 
 
 class ScoreDifference(Score):
@@ -121,8 +155,10 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
 
     Example:
         >>> import torch
-        >>> from memlib.networks import DiffusionModel, MLP, MLPConfig
-        >>> model = DiffusionModel(MLP(MLPConfig()), VariancePreserving.linear())
+        >>> from types import SimpleNamespace
+        >>> from memlib.schedule import VariancePreserving
+        >>> model = SimpleNamespace(schedule=VariancePreserving.linear(), prediction="epsilon")
+        >>> model.network = lambda x, t, label: x
         >>> score_at(model, 500)(torch.zeros(4, 2)).shape
         torch.Size([4, 2])
     """

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(ROOT.glob("memlib/*.py"))
-NUMERICAL = ("hessian", "sharpness", "networks", "detection")
+NUMERICAL = ("hessian", "sharpness", "detection")
 EXPORTING = [ROOT / "memlib" / name / "__init__.py" for name in NUMERICAL]
 OTHERS = [
     path

@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion import measures
+from companion.networks import DiffusionModel
 from companion.recipes.dose import DOSES, REAL_IMAGES
 from memlib import copies, intervals, sharpness
 from memlib.intervals import Interval
-from memlib.networks import DiffusionModel
 from memlib.sampling import Trajectory, ddim, model_score
 from memlib.score import score_at
 
@@ -273,7 +273,7 @@ def on_paths(
         for t, states in trajectory.states.items():
             x = states[k * count : (k + 1) * count]
             labels = torch.full((count,), k, device=x.device)
-            for name, values in measures.conditional(model, labels, x, t, probes, source).items():
+            for name, values in measures.conditional(model, labels, x, int(t), probes, source).items():
                 columns = {"value": values.numpy(), "copied": copied, "statistic": name}
                 parts.append(pd.DataFrame(columns).assign(t=t, dose=dose))
     return parts

@@ -72,7 +72,7 @@ def measured(
 
 
 def _told(
-    network: TextToImage, prompts: Prompts, t: int, x: Float[Tensor, "n ..."], probes: int, steps: int
+    network: TextToImage, prompts: Prompts, t: float, x: Float[Tensor, "n ..."], probes: int, steps: int
 ) -> pd.DataFrame:
     found = statistics(network.score(t, prompts), network.score(t), x, probes=probes, steps=steps)
     return pd.DataFrame({name: values.numpy() for name, values in found.items()})

@@ -15,14 +15,14 @@ from torch import nn
 
 from companion.fitting.denoising import TrainingConfig, train
 from companion.fitting.loop import Draw, FitConfig, TrainingResult
-from companion.paths import data_root
-from memlib.networks.checkpoint import (
+from companion.networks.checkpoint import (
     Checkpoint,
     load_checkpoint,
     loss_curve,
     save_checkpoint,
     schedule_named,
 )
+from companion.paths import data_root
 from memlib.schedule import Prediction
 
 Loaded = TypeVar("Loaded")

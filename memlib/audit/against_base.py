@@ -17,7 +17,7 @@ from memlib.score import ScoreDifference
 from memlib.screening import TaskResult
 from memlib.screening.screen import encoded
 from memlib.sharpness import norms
-from memlib.text_to_image import FirstStep, Prompts, TextToImage, check_product, unconditional_scores
+from memlib.text_to_image import FirstStep, Prompts, TextToImage, check_product, unconditional_estimates
 
 STATISTICS = {
     "excess": "norm of the caption's effect on the noise prediction, in the model less in its base",
@@ -64,8 +64,8 @@ class AgainstBase:
         self.t = model.timesteps(num_inference_steps)[0]
         if base is not None:
             check_comparable(model, base, self.t)
-        self._free = unconditional_scores(model, self.t, noise)
-        self._base_free = None if base is None else unconditional_scores(base, self.t, noise)
+        self._free = unconditional_estimates(model, self.t, noise)
+        self._base_free = None if base is None else unconditional_estimates(base, self.t, noise)
 
     @property
     def statistics(self) -> Sequence[str]:
@@ -97,7 +97,7 @@ class AgainstBase:
 
 
 @torch.no_grad()
-def check_comparable(model: TextToImage, base: TextToImage, t: int) -> None:
+def check_comparable(model: TextToImage, base: TextToImage, t: float) -> None:
     """Raise `ValueError` if the scores of two models at a time are not those of the same noised latents."""
     if model.sample_shape != base.sample_shape:
         raise ValueError(

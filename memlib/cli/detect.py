@@ -146,7 +146,7 @@ def detect(
     screening = Screening(loaded, given, each, task, names, settings, pictures)
     options.go_through(screening, out, batch=batch, restart=restart)
     scores = ranking.load(out)
-    options.tell_truncated(scores.column("truncated"), loaded.tokenizer.model_max_length)
+    options.tell_truncated(scores.column("truncated"), loaded.limit)
     thresholds = {name: ranking.threshold(scores, name, target) for name in names}
     enough = {name: found for name, found in thresholds.items() if found and found.rate.n >= needed}
     _show_ranked(scores, enough, top)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from memlib.text_to_image import FirstStep, Generation, unconditional_scores
+from memlib.text_to_image import FirstStep, Generation, unconditional_estimates
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def parts(
     model, prompts = generation.model, generation.prompts
     noise = generation.states[0, 0]  # all prompts share it
     t = model.timesteps(generation.steps)[-1]
-    late = FirstStep(model, t, prompts, noise, unconditional=unconditional_scores(model, t, noise))
+    late = FirstStep(model, t, prompts, noise, unconditional=unconditional_estimates(model, t, noise))
     conditional, unconditional = (s.flatten(1).double() for s in late.scores)
     cosines = torch.cosine_similarity(conditional - unconditional, unconditional, dim=1)
     return cosines.reshape(grid).cpu(), FirstStep.of(generation).difference_norm.cpu()

@@ -91,5 +91,4 @@ def score_map(generation: Generation) -> Float64[Tensor, "P n h w"]:
         ValueError: an unfinished trajectory.
     """
     statistic.complete(generation, "the score difference at the last step")
-    difference = (generation.conditional[-1] - generation.unconditional[-1]).double()
-    return difference.square().sum(2).cpu()
+    return generation.differences(slice(-1, None))[0].square().sum(2)

@@ -99,5 +99,5 @@ def attended(generation: Generation, name: str) -> tuple[Tensor, dict[str, Tenso
 def noise_predictions(generation: Generation, steps: int | None = None) -> Tensor:
     """`(S, P, n, *sample_shape)` float64, eps_c - eps_u = -sigma s_Delta at the first steps; None is all."""
     which = slice(None) if steps is None else first(generation, steps)
-    difference = (generation.conditional[which] - generation.unconditional[which]).double().cpu()
+    difference = generation.differences(which)
     return -generation.sigma[which].reshape(-1, *[1] * (difference.ndim - 1)) * difference

@@ -23,16 +23,16 @@ class RowDifference:
         conditions: B rows.
     """
 
-    def __init__(self, model: TextToImage, t: int, conditions: Conditions) -> None:
+    def __init__(self, model: TextToImage, t: float, conditions: Conditions) -> None:
         self.model, self.t, self.conditions = model, t, conditions
-        self.sigma = model.level(t)["sigma"]
+        self.sigma, self.unit = model.level(t)["sigma"], model.unit(t)
 
     def __call__(self, x: Float[Tensor, "b ..."], rows: Tensor) -> Float[Tensor, "b ..."]:
         """Conditional minus unconditional score of some rows, from one doubled pass, in the dtype of x."""
         text = Conditions.joined([self.conditions[rows], self.model.empty.repeated(len(x))])
-        scores = self.model.scores(self.t, torch.cat([x, x]).to(self.model.dtype), text)
-        conditional, unconditional = scores.to(x.dtype).chunk(2)
-        return conditional - unconditional
+        found = self.model.estimates(self.t, torch.cat([x, x]).to(self.model.dtype), text)
+        conditional, unconditional = found.to(x.dtype).chunk(2)
+        return self.unit * (conditional - unconditional)
 
 
 def norm(x: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:

@@ -28,7 +28,7 @@ class Task:
         model: the text-to-image model.
         prompts: P prompts.
         noise: `(P, n, *sample_shape)`, x_T.
-        t: time index of the first sampling step, at which x_T is judged.
+        t: time of the first sampling step, at which x_T is judged.
         generators: one a prompt, for what a method draws.
         progress: show progress bars.
     """
@@ -36,7 +36,7 @@ class Task:
     model: TextToImage
     prompts: Prompts
     noise: Float[Tensor, "P n ..."]
-    t: int
+    t: float
     generators: Sequence[torch.Generator]
     progress: bool = False
 
@@ -54,8 +54,8 @@ class Record:
         threshold: `(P, n)`, under which it was accepted, or would have been; NaN likewise.
         norm_before: `(P, n)`, length of the noise given.
         norm_after: `(P, n)`, of the noise returned.
-        passes: `(P,)`, rows that went through the U-Net for all images of a prompt; a score difference takes
-            two.
+        passes: `(P,)`, rows that went through the network for all images of a prompt; a score difference
+            takes two.
         backward: `(P,)`, rows of those whose gradient was used.
     """
 

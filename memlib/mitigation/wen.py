@@ -38,16 +38,17 @@ class PromptEmbedding:
         """Change every prompt's embedding; the unconditional scores are computed once."""
         model, x = task.model, task.noise.to(task.model.dtype)
         grid = tuple(x.shape[:2])
-        sigma = model.level(task.t)["sigma"]
+        scale = model.level(task.t)["sigma"] * model.unit(task.t)
         with torch.no_grad():
-            free = model.scores(task.t, x.flatten(0, 1), model.empty.repeated(grid[0] * grid[1]))
+            free = model.estimates(task.t, x.flatten(0, 1), model.empty.repeated(grid[0] * grid[1]))
         unconditional = free.unflatten(0, grid)
 
         def objective(embedding: Tensor, rows: Tensor) -> Tensor:
             changed = task.prompts[rows.tolist()].with_embeddings(embedding.to(model.dtype))
             text = changed.repeated(len(rows) * grid[1])
-            difference = model.scores(task.t, x[rows].flatten(0, 1), text) - unconditional[rows].flatten(0, 1)
-            lengths = sigma * norms.of_score(difference.to(embedding.dtype))
+            found = model.estimates(task.t, x[rows].flatten(0, 1), text)
+            difference = found - unconditional[rows].flatten(0, 1)
+            lengths = scale * norms.of_score(difference.to(embedding.dtype))
             return lengths.reshape(-1, grid[1]).mean(1)
 
         found = descend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from memlib.text_to_image import TextToImage
 
 _MOST = {"cpu": 64, "cuda": 256}  # rows beyond which nothing gets faster
-_MAPS = 64  # feature maps at full width and resolution that a pass of a U-Net holds for each row
+_MAPS = 64  # feature maps at full width and resolution that a pass holds for each row
 _GRAPH = 16  # times that, for a gradient through two score differences
 _SIGNS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
@@ -25,8 +26,12 @@ def starting_rows(model: TextToImage, gradients: bool = False) -> int:
         model: the text-to-image model.
         gradients: whether all passes of a score difference and of a displaced one are kept for a gradient.
     """
-    _, height, width = model.sample_shape
-    of_row = _MAPS * height * width * model.unet.config.block_out_channels[0] * model.dtype.itemsize
+    config, shape = model.denoiser.config, model.sample_shape
+    if "block_out_channels" in config:
+        values = shape[1] * shape[2] * config.block_out_channels[0]
+    else:  # a token at most for each place
+        values = math.prod(shape[-2:]) * config.num_attention_heads * config.attention_head_dim
+    of_row = _MAPS * values * model.dtype.itemsize
     of_row *= _GRAPH if gradients else 1
     most = _MOST.get(model.device.type, 64)
     fit: int = max(1, min(most, _free(model.device) // (2 * of_row)))

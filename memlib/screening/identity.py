@@ -23,11 +23,11 @@ def facts(model: TextToImage) -> dict[str, Any]:
     The same on every device. Of every weight some values are read, so that it takes seconds for a billion of
     them: made to notice another or a retrained model, not one that somebody means to disguise.
     """
-    alphas = model.schedule.alpha(torch.arange(model.schedule.steps))
+    levels = getattr(model.schedule, "alpha_squared", None)
     found: dict[str, Any] = {
         "pipeline": _plain(model.pipeline.config),
         "predicts": model.prediction,
-        "noise levels": _hash(alphas.tolist()),
+        "noise levels": repr(model.schedule) if levels is None else _hash(levels.sqrt().tolist()),
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     for name, part in sorted(model.pipeline.components.items()):

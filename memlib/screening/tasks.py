@@ -19,7 +19,7 @@ from memlib.text_to_image import (
     TextToImage,
     check_product,
     generate,
-    unconditional_scores,
+    unconditional_estimates,
 )
 
 STATISTICS: dict[str, str] = {
@@ -124,7 +124,7 @@ class OneStepDetection:
     ) -> None:
         self.model, self.noise, self.statistics = model, noise, statistics
         self.t = model.timesteps(num_inference_steps)[0]
-        self._unconditional = unconditional_scores(model, self.t, noise)
+        self._unconditional = unconditional_estimates(model, self.t, noise)
 
     def __call__(self, prompts: Prompts) -> TaskResult:
         """Values of every statistic."""
@@ -178,6 +178,8 @@ def detection_task(
     """The cheapest task that gives the statistics asked for; arguments as above."""
     chosen = product or default_product(model)
     noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
+    if any(statistic.attention for statistic in found.values()):
+        _ = model.unet  # says that it has none, before anything is computed
     if not samples and all(s.first_steps == 1 and hasattr(s, "of_first_step") for s in found.values()):
         return OneStepDetection(model, noise, found, num_inference_steps=num_inference_steps)
     return Detection(model, noise, found, num_inference_steps, guidance, samples)

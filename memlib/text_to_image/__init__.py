@@ -1,4 +1,4 @@
-"""Text-to-image latent diffusion through diffusers: a small model trained here or Stable Diffusion, one path.
+"""Text-to-image models through diffusers, from small ones trained here to SDXL, SD 3 and Flux, one path.
 
 Load a pipeline folder or hub id with `TextToImage.load`, encode captions, then ask for scores, their
 differences, samples and attention maps. Needs diffusers and transformers to load, nothing to import.
@@ -11,7 +11,7 @@ from memlib.text_to_image.first_step import (
     OneStep,
     check_product,
     one_step,
-    unconditional_scores,
+    unconditional_estimates,
 )
 from memlib.text_to_image.generation import Generation, generate, paths
 from memlib.text_to_image.model import TextToImage
@@ -36,5 +36,5 @@ __all__ = [
     "generate",
     "one_step",
     "paths",
-    "unconditional_scores",
+    "unconditional_estimates",
 ]

@@ -33,31 +33,32 @@ class JointDifference(ScoreDifference):
         prompts: P prompts; a batch holds the samples of each in a row.
     """
 
-    def __init__(self, model: TextToImage, t: int, prompts: Prompts) -> None:
+    def __init__(self, model: TextToImage, t: float, prompts: Prompts) -> None:
         super().__init__(model.score(t, prompts), model.score(t))
-        self.model, self.t, self.prompts = model, t, prompts
+        self.model, self.t, self.prompts, self.unit = model, t, prompts, model.unit(t)
         self.fn = self._difference
 
     def both(
         self, x: Float[Tensor, "B ..."], unconditional: Float[Tensor, "n ..."] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The conditional and the unconditional score at x.
+        """The conditional and the unconditional estimate at x, `TextToImage.estimates`.
 
         Args:
             x: points.
-            unconditional: the unconditional score where it is known, at n points that x repeats for every
+            unconditional: the unconditional one where it is known, at n points that x repeats for every
                 prompt; the pass is then not a doubled one.
         """
-        if unconditional is not None:
-            return self.conditional(x), self.prompts.tiled(unconditional)
         rows = len(x)
-        text = Conditions.joined([self.prompts.repeated(rows), self.model.empty.repeated(rows)])
-        conditional, unconditional = self.model.scores(self.t, torch.cat([x, x]), text).chunk(2)
+        ours = self.prompts.repeated(rows)
+        if unconditional is not None:
+            return self.model.estimates(self.t, x, ours), self.prompts.tiled(unconditional)
+        text = Conditions.joined([ours, self.model.empty.repeated(rows)])
+        conditional, unconditional = self.model.estimates(self.t, torch.cat([x, x]), text).chunk(2)
         return conditional, unconditional
 
     def _difference(self, x: Tensor) -> Tensor:
         conditional, unconditional = self.both(x)
-        return conditional - unconditional
+        return self.unit * (conditional - unconditional)
 
 
 class FirstStep:
@@ -68,8 +69,8 @@ class FirstStep:
         t: time index.
         prompts: P prompts.
         noise: n points that all prompts share, for instance `model.noise(n, generator)`.
-        conditional: `(P n, ...)` scores where they are known, the noises of each prompt in a row.
-        unconditional: `(n, ...)` scores at the noise where they are known: they are the same for all prompts.
+        conditional: `(P n, ...)` estimates where they are known, the noises of each prompt in a row.
+        unconditional: `(n, ...)` estimates at the noise where they are known: the same for all prompts.
 
     Attributes:
         backward: rows that went back through the network so far, those without a condition counted too.
@@ -81,7 +82,7 @@ class FirstStep:
     def __init__(
         self,
         model: TextToImage,
-        t: int,
+        t: float,
         prompts: Prompts,
         noise: Float[Tensor, "n ..."],
         *,
@@ -108,18 +109,25 @@ class FirstStep:
         )
 
     @cached_property
-    def scores(self) -> tuple[Tensor, Tensor]:
-        """The conditional and the unconditional score, each `(P n, ...)`."""
+    def estimates(self) -> tuple[Tensor, Tensor]:
+        """The conditional and the unconditional `TextToImage.estimates`, each `(P n, ...)`."""
         if self._conditional is not None and self._unconditional is not None:
             return self._conditional, self.prompts.tiled(self._unconditional)
         with torch.no_grad():
             return self.model.difference(self.t, self.prompts).both(self.x, self._unconditional)
 
+    @property
+    def scores(self) -> tuple[Tensor, Tensor]:
+        """The conditional and the unconditional score, each `(P n, ...)`."""
+        value = self.model.score(self.t).value
+        conditional, unconditional = self.estimates
+        return value(self.x, conditional), value(self.x, unconditional)
+
     @cached_property
     def difference(self) -> Float[Tensor, "P*n ..."]:
         """s_Delta, the conditional less the unconditional score."""
-        conditional, unconditional = self.scores
-        return conditional - unconditional
+        conditional, unconditional = self.estimates
+        return self.model.unit(self.t) * (conditional - unconditional)
 
     @property
     def difference_norm(self) -> Float64[Tensor, "P n"]:
@@ -181,7 +189,7 @@ class OneStep:
         backward: rows that went back through the network, those without a condition counted too.
     """
 
-    t: int
+    t: float
     difference: Float64[Tensor, "P n"]
     curvature: Float64[Tensor, "P n"]
     product: Product
@@ -193,7 +201,7 @@ def one_step(
     prompts: Prompts,
     noise: Float[Tensor, "n ..."],
     *,
-    t: int | None = None,
+    t: float | None = None,
     product: Product = "difference",
     rows: int = 64,
     progress: bool = False,
@@ -225,7 +233,7 @@ def one_step(
     together = max(1, rows // len(noise))
     # A single prompt shares with nobody: one doubled pass is then faster than two.
     shares = product == "difference" and len(prompts) > 1
-    unconditional = unconditional_scores(model, t, noise) if shares else None
+    unconditional = unconditional_estimates(model, t, noise) if shares else None
     differences, curvatures, backward = [], [], 0
     for start in tqdm(range(0, len(prompts), together), desc="prompts", disable=not progress):
         some = prompts[start : start + together]
@@ -237,14 +245,21 @@ def one_step(
 
 
 @torch.no_grad()
-def unconditional_scores(model: TextToImage, t: int, noise: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-    """The unconditional scores at noise that all prompts share, for `FirstStep`."""
-    return model.score(t)(checks.batched("noise", noise, model.sample_shape))
+def unconditional_estimates(
+    model: TextToImage, t: float, noise: Float[Tensor, "n ..."]
+) -> Float[Tensor, "n ..."]:
+    """The unconditional `estimates` at noise that all prompts share, for `FirstStep`."""
+    checks.batched("noise", noise, model.sample_shape)
+    return model.estimates(t, noise, model.empty.repeated(len(noise)))
 
 
 def check_product(model: TextToImage, product: Product) -> None:
-    """Raise `ValueError` for forward differences in half precision, which are all rounding error."""
-    if product == "difference" and torch.finfo(model.dtype).eps > torch.finfo(torch.float32).eps:
+    """Raise `ValueError` for forward differences that are all rounding error.
+
+    In half precision, and of transformers in float64, whose steps are lost where they turn to float32 inside.
+    """
+    good = {torch.float32} if model.family.denoiser[0] == "transformer" else {torch.float32, torch.float64}
+    if product == "difference" and model.dtype not in good:
         raise ValueError(
             f"product='difference' of scores in {model.dtype} is rounding error; "
             "use product='vjp', or load the model with dtype=torch.float32"

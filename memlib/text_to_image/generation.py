@@ -27,12 +27,13 @@ class Generation:
     Attributes:
         model: what sampled them.
         prompts: the P prompts.
-        times: the S time indices sampled, noisiest first.
+        times: the S times sampled, noisiest first.
         steps: number of steps of the whole trajectory; more than S when only the first were sampled.
         sigma: `(S,)` noise scale at each.
         states: `(S + 1, P, n, *sample_shape)`; the last is the result of the last step.
-        conditional: `(S, P, n, *sample_shape)` conditional scores.
-        unconditional: `(S, P, n, *sample_shape)` unconditional scores.
+        conditional: `(S, P, n, *sample_shape)`, `TextToImage.estimates` under the prompts: scores, or
+            predicted x_0 of models that tell these.
+        unconditional: `(S, P, n, *sample_shape)`, those without a condition.
         attention: None, or `(S, layers, P, n, L)`: weight that the conditional pass gives to each token, a
             mean over heads and pixels of each cross-attention layer, in the order in which they run.
         last_attention: None, or per layer `(P, n, pixels, L)` at the last sampled step, a mean over heads.
@@ -40,7 +41,7 @@ class Generation:
 
     model: TextToImage
     prompts: Prompts
-    times: list[int]
+    times: list[float]
     steps: int
     sigma: Float64[Tensor, " S"]
     states: Float[Tensor, "S+1 P n ..."]
@@ -53,6 +54,12 @@ class Generation:
     def samples(self) -> Tensor:
         """The final latents `(P, n, *sample_shape)`."""
         return self.states[-1]
+
+    def differences(self, steps: slice = slice(None)) -> Float64[Tensor, "S P n ..."]:
+        """s_Delta at steps, on the CPU."""
+        found = (self.conditional[steps] - self.unconditional[steps]).double().cpu()
+        units = found.new_tensor([self.model.unit(t) for t in self.times[steps]])
+        return units.reshape(-1, *[1] * (found.ndim - 1)) * found
 
     @property
     def complete(self) -> bool:
@@ -88,13 +95,13 @@ def generate(
     """
     checks.batched("noise", noise, model.sample_shape)
     grid = (len(prompts), len(noise))
-    seen: list[tuple[int, Tensor, Tensor, Tensor]] = []
+    seen: list[tuple[float, Tensor, Tensor, Tensor]] = []
     weights: list[Tensor] = []
     # The first rows of a doubled batch, and all of one that is not, are the conditional ones.
     rows = len(prompts) * len(noise)
     with cross_attention(model.unet, rows) if attention else nullcontext(CrossAttention()) as record:
 
-        def observe(t: int, x: Tensor, conditional: Tensor, unconditional: Tensor) -> None:
+        def observe(t: float, x: Tensor, conditional: Tensor, unconditional: Tensor) -> None:
             seen.append((t, x, conditional, unconditional))
             if attention:
                 weights.append(torch.stack([layer.mean(1) for layer in record.maps.values()]))
@@ -115,7 +122,7 @@ def generate(
         prompts,
         list(times),
         steps,
-        model.schedule.sigma(torch.tensor(times)),
+        torch.tensor([model.level(t)["sigma"] for t in times], dtype=torch.float64),
         torch.stack([*states, end]).unflatten(1, grid),
         torch.stack(conditional).unflatten(1, grid),
         torch.stack(unconditional).unflatten(1, grid),
@@ -129,7 +136,7 @@ def paths(
     prompts: Prompts,
     noise: Float[Tensor, "n ..."],
     *,
-    times: Sequence[int] = (),
+    times: Sequence[float] = (),
     steps: int = 50,
     guidance: float = 7.5,
     rows: int = 64,
@@ -140,7 +147,7 @@ def paths(
         model: the text-to-image model.
         prompts: P prompts.
         noise: n starting points that all prompts share.
-        times: time indices among `model.timesteps(steps)`.
+        times: times among `model.timesteps(steps)`.
         steps: the number of steps of the trajectory.
         guidance: scale of classifier-free guidance.
         rows: prompts times noises in one pass, at least one prompt; bounds the memory.

@@ -110,7 +110,9 @@ def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = Non
         known = {*inspect.signature(kind.__init__).parameters}
     _report(home / "config.json", [key for key in config if key[0] != "_" and key not in known])
     # Convolutions with the channels last take a fifth less time on processors.
-    return found.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    found = found.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    # What a class keeps in single precision it keeps from half.
+    return found.double() if dtype == torch.float64 else found
 
 
 def _family(folder: Path, index: dict[str, Any]) -> Family:
@@ -132,8 +134,7 @@ def _parts(folder: Path, index: dict[str, Any], family: Family) -> dict[str, tup
             wanted = ["diffusers", expected] if part in family.classes else "one of diffusers or transformers"
             raise ModelError(f"{part} of {folder} is {entry} in model_index.json, expected {wanted}")
         parts[part] = library, name
-    needed = {*family.classes, "scheduler", "tokenizer", "text_encoder"}
-    if missing := sorted(needed - {*parts}):
+    if missing := sorted(family.needed - {*parts}):
         raise ModelError(f"model_index.json of {folder} names no {', '.join(missing)}; save the model anew")
     return parts
 

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from memlib import checks
 from memlib.sampling import Trajectory, ddim
-from memlib.schedule import score_from_prediction
-from memlib.score import Score
-from memlib.text_to_image import loading, prompts
+from memlib.schedule import denoised_from_prediction, score_from_prediction
+from memlib.score import Denoiser, Score
+from memlib.text_to_image import autoencoder, loading, prompts
+from memlib.text_to_image.clock import Clock
 from memlib.text_to_image.families import FAMILIES
-from memlib.text_to_image.first_step import JointDifference, unconditional_scores
-from memlib.text_to_image.noise import variance_preserving
-from memlib.text_to_image.prompts import Conditions, Prompts, first_call
+from memlib.text_to_image.first_step import JointDifference, unconditional_estimates
+from memlib.text_to_image.noise import read_noise
+from memlib.text_to_image.prompts import Conditions, FirstCall, Prompts, first_call
 from memlib.text_to_image.source import ModelError
 from memlib.text_to_image.validation import (
     check_channels,
@@ -28,21 +29,20 @@ from memlib.text_to_image.validation import (
     check_prediction,
 )
 
-Observer = Callable[[int, Tensor, Tensor, Tensor], None]
+Observer = Callable[[float, Tensor, Tensor, Tensor], None]
 
-_IMAGES = 8  # images per pass of the autoencoder
 _GUIDANCE = 7.5  # any above 1 makes a pipeline run without a condition, too
-
-
-def _times(scheduler: Any, steps: int) -> list[int]:
-    """The different times that a scheduler visits, noisiest first; the scheduler stays as it is."""
-    clock = type(scheduler).from_config(scheduler.config)
-    clock.set_timesteps(steps)
-    return sorted({*clock.timesteps.tolist()}, reverse=True)
+_STEPS = 50
+_FAINT = 0.01  # alpha below which scores of all prompts agree but for rounding
+_FAILURES = (RuntimeError, ValueError, TypeError, AttributeError)
 
 
 class TextToImage:
     """A pipeline of diffusers, whose own call says what its denoiser is told.
+
+    Times are what the pipeline's schedule counts in: indices of discrete noise levels, or the noise scale t
+    in (0, 1] of a rectified flow. Where alpha = 0 every score is -x / sigma^2 whatever the prompt; there
+    the predicted x_0 stands for the score.
 
     Args:
         pipeline: of a supported class, its networks in evaluation mode. Its parts are attributes here.
@@ -50,8 +50,9 @@ class TextToImage:
 
     Attributes:
         denoiser: the network that is called step after step.
-        sample_shape: shape of one latent, `(channels, height, width)`.
-        scheduler: diffusers' `DDIMScheduler` with the model's noise levels, for the times of sampling.
+        sample_shape: shape of one point, such as `(channels, height, width)` of latents.
+        scheduler: diffusers' `DDIMScheduler` with the model's noise levels, for the times of sampling; of a
+            rectified flow the pipeline's own.
         schedule: the same noise levels.
         prediction: what the denoiser predicts.
         device: where it runs.
@@ -67,20 +68,27 @@ class TextToImage:
             raise ModelError(f"{source} is a {name}, expected one of {', '.join(FAMILIES)}")
         self.pipeline, self.source, self.family = pipeline, str(source), FAMILIES[name]
         self.denoiser: Any = getattr(pipeline, self.family.denoiser[0])
-        self.vae, self.tokenizer = pipeline.vae, pipeline.tokenizer
-        self.text_encoder = pipeline.text_encoder
+        parts = ("vae", "tokenizer", "text_encoder")
+        self.vae, self.tokenizer, self.text_encoder = (getattr(pipeline, part, None) for part in parts)
         weight = next(self.denoiser.parameters())
         self.device, self.dtype = weight.device, weight.dtype
         check_configuration(self.source, self.denoiser.config, self.tokenizer)
-        self.scheduler, self.schedule, self.prediction = variance_preserving(pipeline.scheduler, self.source)
+        allowed = () if self.family.vae else ("clip_sample",)  # it clips samples, not scores
+        self.scheduler, self.schedule, self.prediction = read_noise(pipeline.scheduler, self.source, allowed)
+        # A caption is none, a label some.
+        some = ["0" if self.family.reads == "labels" else ""]
         try:
-            first = first_call(pipeline, self.denoiser, [""], guidance_scale=_GUIDANCE)
-        except (RuntimeError, ValueError, TypeError) as error:
+            first = self._call(some, guidance=_GUIDANCE)
+        except _FAILURES as error:
             raise ModelError(f"the pipeline of {self.source} fails before its first step: {error}") from error
+        self._clock = Clock(
+            pipeline.scheduler, self.scheduler, lambda steps: self._call(some, steps), first.timestep
+        )
         self.sample_shape: tuple[int, ...] = tuple(first.x.shape[1:])
         check_channels(self)
-        check_first_time(self, float(first.timestep))
-        self.empty: Prompts = prompts.encode(pipeline, lambda _: first.conditions[:1], [""])
+        check_first_time(self, float(first.timestep.flatten()[0]))
+        row = slice(-1, None) if self.family.reads == "labels" else slice(1)
+        self.empty: Prompts = prompts.encode(pipeline, lambda _: first.conditions[row], [""])
         """No condition, as the pipeline has it for guidance."""
 
     @classmethod
@@ -129,6 +137,11 @@ class TextToImage:
         )
 
     @property
+    def limit(self) -> int:
+        """Tokens of a caption that the pipeline takes."""
+        return prompts.reader(self.pipeline)[1]
+
+    @property
     def unet(self) -> Any:
         """The denoiser, where it is a U-Net.
 
@@ -143,42 +156,54 @@ class TextToImage:
         return self.denoiser
 
     def encode(self, captions: Sequence[str]) -> Prompts:
-        """Captions as the pipeline encodes them; too long ones are cut, reported and warned of."""
+        """Captions as the pipeline encodes them; too long ones are cut, reported and warned of.
+
+        Of a model of labelled images a caption is a label, by number or by name.
+
+        Raises:
+            ValueError: the model takes no condition, or has no such label.
+        """
+        if self.family.reads == "nothing":
+            raise ValueError(
+                f"{self.source} is a model without prompts; it has score(t) and sample(empty, ...)"
+            )
         return prompts.encode(self.pipeline, self._conditions, captions)
 
     def _conditions(self, captions: Sequence[str]) -> Conditions:
-        call = first_call(self.pipeline, self.denoiser, captions, guidance_scale=1.0)
-        return call.conditions
+        return self._call(captions).conditions
 
-    @torch.no_grad()
+    def _call(self, captions: Sequence[str], steps: int = _STEPS, guidance: float = 1.0) -> FirstCall:
+        given: Any = list(captions)
+        if self.family.reads == "labels":
+            names = self.pipeline.labels or {}
+            if unknown := [name for name in given if not name.isdecimal() and name not in names]:
+                raise ValueError(
+                    f"{self.source} has no label {unknown[0]!r}; labels are numbers or {[*names][:8]}"
+                )
+            given = [int(name) if name.isdecimal() else names[name] for name in given]
+        if self.family.reads == "nothing":
+            given = len(given)
+        options = self.family.size(self.pipeline)
+        if self.family.guidance == "free":
+            options["guidance_scale"] = guidance
+        return first_call(
+            self.pipeline, self.denoiser, given, self.family.shared, num_inference_steps=steps, **options
+        )
+
     def decode(self, latents: Float[Tensor, "B ..."]) -> Float[Tensor, "B 3 H W"]:
         """Images in [0, 1], float32.
 
         Raises:
             FloatingPointError: values leave the range of the autoencoder's dtype.
         """
-        checks.batched("latents", latents, self.sample_shape)
-        scaled = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
-        parts = torch.split(scaled, _IMAGES)
-        images = torch.cat([self.vae.decode(part, return_dict=False)[0] for part in parts])
-        if not torch.isfinite(images).all():
-            raise FloatingPointError(
-                f"the autoencoder gives NaN or infinity in {self.vae.dtype}; run it in float32: "
-                "vae_dtype=torch.float32 (--vae-dtype float32)"
-            )
-        return (images.float() / 2 + 0.5).clamp(0, 1)
+        return autoencoder.decode(self, latents)
 
-    @torch.no_grad()
     def latents(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B ..."]:
         """Latents of images in [0, 1]: the mean of the autoencoder's posterior, in the model's dtype."""
-        checks.batched("images", images)
-        pixels = (2 * images - 1).to(self.device, self.vae.dtype)
-        means = [self.vae.encode(part).latent_dist.mode() for part in torch.split(pixels, _IMAGES)]
-        found: Tensor = torch.cat(means) * self.vae.config.scaling_factor
-        return found.to(self.dtype)
+        return autoencoder.encode(self, images)
 
-    def score(self, t: int, prompts: Prompts | None = None) -> Score:
-        """Score at time index `t` under prompts, or the unconditional one.
+    def score(self, t: float, prompts: Prompts | None = None) -> Score:
+        """Score at time `t` under prompts, or the unconditional one; at alpha = 0 the predicted x_0.
 
         A batch holds the samples of each prompt in a row: B is a multiple of the number of prompts.
 
@@ -189,15 +214,19 @@ class TextToImage:
         name = "unconditional" if prompts is None else f"{len(prompts)} prompts"
 
         def fn(x: Tensor) -> Tensor:
-            return self.scores(t, x, text.repeated(len(x)))
+            return self.estimates(t, x, text.repeated(len(x)))
 
-        return Score(fn, **self.level(t), name=f"{name} at t={t}")
+        return self._kind(t)(fn, **self.level(t), name=f"{name} at t={t}")
 
-    def difference(self, t: int, prompts: Prompts) -> JointDifference:
+    def _kind(self, t: float) -> type[Score]:
+        faint = self.prediction != "epsilon" and self.level(t)["alpha"] < _FAINT
+        return Denoiser if self.prediction == "flow" or faint else Score
+
+    def difference(self, t: float, prompts: Prompts) -> JointDifference:
         """Conditional minus unconditional score, both from one doubled batch."""
         return JointDifference(self, t, prompts)
 
-    def predict(self, t: int, x: Float[Tensor, "B ..."], conditions: Conditions) -> Float[Tensor, "B ..."]:
+    def predict(self, t: float, x: Float[Tensor, "B ..."], conditions: Conditions) -> Float[Tensor, "B ..."]:
         """What the denoiser predicts for rows of x, each under its own conditions.
 
         Raises:
@@ -209,44 +238,45 @@ class TextToImage:
                 f"the model runs in {self.dtype}, x is {x.dtype}; convert x, or load the model with dtype="
             )
         given = conditions.arguments | conditions.shared
-        found: Tensor = self.denoiser(x, timestep=t, **given, return_dict=False)[0]
-        return found
+        found: Tensor = self.denoiser(x, timestep=self._clock.told(t, len(x)), **given, return_dict=False)[0]
+        return found[:, : x.shape[1]]  # further channels are a variance
 
-    def scores(self, t: int, x: Float[Tensor, "B ..."], conditions: Conditions) -> Tensor:
-        """Scores of rows of x, each under its own conditions; errors as `predict`."""
+    def estimates(self, t: float, x: Float[Tensor, "B ..."], conditions: Conditions) -> Tensor:
+        """What differences are taken of, for rows of x, each under its own conditions; errors as `predict`.
+
+        Scores. Of a rectified flow, and of velocities where alpha < 0.01, predicted x_0: scores of different
+        prompts nearly agree at small alpha, their difference is rounding. `unit` makes score units of it.
+        """
         level = {name: x.new_tensor(value) for name, value in self.level(t).items()}
-        return score_from_prediction(self.predict(t, x, conditions), x, kind=self.prediction, **level)
+        read = denoised_from_prediction if self._kind(t) is Denoiser else score_from_prediction
+        return read(self.predict(t, x, conditions), x, kind=self.prediction, **level)
 
-    def level(self, t: int) -> dict[str, float]:
-        """`alpha` and `sigma` at time index `t`."""
+    def unit(self, t: float) -> float:
+        """The score difference of one unit of a difference of `estimates`: alpha / sigma^2 of x_0, else 1."""
+        alpha, sigma = self.level(t).values()
+        return alpha / sigma**2 if alpha and self._kind(t) is Denoiser else 1.0
+
+    def level(self, t: float) -> dict[str, float]:
+        """`alpha` and `sigma` at time `t`."""
         if t not in self._levels:  # every pass asks, and reading two tensors takes a percent of a small one
             self._levels[t] = self.schedule.alpha(t).item(), self.schedule.sigma(t).item()
         alpha, sigma = self._levels[t]
         return {"alpha": alpha, "sigma": sigma}
 
     @cached_property
-    def _levels(self) -> dict[int, tuple[float, float]]:
+    def _levels(self) -> dict[float, tuple[float, float]]:
         return {}
 
-    def timesteps(self, steps: int = 50) -> list[int]:
+    def timesteps(self, steps: int = _STEPS) -> list[float]:
         """The times that the pipeline visits, noisiest first: 981, 961, ..., 1 for 50 in Stable Diffusion.
 
-        Those of DDIM where the pipeline's own scheduler has not one whole number for each step.
+        Those of DDIM where the pipeline's own scheduler has not one whole number for each step. Those of a
+        rectified flow are noise scales, as the pipeline's own call sets them.
 
         Raises:
             ValueError: more steps than the spacing of the schedule allows.
         """
-        if not 1 <= steps <= self.schedule.steps:
-            raise ValueError(f"steps must lie in [1, {self.schedule.steps}], got {steps}")
-        own, plain = (_times(scheduler, steps) for scheduler in (self.pipeline.scheduler, self.scheduler))
-        # Samplers that step in between have not one whole number a step.
-        times = [int(t) for t in own] if len(own) == steps and all(t == int(t) for t in own) else plain
-        if times[0] >= self.schedule.steps:
-            raise ValueError(
-                f"{steps} steps start at time {times[0]}, the schedule ends at {self.schedule.steps - 1}; "
-                "use fewer steps"
-            )
-        return times
+        return self._clock.times(steps)
 
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Standard normal latents `(count, *sample_shape)`, the same numbers on every device and dtype.
@@ -271,7 +301,9 @@ class TextToImage:
         observe: Observer | None = None,
         progress: bool = False,
     ) -> Trajectory:
-        """Guided DDIM from `noise`, as diffusers' `StableDiffusionPipeline` does with its DDIM scheduler.
+        """Guided steps from `noise` as of diffusers' DDIM, of a rectified flow as of its Euler scheduler.
+
+        A model that was distilled for guidance has its own scale, and one without prompts has none.
 
         Args:
             prompts: P prompts.
@@ -281,7 +313,7 @@ class TextToImage:
             guidance: scale w of s_unconditional + w (s_conditional - s_unconditional).
             keep: positions among the sampled times whose states are returned.
             shared: n rows that `noise` repeats for every prompt; saves passes at the first step.
-            observe: called at each step with t, x_t, the conditional and the unconditional score.
+            observe: called at each step with t, x_t, the conditional and the unconditional `estimates`.
             progress: show a progress bar.
 
         Returns:
@@ -295,22 +327,14 @@ class TextToImage:
             raise ValueError(
                 "noise must be shared tiled for all prompts (prompts.tiled); else leave shared out"
             )
-        last = float(self.scheduler.final_alpha_cumprod)
+        last = float(getattr(self.scheduler, "final_alpha_cumprod", 1.0))
         end = self.level(times[count]) if count < steps else {"alpha": last**0.5, "sigma": (1 - last) ** 0.5}
+        known = None
+        if shared is not None and (self.family.guidance == "free" or observe is not None):
+            known = unconditional_estimates(self, times[0], shared)
 
-        def guided(t: int) -> Score:
-            difference = self.difference(t, prompts)
-            known = None
-            if shared is not None and t == times[0]:
-                known = unconditional_scores(self, t, shared)
-
-            def fn(x: Tensor) -> Tensor:
-                conditional, unconditional = difference.both(x, known)
-                if observe is not None:
-                    observe(t, x, conditional, unconditional)
-                return unconditional + guidance * (conditional - unconditional)
-
-            return Score(fn, **self.level(t), name=f"guidance {guidance:g} at t={t}")
+        def guided(t: float) -> Score:
+            return self._guided(t, prompts, guidance, known if t == times[0] else None, observe)
 
         return ddim(
             guided,
@@ -321,3 +345,18 @@ class TextToImage:
             keep=keep,
             progress=progress,
         )
+
+    def _guided(
+        self, t: float, prompts: Prompts, guidance: float, known: Tensor | None, observe: Observer | None
+    ) -> Score:
+        difference, free = self.difference(t, prompts), self.family.guidance == "free"
+
+        def fn(x: Tensor) -> Tensor:
+            if not free and observe is None:
+                return self.estimates(t, x, prompts.repeated(len(x)))
+            conditional, unconditional = difference.both(x, known)
+            if observe is not None:
+                observe(t, x, conditional, unconditional)
+            return unconditional + guidance * (conditional - unconditional) if free else conditional
+
+        return self._kind(t)(fn, **self.level(t), name=f"guidance {guidance:g} at t={t}")

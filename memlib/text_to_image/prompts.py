@@ -95,14 +95,14 @@ class _Reached(Exception):  # noqa: N818
 
 
 def first_call(
-    pipeline: Any, denoiser: Any, captions: Sequence[str], shared: Sequence[str] = (), **options: Any
+    pipeline: Any, denoiser: Any, given: Any, shared: Sequence[str] = (), **options: Any
 ) -> FirstCall:
     """Run a pipeline up to the first call of its denoiser, and record that call.
 
     Args:
         pipeline: of diffusers.
         denoiser: its network.
-        captions: prompts.
+        given: the first argument of its call: prompts, labels, or a number of samples.
         shared: names of arguments whose first axis is not that of the batch.
         options: further arguments of the pipeline's call.
     """
@@ -116,7 +116,7 @@ def first_call(
     hook = denoiser.register_forward_pre_hook(note, with_kwargs=True, prepend=True)
     try:
         # A generator of its own: the pipeline draws noise, and nobody's numbers may depend on that.
-        pipeline(list(captions), generator=torch.Generator().manual_seed(0), output_type="latent", **options)
+        pipeline(given, generator=torch.Generator().manual_seed(0), output_type="latent", **options)
     except _Reached:
         pass
     finally:
@@ -134,7 +134,7 @@ class Prompts:
 
     Attributes:
         captions: P strings.
-        tokens: `(P, L)` ids, padded to the length L that the model reads.
+        tokens: `(P, L)` ids, padded to the length L that the model reads; L = 0 for labels.
         lengths: `(P,)` tokens before the padding, begin and end tokens included, at most L.
         conditions: P rows, what the denoiser is told of them.
         removed: index of a caption that was too long -> the text that was cut from its end.
@@ -237,6 +237,9 @@ def encode(
         raise ValueError(f"captions must be one string or more, got {len(given)} of type {kinds}")
     tokenizer, limit = reader(pipeline)
     texts = given
+    if tokenizer is None:
+        none = torch.zeros(len(given), 0, dtype=torch.int64)
+        return Prompts(tuple(given), none, none.sum(1), conditions(given), {})
     with _unremarked():
         if hasattr(pipeline, "maybe_convert_prompt"):  # a word learnt by textual inversion may be of several
             texts = pipeline.maybe_convert_prompt(given, tokenizer)
@@ -247,7 +250,8 @@ def encode(
     prompts = Prompts(
         tuple(given), padded.input_ids, padded.attention_mask.sum(1), found, _removed(tokenizer, texts, limit)
     )
-    if not (good := torch.isfinite(prompts.embeddings.flatten(1)).all(1)).all():
+    told = [v for v in found.arguments.values() if isinstance(v, Tensor) and v.dtype.is_floating_point]
+    if not (good := torch.cat([torch.isfinite(v).reshape(len(v), -1) for v in told], 1).all(1)).all():
         first = given[int((~good).nonzero()[0])]
         raise FloatingPointError(
             f"the text encoder gives NaN or infinity for {first[:80]!r}; load the model with float32 or "
@@ -257,13 +261,14 @@ def encode(
 
 
 def reader(pipeline: Any) -> tuple[Any, int]:
-    """The tokenizer that reads most of a caption, and how many tokens of it the pipeline takes."""
+    """The tokenizer that reads most of a caption, or None, and how many tokens of it the pipeline takes."""
     longest = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
     for name in ("tokenizer_3", "tokenizer_2", "tokenizer"):
         found = getattr(pipeline, name, None)
         if found is not None and longest is not None and "CLIP" not in type(found).__name__:
             return found, int(longest.default)
-    return pipeline.tokenizer, int(pipeline.tokenizer.model_max_length)
+    found = getattr(pipeline, "tokenizer", None)
+    return found, 0 if found is None else int(found.model_max_length)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from memlib.text_to_image.autoencoder import packed
 from memlib.text_to_image.source import ModelError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def check_configuration(source: str, config: Any, tokenizer: Any) -> None:
             "embedded guidance scale and has no pass without a condition, so that there is no score "
             "difference; use the model it was distilled from"
         )
+    if "CLIP" not in type(tokenizer).__name__:
+        return  # pipelines set others themselves
     for key in ("padding_side", "truncation_side"):
         if (side := getattr(tokenizer, key)) != "right":
             raise ModelError(
@@ -58,7 +61,8 @@ def check_channels(model: TextToImage) -> None:
     """Raise `ModelError` for a denoiser that takes something beside the latents."""
     taken = model.denoiser.config.in_channels
     wanted = taken if model.vae is None else model.vae.config.latent_channels
-    if not taken == wanted == model.sample_shape[0]:
+    given, wanted = (model.sample_shape[1], 4 * wanted) if packed(model) else (model.sample_shape[0], wanted)
+    if not taken == wanted == given:
         raise ModelError(
             f"the denoiser of {model.source} takes {taken} channels, the autoencoder has {wanted}: "
             "expected the same (is it an inpainting model?)"
@@ -67,7 +71,7 @@ def check_channels(model: TextToImage) -> None:
 
 def check_first_time(model: TextToImage, first: float) -> None:
     """Raise `ModelError` unless sampling begins at the time at which the pipeline of diffusers does."""
-    if (ours := model.timesteps()[0]) != first:
+    if model.prediction != "flow" and (ours := model.timesteps()[0]) != first:
         raise ModelError(
             f"the {type(model.pipeline.scheduler).__name__} of {model.source} begins at time {first:g}: "
             f"not supported, DDIM begins at {ours}; change timestep_spacing, use_karras_sigmas and "
@@ -87,7 +91,7 @@ def check_prediction(model: TextToImage) -> None:
     """
     x = model.noise(1, torch.Generator().manual_seed(0))
     try:
-        found = model.predict(model.schedule.steps - 1, x, model.empty.conditions)
+        found = model.predict(model.schedule.noisiest, x, model.empty.conditions)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"the denoiser of {model.source} fails at its first step: {error}") from error
     if not torch.isfinite(found).all():
@@ -95,6 +99,15 @@ def check_prediction(model: TextToImage) -> None:
             f"the denoiser of {model.source} gives NaN or infinity in {model.dtype}; load it with "
             "dtype=torch.float32 or torch.bfloat16 (--dtype float32)"
         )
+    if model.family.guidance == "distilled":
+        warnings.warn(
+            f"{model.source} was distilled for guidance and has no pass without a condition: the empty "
+            "prompt at the same embedded scale stands for it, and a score difference tells how far the "
+            "prompt moves what is guided already",
+            stacklevel=4,
+        )
+    if model.prediction == "flow":
+        return
     both = torch.stack([x.flatten(), found.flatten()]).double().cpu()
     correlation = float(torch.corrcoef(both)[0, 1])
     if (correlation > _NOISE) == (model.prediction == "epsilon"):

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from companion.networks import MLP, DiffusionModel, MLPConfig
 from memlib.mixture import GaussianMixture
-from memlib.networks import MLP, DiffusionModel, MLPConfig
 from memlib.sampling import ancestral, ddim, exact_score, guided, model_score
-from memlib.schedule import VariancePreserving
-from memlib.score import Score
+from memlib.schedule import RectifiedFlow, VariancePreserving
+from memlib.score import Denoiser, Score
 
 SCHEDULE = VariancePreserving.linear()
 
@@ -189,3 +189,23 @@ def test_other_times_and_another_end():
 def test_times_that_do_not_decrease(times):
     with pytest.raises(ValueError, match=rf"strictly decreasing, got \{times}"):
         ddim(exact(gaussian(0.0, 1.0)), SCHEDULE, noise(), times=times)
+
+
+def test_a_rectified_flow_carries_noise_from_alpha_zero_to_a_gaussian():
+    """The flow of N(m, v) keeps (x - alpha m) / deviation; its first step has no score to go by."""
+    mean, variance, start = 1.5, 0.3, noise()
+    flow = RectifiedFlow()
+
+    def at(t):
+        alpha, sigma = 1 - t, t
+        shrink = variance * alpha / (alpha**2 * variance + sigma**2)
+        return Denoiser(lambda x: mean + shrink * (x - alpha * mean), alpha=alpha, sigma=sigma)
+
+    expected = mean + math.sqrt(variance) * start
+    errors = [(ddim(at, flow, start, steps=n).samples - expected).abs().max().item() for n in (50, 200, 800)]
+    assert errors[0] > 3 * errors[1] > 9 * errors[2]
+    assert errors[2] < 0.005
+    x0, v = torch.full_like(start, mean), start - mean  # Euler's first step along v = eps - x_0
+    one = ddim(at, flow, start, times=[1.0], end=(0.25, 0.75)).samples
+    torch.testing.assert_close(one, start - 0.25 * v, rtol=1e-12, atol=1e-12)
+    assert not torch.equal(one, x0)

@@ -1,13 +1,19 @@
 """Schedules: identities, the same numbers as diffusers, and every prediction against an exact Gaussian."""
 
 import itertools
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memlib.schedule import VariancePreserving, score_from_prediction
+from memlib.schedule import (
+    RectifiedFlow,
+    VariancePreserving,
+    denoised_from_prediction,
+    score_from_prediction,
+)
 
 SCHEDULES = {
     "linear": VariancePreserving.linear,
@@ -117,7 +123,7 @@ def test_times_that_are_no_integers_are_refused(t):
 
 
 @pytest.mark.parametrize(
-    "levels", [[0.5, 0.5], [0.5, 0.6], [1.0, 0.5], [0.5, 0.0], [], [[0.5]], [float("nan")]]
+    "levels", [[0.5, 0.5], [0.5, 0.6], [1.0, 0.5], [0.5, -0.1], [0.0, 0.0], [], [[0.5]], [float("nan")]]
 )
 def test_levels_that_do_not_fall_are_refused(levels):
     with pytest.raises(ValueError, match="strictly decreasing inside"):
@@ -158,6 +164,39 @@ def test_score_of_every_prediction_of_an_exact_gaussian(kind, angle, variance, s
     # Predictions of size up to |x| + |mean| are subtracted and divided by sigma^2.
     scale = (x.abs().max() + mean.abs().max() + 1).item() / sigma.item() ** 2
     assert (found - score).abs().max().item() <= 32 * EPS * scale
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "v", "flow"])
+@pytest.mark.parametrize("angle", [0.3, 1.5, math.pi / 2])
+def test_denoised_of_every_prediction_of_an_exact_gaussian(kind, angle):
+    """Also at alpha = 0, where a noise prediction tells nothing."""
+    x = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alpha = torch.tensor(0.0 if angle == math.pi / 2 else math.cos(angle), dtype=torch.float64)
+    sigma = (1 - alpha**2).sqrt()
+    predictions, _ = exact_predictions(x, alpha, sigma, torch.ones(5).double(), 0.5)
+    found = denoised_from_prediction(predictions[kind], x, alpha, sigma, kind)
+    if alpha == 0 and kind == "epsilon":
+        assert not torch.isfinite(found).any()
+    else:
+        torch.testing.assert_close(found, predictions["sample"], rtol=1e-12, atol=1e-12)
+
+
+def test_a_rectified_flow_is_the_straight_path():
+    flow = RectifiedFlow()
+    assert flow.timesteps(4) == [1.0, 0.75, 0.5, 0.25]
+    t = torch.tensor([0.0, 0.3, 1.0])
+    assert flow.alpha(t).dtype == torch.float64
+    assert torch.equal(flow.alpha(t) + flow.sigma(t), torch.ones(3, dtype=torch.float64))
+    assert (flow.alpha(1).item(), flow.noisiest, VariancePreserving.linear().noisiest) == (0.0, 1.0, 999)
+    for wrong in (-0.1, 981, torch.tensor([0.5, 1.5])):
+        with pytest.raises(ValueError, match=r"rectified flow lies in \[0, 1\]"):
+            flow.sigma(wrong)
+    with pytest.raises(ValueError, match="at least one step"):
+        flow.timesteps(0)
+
+
+def test_the_last_level_may_be_zero():
+    assert VariancePreserving(torch.tensor([0.5, 0.0])).alpha(1).item() == 0
 
 
 def test_flow_needs_no_preserved_variance():

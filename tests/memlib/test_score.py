@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from companion.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
 from memlib.mixture import GaussianMixture
-from memlib.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving
-from memlib.score import Score, ScoreDifference, score_at
+from memlib.score import Denoiser, Score, ScoreDifference, score_at
 from memlib.sharpness import score_norm
 
 SCHEDULE = VariancePreserving.linear()
@@ -118,3 +118,23 @@ def test_bad_scores_are_refused(unet):
         score_norm(one, [1.0])
     with pytest.raises(ValueError, match="has no classes"):
         score_at(DiffusionModel(MLP(MLPConfig()), SCHEDULE), 0, 1)(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.99, 1.0])
+def test_a_denoiser_is_the_score_that_its_mean_tells(t):
+    """At t = 1, where alpha = 0, the mean stands for the score."""
+    alpha, sigma = 1 - t, t
+    mean, variance = 1.5, 0.3
+
+    def denoised(x):
+        return mean + variance * alpha * (x - alpha * mean) / (alpha**2 * variance + sigma**2)
+
+    score = Denoiser(denoised, alpha=alpha, sigma=sigma)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact = -(x - alpha * mean) / (alpha**2 * variance + sigma**2)
+    torch.testing.assert_close(score(x), exact if alpha else torch.full_like(x, mean), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(score.denoised(x), denoised(x), rtol=0, atol=0)
+    x0, epsilon = score.parts(x)
+    torch.testing.assert_close(epsilon, -sigma * exact, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(alpha * x0 + sigma * epsilon, x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(score.epsilon(x), epsilon, rtol=0, atol=0)

@@ -9,6 +9,7 @@ import torch
 
 from companion.datasets import mnist
 from companion.datasets.files import read_checksums
+from companion.networks import CheckpointError
 from companion.paths import data_root
 from companion.recipes import mixture as plane
 from companion.recipes.catalogue import RECIPES
@@ -23,7 +24,6 @@ from companion.recipes.mnist import (
     training_images,
 )
 from companion.recipes.recipe import Recipe
-from memlib.networks import CheckpointError
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_logits_are_changed_in_conditional_rows_alone(exact, generator, end):
     ]
     x = exact.noise(6, generator)
     with torch.no_grad(), rescaled_attention(exact, prompts, RescaledAttention(1.3, hide_end=end)):
-        exact.scores(981, x, text)
+        exact.estimates(981, x, text)
     for hook in hooks:
         hook.remove()
     assert len(seen) == 4

@@ -20,13 +20,13 @@ SEEDS = [3, 4]
 def passes(monkeypatch):
     """Rows that went through the U-Net."""
     seen = []
-    real = TextToImage.scores
+    real = TextToImage.estimates
 
     def counted(self, t, x, embeddings):
         seen.append(len(x))
         return real(self, t, x, embeddings)
 
-    monkeypatch.setattr(TextToImage, "scores", counted)
+    monkeypatch.setattr(TextToImage, "estimates", counted)
     return seen
 
 

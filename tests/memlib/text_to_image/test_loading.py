@@ -147,8 +147,11 @@ def test_an_unknown_prediction(broken):
 
 @UNKNOWN
 def test_a_scheduler_without_alphas(broken):
+    rename_scheduler(broken, "EDMEulerScheduler")
+    with pytest.raises(ModelError, match=r"EDMEulerScheduler .* has no alphas_cumprod"):
+        TextToImage.load(broken)
     rename_scheduler(broken, "FlowMatchEulerDiscreteScheduler")
-    with pytest.raises(ModelError, match=r"FlowMatchEulerDiscreteScheduler .* has no alphas_cumprod"):
+    with pytest.raises(ModelError, match=r"fails before its first step: .*no attribute"):
         TextToImage.load(broken)
 
 
@@ -162,8 +165,18 @@ def test_a_scheduler_of_nobodys(broken):
     "name", ["DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"]
 )
 def test_zero_terminal_signal_whatever_scheduler_names_it(broken, name):
-    rename_scheduler(broken, name, rescale_betas_zero_snr=True, prediction_type="v_prediction")
-    with pytest.raises(ModelError, match="zero terminal signal"):
+    trailing = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    rename_scheduler(broken, name, **trailing, prediction_type="v_prediction")
+    model = TextToImage.load(broken)
+    t, prompts = model.timesteps(4)[0], model.encode(["a cat", "tac"])
+    assert (t, model.level(t)) == (999, {"alpha": 0.0, "sigma": 1.0})
+    x = model.noise(2, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        v = model.predict(t, x, prompts.conditions) - model.predict(t, x, model.empty.repeated(2))
+        torch.testing.assert_close(model.difference(t, prompts)(x), -v, rtol=0, atol=1e-5)
+    assert v.norm() > 1e-2
+    rename_scheduler(broken, name, **trailing, prediction_type="epsilon")
+    with pytest.raises(ModelError, match=rf"predicts noise, and its {name} has zero terminal signal"):
         TextToImage.load(broken)
 
 

@@ -13,10 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from companion.networks.mlp import MLP, MLPConfig
+from companion.networks.model import DiffusionModel
+from companion.networks.unet import UNet, UNetConfig
 from memlib.files import sha256
-from memlib.networks.mlp import MLP, MLPConfig
-from memlib.networks.model import DiffusionModel
-from memlib.networks.unet import UNet, UNetConfig
 from memlib.schedule import Prediction, VariancePreserving
 
 _NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {

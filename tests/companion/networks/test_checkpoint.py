@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from companion.fitting import Classifier, ClassifierConfig
-from memlib.files import sha256
-from memlib.networks import (
+from companion.networks import (
     MLP,
     CheckpointError,
     MLPConfig,
@@ -17,7 +16,8 @@ from memlib.networks import (
     load_checkpoint,
     save_checkpoint,
 )
-from memlib.networks.checkpoint import build, load_network, loss_curve, save_network, schedule_named
+from companion.networks.checkpoint import build, load_network, loss_curve, save_network, schedule_named
+from memlib.files import sha256
 
 CARD = {"name": "test", "schedule": {"name": "linear", "steps": 20}, "prediction": "epsilon"}
 NETWORKS = {
@@ -213,7 +213,7 @@ def test_a_write_that_breaks_off_keeps_the_old_checkpoint(saved, monkeypatch):
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("memlib.networks.checkpoint.save_file", broken)
+    monkeypatch.setattr("companion.networks.checkpoint.save_file", broken)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(saved, NETWORKS["mlp"](), CARD)
     load_checkpoint(saved)
