@@ -29,6 +29,7 @@ def detect(
     vae_dtype: options.VaeDtype = "auto",
     variant: options.Variant = "",
     revision: options.Revision = "",
+    lora: options.Lora = "",
     prompts: options.Prompts,
     seeds: options.Seeds = 4,
     reference: Annotated[
@@ -122,7 +123,7 @@ def detect(
     given = prompt_files.read(prompts)
     if reference is not None:
         given = prompt_files.with_reference(given, prompt_files.read(reference))
-    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora)
     chosen = default_product(loaded) if product == "auto" else product_named(product)
     each = range(first_seed, first_seed + seeds)
     task = detection_task(

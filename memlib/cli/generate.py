@@ -21,6 +21,7 @@ def generate(
     vae_dtype: options.VaeDtype = "auto",
     variant: options.Variant = "",
     revision: options.Revision = "",
+    lora: options.Lora = "",
     prompts: options.Prompts,
     seeds: options.Seeds = 4,
     first_seed: options.FirstSeed = 0,
@@ -61,7 +62,7 @@ def generate(
     if not mitigate:
         mitigation.refuse_without(setting or [], reference)
     given = prompt_files.read(prompts)
-    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora)
     each = range(first_seed, first_seed + seeds)
     pictures, table = gallery.pictures_of(out), gallery.table_of(out)
     if mitigate:

@@ -76,6 +76,14 @@ Variant = Annotated[
         rich_help_panel="Model",
     ),
 ]
+Lora = Annotated[
+    str,
+    typer.Option(
+        "--lora",
+        help="File of a LoRA, .safetensors, added to the weights; needs peft, pip install -e '.[lora]'.",
+        rich_help_panel="Model",
+    ),
+]
 VaeDtype = Annotated[
     str,
     typer.Option(
@@ -105,7 +113,13 @@ def require_extras() -> None:
 
 
 def load_model(
-    source: str, device: str, dtype: str, revision: str, variant: str = "", vae_dtype: str = "auto"
+    source: str,
+    device: str,
+    dtype: str,
+    revision: str,
+    variant: str = "",
+    vae_dtype: str = "auto",
+    lora: str = "",
 ) -> TextToImage:
     """The model of the options."""
     from memlib import checks
@@ -118,6 +132,7 @@ def load_model(
         vae_dtype=None if vae_dtype == "auto" else checks.dtype(vae_dtype),
         revision=revision or None,
         variant=variant or None,
+        lora=lora or None,
     )
 
 

@@ -31,11 +31,12 @@ def read(
     vae_dtype: torch.dtype,
     revision: str | None,
     variant: str | None,
+    lora: str | os.PathLike[str] | None = None,
 ) -> Any:
     """A pipeline of diffusers, networks in evaluation mode and without gradients of their weights.
 
     Raises:
-        ImportError: diffusers or transformers is not installed.
+        ImportError: diffusers, transformers or, for a LoRA, peft is not installed.
         ModelError: a part is missing or of another kind, or weights come only as pickles.
     """
     diffusers, transformers = libraries()
@@ -64,7 +65,45 @@ def read(
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
+    if lora is not None:
+        fuse(pipeline, Path(lora))
     return pipeline
+
+
+def fuse(pipeline: Any, lora: Path) -> None:
+    """Add a LoRA to the weights that it belongs to, as diffusers reads and fuses it.
+
+    Raises:
+        ImportError: peft is not installed.
+        ModelError: the file is not there, no safetensors, or fits none of the pipeline's networks.
+    """
+    if lora.suffix != ".safetensors" or not lora.is_file():
+        raise ModelError(f"{lora} is no file of a LoRA: expected one that ends in .safetensors")
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "a LoRA is read with peft, which is missing; in the clone of memlib run pip install -e '.[lora]'"
+        ) from error
+    before = {name: module for name, module in pipeline.components.items() if hasattr(module, "state_dict")}
+    weights = {name: _sums(module) for name, module in before.items()}
+    try:
+        with quiet():
+            pipeline.load_lora_weights(lora.parent, weight_name=lora.name, use_safetensors=True)
+            pipeline.fuse_lora()
+            pipeline.unload_lora_weights()
+    except (OSError, ValueError, RuntimeError, AttributeError, SafetensorError) as error:
+        raise ModelError(f"{lora} cannot be fused into a {type(pipeline).__name__}: {error}") from error
+    if weights == {name: _sums(module) for name, module in before.items()}:
+        raise ModelError(
+            f"{lora} changes no weight of this {type(pipeline).__name__}: was it made for another?"
+        )
+    for module in before.values():
+        module.eval().requires_grad_(False)
+
+
+def _sums(module: Any) -> list[float]:
+    return [weight.double().sum().item() for weight in module.parameters()]
 
 
 def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = None) -> Any:

@@ -101,6 +101,7 @@ class TextToImage:
         vae_dtype: torch.dtype | None = None,
         revision: str | None = None,
         variant: str | None = None,
+        lora: str | os.PathLike[str] | None = None,
     ) -> TextToImage:
         """Read a pipeline folder, or a model of the hub by its id.
 
@@ -117,15 +118,22 @@ class TextToImage:
                 where that is half precision.
             revision: commit, tag or branch on the hub; a commit makes the result repeatable.
             variant: of the weights, such as "fp16" of files named so; None takes those without one.
+            lora: file of a LoRA, .safetensors, whose change of the weights is added to them.
 
         Raises:
-            ImportError: diffusers or transformers is not installed.
+            ImportError: diffusers, transformers or, for a LoRA, peft is not installed.
             ModelError: a part is missing or of another kind, or weights come only as pickles.
         """
         half = torch.finfo(dtype).bits < torch.finfo(torch.float32).bits
         vae_dtype = vae_dtype or (torch.float32 if half else dtype)
         pipeline = loading.read(
-            source, device=device, dtype=dtype, vae_dtype=vae_dtype, revision=revision, variant=variant
+            source,
+            device=device,
+            dtype=dtype,
+            vae_dtype=vae_dtype,
+            revision=revision,
+            variant=variant,
+            lora=lora,
         )
         model = cls(pipeline, source)
         check_prediction(model)
