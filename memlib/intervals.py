@@ -6,6 +6,7 @@
 | a mean of draws that are bounded| `bounded_mean`            | Student, cut; Hanley & Lippman-Hand 1983 |
 | a difference of other estimates | `ends_of_difference`      | variance recovery (Zou & Donner 2008)    |
 | a geometric mean                | `geometric_mean`          | Student, of logarithms                   |
+| a median, any quantile          | `quantile`                | order statistics (Thompson 1936)         |
 | a share                         | `proportion`              | Wilson (1927)                            |
 | an area under the ROC curve     | `auc`                     | Newcombe (2006), Hanley & McNeil (1982)  |
 | a rank correlation              | `rank_correlation`        | Bonett & Wright (2000)                   |
@@ -111,6 +112,36 @@ def geometric_mean(sample: ArrayLike, *, level: float = 0.95) -> Interval:
         raise ValueError(f"a geometric mean needs positive draws, got {draws.min():g}; take `mean` of these")
     logs = mean(np.log(draws), level=level)
     return replace(logs, value=math.exp(logs.value), low=math.exp(logs.low), high=math.exp(logs.high))
+
+
+def quantile(sample: ArrayLike, share: float = 0.5, *, level: float = 0.95) -> Interval:
+    """The quantile below which a share of a distribution lies, the median by default, of independent draws.
+
+    The interval reaches from one order statistic to another and holds the quantile of *every* distribution at
+    least as often as `level` says, because the number of draws below it is binomial (Thompson 1936). Take it
+    where single draws are far out: Student's interval of a mean misses what such draws add as long as none of
+    them was drawn. With too few draws for the level an end is infinite.
+
+    Args:
+        sample: `(n,)`, at least 2 draws.
+        share: of the distribution below the quantile, in [0, 1].
+        level: the coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: another share, or as in `mean`.
+
+    Example:
+        >>> quantile(range(101)).bounds
+        (40.0, 60.0)
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1], got {share}")
+    ranked = np.sort(_draws(sample))
+    n, tail = len(ranked), (1 - level) / 2
+    padded = np.concatenate([[-np.inf], ranked, [np.inf]])  # rank r at position r
+    below = scipy.stats.binom.ppf([tail, 1 - tail], n, share).astype(int)
+    low, high = padded[below[0]], padded[below[1] + 1]
+    return Interval(float(np.quantile(ranked, share)), float(low), float(high), level, n)
 
 
 def bounded_mean(sample: ArrayLike, low: float, high: float, *, level: float = 0.95) -> Interval:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from memlib.intervals import Interval
+from memlib.intervals import Interval, quantile
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,10 @@ def calibrate(
             f"a threshold needs 2 finite scores or more in one row, got shape {given.shape} with "
             f"{np.count_nonzero(~np.isfinite(given))} that are not finite"
         )
-    sign, n, p, tail = (1.0 if higher_is_memorized else -1.0), len(given), 1 - target, (1 - level) / 2
+    sign, n, tail = (1.0 if higher_is_memorized else -1.0), len(given), (1 - level) / 2
     ranked = np.sort(sign * given)
     value, allowed = float(threshold(ranked, target)), exceeding(n, target)
-    padded = np.concatenate([[-np.inf], ranked, [np.inf]])  # rank r at position r
-    ends = (padded[int(stats.binom.ppf(tail, n, p))], padded[int(stats.binom.ppf(1 - tail, n, p)) + 1])
-    low, high = sorted(sign * end for end in ends)
+    low, high = sorted(sign * end for end in quantile(ranked, 1 - target, level=level).bounds)
     true = stats.beta(allowed + 1, n - allowed)
     rate = float((ranked > value).mean())  # less than allowed / n where scores tie
     return Threshold(

@@ -224,12 +224,46 @@ def test_intervals_hold_the_truth_as_often_as_they_say(draw, interval, truth, le
     assert abs(coverage(draw, interval, truth) - least) < 0.033
 
 
+def test_the_median_has_order_statistics_as_its_ends():
+    """Of 10 draws: with P(at most 1 of 10 heads) = 11/1024, the second smallest and largest hold 97.9 %."""
+    found = intervals.quantile([9.0, 3.0, 1.0, 4.0, 5.0, 2.0, 6.0, 8.0, 7.0, 10.0])
+    assert (found.value, found.bounds, found.n) == (5.5, (2.0, 9.0), 10)
+    assert intervals.quantile([1.0, 2.0, 3.0], 0.99).high == math.inf  # three draws do not bound it
+    with pytest.raises(ValueError, match=r"share must lie in \[0, 1\], got 1.5"):
+        intervals.quantile([1.0, 2.0], 1.5)
+
+
+def few_far_out(rng, n):
+    """Scaled eigenvalues as in chapter 02 at the last step: narrow, but a few in a hundred far below zero."""
+    body = -0.0021 * np.exp(0.2 * rng.normal(size=n))
+    return np.where(rng.random(n) < 0.03, -(10 ** rng.uniform(-2, -0.6, size=n)), body)
+
+
+def test_a_median_of_heavy_tails_is_covered_where_a_mean_is_not():
+    many = few_far_out(np.random.default_rng(1), 10**6)
+    ours = coverage(lambda rng: (few_far_out(rng, 60),), intervals.quantile, np.median(many), 1000)
+    students = coverage(lambda rng: (few_far_out(rng, 60),), intervals.mean, many.mean(), 1000)
+    assert ours > 0.93  # at least 0.95, less three binomial standard errors of 1,000 repetitions
+    assert students < 0.85  # why the mean is not what chapter 02 quotes
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("law", [stats.cauchy(), stats.lognorm(2.0)], ids=["Cauchy", "log-normal"])
+def test_quantiles_of_any_distribution_are_covered(law, share):
+    def draw(rng):
+        return (law.rvs(80, random_state=rng),)
+
+    covered = coverage(draw, lambda s: intervals.quantile(s, share), law.ppf(share), 1000)
+    assert 0.93 < covered < 0.99
+
+
 @pytest.mark.parametrize("sample", [[1.0], [], [[1.0, 2.0]], [1.0, float("nan")], [1.0, float("inf")]])
 @pytest.mark.parametrize(
     "interval",
     [
         intervals.mean,
         intervals.geometric_mean,
+        intervals.quantile,
         intervals.proportion,
         lambda s: intervals.mean_difference([1.0, 2.0], s),
         lambda s: intervals.ratio([1.0, 2.0], s),
