@@ -1,0 +1,66 @@
+"""What one pass of Gram-Schmidt counts where two passes and the whole spectrum say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from memlib import hessian
+from memlib.hessian import EigenResult
+from memlib.hessian.printed import algorithm_1
+
+COUNTS = {
+    "once": "one pass, float64",
+    "once32": "one pass, float32",
+    "twice": "two passes",
+    "true": "true count",
+}
+"""Column of a table of counts -> its name for readers."""
+
+
+def ritz_values(
+    matrix: Float64[Tensor, "d d"], start: Float64[Tensor, " d"], steps: int
+) -> tuple[dict[str, Tensor], EigenResult]:
+    """Ritz values of one pass in float64 ("once") and in float32 ("once32"), and the result of two passes.
+
+    Args:
+        matrix: symmetric.
+        start: the vector that both begin with.
+        steps: Krylov steps.
+    """
+    dtypes = {"once": torch.float64, "once32": torch.float32}
+    found = {key: algorithm_1(matrix.to(dtype).mv, start.to(dtype), steps) for key, dtype in dtypes.items()}
+    twice = hessian.lanczos(hessian.DenseOperator(matrix[None]), steps, start=start[None])
+    return {key: torch.linalg.eigvals(small).real for key, small in found.items()}, twice
+
+
+def counted(
+    matrix: Float64[Tensor, "d d"], starts: Float64[Tensor, "n d"], steps: Sequence[int], threshold: float
+) -> pd.DataFrame:
+    """Eigenvalues counted at or above a threshold, a row for each start vector and number of steps.
+
+    Args:
+        matrix: symmetric.
+        starts: start vectors.
+        steps: numbers of Krylov steps.
+        threshold: zero counts those that are not negative, as the paper does.
+
+    Returns:
+        `steps`, the counts of `COUNTS`, whether two passes declare theirs `settled`, and the largest Ritz
+        value of one pass in either precision (`top once`, `top once32`).
+    """
+    true = int((torch.linalg.eigvalsh(matrix) >= threshold).sum())
+    rows = []
+    for start in starts:
+        for some in steps:
+            once, twice = ritz_values(matrix, start, some)
+            count = twice.count_above(threshold)
+            row: dict[str, Any] = {key: int((values >= threshold).sum()) for key, values in once.items()}
+            row |= {"steps": some, "twice": count.value.item(), "true": true, "settled": bool(count.settled)}
+            rows.append(row | {f"top {key}": values.max().item() for key, values in once.items()})
+    return pd.DataFrame(rows)
