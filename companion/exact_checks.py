@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import pandas as pd
 import torch
@@ -60,6 +62,14 @@ def lemma_ratios(
         `B.2`, E||s||^2 over -E tr H, and `4.3`, E||Hs||^2 over -E tr H^3, with the interval of the difference
         of the two sides.
     """
+    sides = lemma_draws(mixture, draws, generator)
+    return {lemma: intervals.mean(ratios, level=level) for lemma, ratios in sides.items()}
+
+
+def lemma_draws(
+    mixture: GaussianMixture, draws: int, generator: torch.Generator
+) -> dict[str, Float64[Tensor, " n"]]:
+    """Single draws `(draws,)` whose means are the ratios of `lemma_ratios`."""
     x = mixture.sample(draws, generator)
     s, hessian = mixture.score(x), mixture.hessian(x)
     square = hessian @ hessian
@@ -67,10 +77,28 @@ def lemma_ratios(
         "B.2": (s.square().sum(1), -hessian.diagonal(dim1=1, dim2=2).sum(1)),
         "4.3": (torch.einsum("bi,bij,bj->b", s, square, s), -(square * hessian).sum((1, 2))),
     }
-    return {
-        lemma: intervals.mean(1 + (left - right) / right.mean(), level=level)
-        for lemma, (left, right) in sides.items()
-    }
+    return {lemma: 1 + (left - right) / right.mean() for lemma, (left, right) in sides.items()}
+
+
+def draws_needed(spread: float, margin: float, level: float = 0.95, power: float = 0.95) -> int:
+    """How many draws place an interval of a mean inside `margin` of a true value at its centre.
+
+    Both ends have to lie inside, as in an equivalence test (Julious 2004, "Sample sizes for clinical trials
+    with Normal data", section 5): n = (z(level) + z(power))^2 spread^2 / margin^2, z two-sided quantiles.
+
+    Args:
+        spread: standard deviation of one draw, from a pilot.
+        margin: half the width of the range.
+        level: coverage of the interval.
+        power: chance that the interval lies inside, where the mean is what it should be.
+
+    Example:
+        >>> draws_needed(1.0, 0.1, level=0.95, power=0.9)
+        1300
+    """
+    normal = NormalDist()
+    quantiles = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf((1 + power) / 2)
+    return math.ceil((quantiles * spread / margin) ** 2)
 
 
 def fisher_ratios(
