@@ -460,7 +460,8 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # Why? The term $\ell\ell^\top$ makes the loss a fourth power of the residual. Where little noise is left, no network of this size predicts
 # it, the residual keeps a length of the order of $\sqrt d$, and a single image contributes a number of the order of $d = 784$ where the
 # first-order loss has one of the order of 1. The gradient is that of these few images, and a random direction for each adds noise of its
-# own. In the plane ({doc}`02_gaussian_mixture`), where $d = 2$ and all directions are taken, the two terms are of one size.
+# own. In the plane, where $d = 2$ and all directions are taken, the two terms are of one size; there an ablation of weights, directions and trainings against the exact
+# Hessian ({ref}`plane-second-order`) says what the loss can do.
 #
 # This is **one pair of networks**, of one seed, trained for {glue:text}`pair_steps:.0f` steps with one direction per sample; the intervals
 # are over images and noises, not over trainings. It does not say what the loss does once it is trained to the end, with the residual
