@@ -1,6 +1,6 @@
 """Spectra, counts and maps under captions, and what the chapter on them compares."""
 
-from companion.under_captions import figures, maps, report
+from companion.under_captions import figures, maps, report, stated
 from companion.under_captions.caption_spectra import CaptionSpectra, caption_spectra, conditional_curvature
 from companion.under_captions.curvature import Curvature, columns
 from companion.under_captions.kinds import KINDS, LABELS, Chosen, choose
@@ -18,4 +18,5 @@ __all__ = [
     "figures",
     "maps",
     "report",
+    "stated",
 ]

@@ -290,6 +290,36 @@ def compared_maps(
         )
 
 
+def thresholds(
+    run: Run,
+    found: Mapping[str, Float[Tensor, "P n h w"]],
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    masks: Bool[Tensor, "P h w"],
+    elsewhere: Mapping[str, Float[Tensor, "Q n h w"]],
+    kinds: Mapping[str, Sequence[int]],
+    names: Mapping[str, str],
+) -> None:
+    """Record what a threshold from template captions marks under others, and what an estimate costs.
+
+    Args:
+        run: records them.
+        found: maps of the P template captions.
+        scores: as `located` gives them.
+        masks: the fixed parts.
+        elsewhere: maps of other captions.
+        kinds: kind -> places of its captions in `elsewhere`.
+        names: map -> its name for readers.
+    """
+    of_first = localisation.by_caption(localisation.separation, found["curvature"][:, :1], masks).numpy()
+    about = "AUC of the exact curvature difference less that of its estimate, same points"
+    run.record("lead_exact", intervals.mean(scores["curvature_exact"]["area"] - of_first), about=about)
+    for name in ("curvature", "score"):
+        shares = localisation.flagged(found[name], masks, elsewhere[name]).numpy()
+        for kind, places in kinds.items():
+            about = f"Share of cells above the best threshold for templates, {kind} captions, {names[name]}"
+            run.record(f"flagged_{name}_{kind}", intervals.mean(shares[places]), about=about)
+
+
 def along_the_path(
     run: Run,
     found: Mapping[int, Mapping[str, Float[Tensor, "P n h w"]]],
