@@ -94,6 +94,11 @@ class Denoiser(Score):
     and its Jacobian for the Hessian.
     """
 
+    @property
+    def unit(self) -> float:
+        """The score difference of one unit of a difference of means: alpha / sigma^2, or 1 at alpha = 0."""
+        return self.alpha / self.sigma**2 if self.alpha else 1.0
+
     def value(self, x: Tensor, told: Tensor) -> Tensor:
         """The score at x where `told` is the mean of x_0."""
         return (self.alpha * told - x) / self.sigma**2 if self.alpha else told
@@ -115,6 +120,8 @@ class Denoiser(Score):
 class ScoreDifference(Score):
     """s_Delta = conditional - unconditional (Wen et al. 2024; the paper, section 4.2).
 
+    Of denoisers it is taken of their means: near alpha = 0 a difference of their scores would be rounding.
+
     Args:
         conditional: the score under a condition.
         unconditional: the score without it, at the same noise level.
@@ -130,8 +137,14 @@ class ScoreDifference(Score):
                 "take both at the same t"
             )
         self.conditional, self.unconditional = conditional, unconditional
+
+        def fn(x: Tensor) -> Tensor:
+            if isinstance(conditional, Denoiser) and isinstance(unconditional, Denoiser):
+                return conditional.unit * (conditional.fn(x) - unconditional.fn(x))
+            return conditional(x) - unconditional(x)
+
         super().__init__(
-            lambda x: conditional(x) - unconditional(x),
+            fn,
             alpha=conditional.alpha,
             sigma=conditional.sigma,
             name=f"{conditional.name} - {unconditional.name}",

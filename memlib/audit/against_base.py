@@ -83,7 +83,7 @@ class AgainstBase:
     def _against(self, base: TextToImage, mine: FirstStep) -> dict[str, Tensor]:
         prompts = encoded(base, list(mine.prompts.captions))  # its text encoder may be another one
         theirs = FirstStep(base, self.t, prompts, self.noise, unconditional=self._base_free)
-        shift = mine.scores[0] - theirs.scores[0]
+        shift = self.model.unit(self.t) * (mine.estimates[0] - theirs.estimates[0])
         of_models = ScoreDifference(self.model.score(self.t, mine.prompts), base.score(self.t, prompts))
         known = shift if self.product == "difference" else None
         with JacobianOperator(of_models, mine.x, product=self.product, value=known, check=False) as op:

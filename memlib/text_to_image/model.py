@@ -261,8 +261,8 @@ class TextToImage:
 
     def unit(self, t: float) -> float:
         """The score difference of one unit of a difference of `estimates`: alpha / sigma^2 of x_0, else 1."""
-        alpha, sigma = self.level(t).values()
-        return alpha / sigma**2 if alpha and self._kind(t) is Denoiser else 1.0
+        score = self.score(t)
+        return score.unit if isinstance(score, Denoiser) else 1.0
 
     def level(self, t: float) -> dict[str, float]:
         """`alpha` and `sigma` at time `t`."""

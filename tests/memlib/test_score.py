@@ -138,3 +138,14 @@ def test_a_denoiser_is_the_score_that_its_mean_tells(t):
     torch.testing.assert_close(epsilon, -sigma * exact, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(alpha * x0 + sigma * epsilon, x, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(score.epsilon(x), epsilon, rtol=0, atol=0)
+
+
+def test_a_difference_of_denoisers_near_pure_noise_is_no_rounding():
+    alpha, sigma = 3e-4, 1 - 3e-4
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (Denoiser(lambda x, c=c: c + 0.1 * x, alpha=alpha, sigma=sigma) for c in (0.3, 0.2))
+    exact = torch.full_like(x, alpha / sigma**2 * 0.1)
+    torch.testing.assert_close((ours - theirs)(x), exact, rtol=1e-12, atol=0)
+    torch.testing.assert_close((ours - theirs)(x.float()).double(), exact, rtol=1e-5, atol=0)
+    rounded = ours(x.float()) - theirs(x.float())
+    assert (rounded.double() / exact - 1).abs().max() > 1e-4

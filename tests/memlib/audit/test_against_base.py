@@ -7,6 +7,9 @@ import torch
 
 from memlib.audit import against_base
 from memlib.audit.against_base import STATISTICS, WITHOUT_BASE, AgainstBase
+from memlib.text_to_image import TextToImage
+
+from ..text_to_image import families
 
 TEXTS = ["a cat", "cat", "x"]
 
@@ -100,3 +103,33 @@ def test_models_of_other_latents_or_noise_levels_are_refused(fine_tuned, noise):
     other.level = lambda t: {"alpha": 0.5, "sigma": 0.5}
     with pytest.raises(ValueError, match="expected one noise schedule"):
         AgainstBase(model, other, noise)
+
+
+@pytest.mark.parametrize("kind", ["sd3", "sana"])
+def test_flows_against_their_base(tmp_path, kind):
+    """At and near pure noise, where what differs is the predicted image."""
+    folder = families.write(tmp_path / kind, kind)
+    base, model = (TextToImage.load(folder) for _ in range(2))
+    with torch.no_grad():
+        for number, weight in enumerate(model.denoiser.parameters()):
+            weight.add_(
+                0.05
+                * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+                / weight.numel() ** 0.5
+            )
+    noise = model.noise(2, torch.Generator().manual_seed(1))
+    task = AgainstBase(model, base, noise, product="vjp")
+    prompts = model.encode(TEXTS)
+    found = task(prompts).values
+    t, x = task.t, prompts.tiled(noise)
+    level = model.level(t)
+    assert level["alpha"] < 1e-3
+    with torch.no_grad():
+        moved = model.predict(t, x, prompts.repeated(6)) - base.predict(t, x, prompts.repeated(6))
+    unit = level["alpha"] / level["sigma"] ** 2 if level["alpha"] else 1.0
+    expected = (
+        level["sigma"] * unit * torch.linalg.vector_norm(level["sigma"] * moved.flatten(1).double(), dim=1)
+    )
+    torch.testing.assert_close(found["shift"], prompts.grouped(expected), rtol=1e-3, atol=0)
+    assert all(values.isfinite().all() for values in found.values())
+    assert (found["shift_curvature"] > 0).all()
