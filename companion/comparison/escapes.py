@@ -77,19 +77,24 @@ def escape_lead(
     return intervals.bounded_mean((a - b).to_numpy(), -1.0, 1.0)
 
 
-def escape_rows(images: pd.DataFrame, against: tuple[str, str] = ("redrawn", "")) -> list[dict[str, object]]:
+def escape_rows(
+    images: pd.DataFrame,
+    against: tuple[str, str] = ("redrawn", ""),
+    captions: Sequence[int] | None = None,
+) -> list[dict[str, object]]:
     """A row for every method and setting: what becomes of the copied noises of undecided captions.
 
     Args:
         images: of all trials, with the methods "none" and that of `against` among them.
         against: the baseline, its name and setting.
+        captions: whose rate is known from elsewhere; None takes `undecided_captions` of these images.
 
     Returns:
         `escapes`; `lead` over the baseline; `agree` and `success`, means over captions among these noises;
         `diversity` of all images of these captions; `passes` and `backward`, rows through the network for an
         image; `captions` and `noises` that were counted.
     """
-    some = undecided_captions(images)
+    some = undecided_captions(images) if captions is None else captions
     rows: list[dict[str, object]] = []
     for method, setting in images[["method", "setting"]].drop_duplicates().itertuples(index=False):
         here = copied_noises(images, method, setting, some)

@@ -3,7 +3,7 @@
 from companion.noises.areas import caption_areas, paired, pooled
 from companion.noises.exact import ExactCaption, exact_caption, in_half_space
 from companion.noises.measured import measured
-from companion.noises.statistics import SIGNS, statistics
+from companion.noises.statistics import SIGNS, of_difference, statistics
 
 __all__ = [
     "SIGNS",
@@ -12,6 +12,7 @@ __all__ = [
     "exact_caption",
     "in_half_space",
     "measured",
+    "of_difference",
     "paired",
     "pooled",
     "statistics",

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
-from companion.noises.statistics import statistics
+from companion.noises.statistics import of_difference, statistics
 from companion.organism.caption import Caption
 from memlib.text_to_image import generate
 
@@ -46,7 +46,8 @@ def measured(
         copied: judges the images at the ends.
         noises: number of noises of each caption.
         guidance: scales of classifier-free guidance.
-        at: positions among the sampling steps at which the statistics are measured, 0 for the noise itself.
+        at: positions among the sampling steps, 0 for the noise itself, where every statistic is measured;
+            at later ones those of the score difference alone are, and the others are NaN.
         steps: the number of sampling steps.
         probes: random directions, see `statistics`.
         lanczos_steps: steps of Lanczos, see `statistics`.
@@ -64,7 +65,9 @@ def measured(
                 if k == 0 and first is not None:  # the noise itself knows no guidance
                     table = first
                 else:
-                    table = _told(network, prompts, path.times[k], path.states[k, 0], probes, lanczos_steps)
+                    table = _told(
+                        network, prompts, path.times[k], path.states[k, 0], (probes, lanczos_steps), k
+                    )
                 first = table if k == 0 else first
                 about = {"caption": place, "share": caption.share, "guidance": scale, "step": k}
                 parts.append(table.assign(**about, t=path.times[k], noise=range(noises), copy=ends.numpy()))
@@ -72,7 +75,13 @@ def measured(
 
 
 def _told(
-    network: TextToImage, prompts: Prompts, t: float, x: Float[Tensor, "n ..."], probes: int, steps: int
+    network: TextToImage,
+    prompts: Prompts,
+    t: float,
+    x: Float[Tensor, "n ..."],
+    effort: tuple[int, int],
+    k: int,
 ) -> pd.DataFrame:
-    found = statistics(network.score(t, prompts), network.score(t), x, probes=probes, steps=steps)
+    scores = network.score(t, prompts), network.score(t)
+    found = of_difference(*scores, x) if k else statistics(*scores, x, probes=effort[0], steps=effort[1])
     return pd.DataFrame({name: values.numpy() for name, values in found.items()})

@@ -42,17 +42,27 @@ def statistics(
         eigenvalues of the conditional Hessian that are not negative.
     """
     sigma, difference = conditional.sigma, conditional - unconditional
-    with JacobianOperator(difference, x, product="difference") as moved:
-        s, product = moved.value, moved.matvec(moved.value)
     with JacobianOperator(difference, x, product="symmetric") as op:
         total = trace(op, probes, generator=generator).value
         smallest = lanczos(op, min(steps, op.dim), k=1, generator=generator).eigenvalues[:, 0]
     along = sharpness.estimates(conditional, x, probes=probes, steps=min(steps, op.dim), generator=generator)
     found = {
-        "difference": sigma * norms.of_score(s),
-        "gain": sigma**3 * norms.of_product(product),
         "trace": sigma**2 * total,
         "smallest": sigma**2 * smallest,
         "count": along.nonnegative_count,
     }
+    return of_difference(conditional, unconditional, x) | _on_cpu(found)
+
+
+def of_difference(
+    conditional: Score, unconditional: Score, x: Float[Tensor, "B ..."]
+) -> dict[str, Float64[Tensor, " B"]]:
+    """The two of `statistics` that need no random direction and hardly cost anything: difference and gain."""
+    sigma = conditional.sigma
+    with JacobianOperator(conditional - unconditional, x, product="difference") as moved:
+        s, product = moved.value, moved.matvec(moved.value)
+    return _on_cpu({"difference": sigma * norms.of_score(s), "gain": sigma**3 * norms.of_product(product)})
+
+
+def _on_cpu(found: dict[str, Tensor]) -> dict[str, Float64[Tensor, " B"]]:
     return {name: values.detach().double().cpu() for name, values in found.items()}

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion import reported, tables
+from companion.prompts.equivalence import equivalence
 from companion.prompts.questions import PromptSet, Question, Scores
 from memlib import detection, intervals
 from memlib.detection.evaluation import Evaluation
@@ -250,7 +251,7 @@ def table(
     return rows
 
 
-def paired(
+def equivalences(
     run: Run,
     scores: Scores,
     found: Detectors,
@@ -260,43 +261,50 @@ def paired(
     steps: int,
     seed: int = 0,
 ) -> Rows:
-    """Differences between pairs of detectors, on the captions that both were measured at.
+    """Whether pairs of detectors do equally well on the captions that both were measured at.
 
     Args:
-        run: records and saves them, as `differences`.
+        run: records and saves the differences, as `differences`.
         scores: of all detectors.
         found: the detectors.
         pairs: key and number of seeds of the first and of the second.
         questions: to answer.
         steps: of a whole sample.
-        seed: of the bootstrap over captions.
+        seed: of the bootstraps over captions, which the areas do not use.
+
+    Returns:
+        For each question and pair the two areas, their difference, what follows (see
+        `companion.prompts.equivalence`), the power, and the factor of captions that gives a power of 0.8.
     """
     rows = []
     for question, (one, n_one, other, n_other) in product(questions, pairs):
         among = scores.places(one, other)
-        differs = detection.compare(
-            scores.judge(question, one, n_one, among=among, seed=seed),
-            scores.judge(question, other, n_other, among=among, seed=seed),
-            seed=seed,
+        first, second = (
+            scores.judge(question, key, count, among=among, seed=seed)
+            for key, count in ((one, n_one), (other, n_other))
         )
-        first, second = (f"{found[key].words(steps)}, n = {n}" for key, n in ((one, n_one), (other, n_other)))
+        compared = equivalence(first, second)
         rows.append(
             {
                 "key": f"{question.name}_{one}_{n_one}_less_{other}_{n_other}",
                 "question": question.words,
-                "first": first,
-                "second": second,
-                "AUC": differs.auc,
-                "AUC differs": "yes" if differs.auc_differs else "no",
-                "TPR": differs.tpr,
-                "TPR differs": "yes" if differs.tpr_differs else "no",
+                "first": f"{found[one].words(steps)}, n = {n_one}",
+                "second": f"{found[other].words(steps)}, n = {n_other}",
+                "memorized": int(first.labels.sum()),
+                "others": int((~first.labels).sum()),
+                "AUC of the first": first.auc.value,
+                "AUC of the second": second.auc.value,
+                "difference": compared.difference,
+                "outcome": compared.outcome,
+                "power": compared.power,
+                "times": compared.times,
             }
         )
     record = {
-        what: (f"{what.lower()}_{{key}}", f"{what} of {{first}}, less {{second}}; {{question}}")
-        for what in ("AUC", "TPR")
+        "difference": ("auc_{key}", "AUC of {first}, less {second}; {question}, on the same captions"),
+        "power": ("power_{key}", "Chance to show two equal detectors equivalent: {first}, {second}"),
     }
-    about = "Paired differences of AUC and TPR, by bootstrap over captions"
+    about = "Paired differences of AUC, and whether they are smaller than the margin"
     tables.tabulate(run, "differences", rows, about=about, record=record)
     return rows
 

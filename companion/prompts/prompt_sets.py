@@ -18,6 +18,9 @@ from companion.prompts.labelled import COPIED, UNCOPIED, LabelledCaption
 from companion.prompts.questions import PromptSet, Question
 
 FEW, HELD_OUT, HELD_BACK = "{}, few copies", "{}, held out", "{}, held back"
+SEEN, COPIES = "{}, seen", "exact, {:,} copies"
+MIDDLE = (30, 45, 60, 100)
+"""Numbers of copies of the second generation where detection is neither hopeless nor perfect."""
 MEMORIZED, OTHERS = "memorized", "others"
 _EVERY = 10  # one published prompt in ten is held back
 
@@ -61,6 +64,54 @@ def organism(copies: int = 100) -> PromptSet:
             Question("stated_general", ("stated",), ("general",), by_template),
         ),
         *unseen,
+    )
+
+
+def second_organism(copies: int = 100) -> PromptSet:
+    """All captions of the model organism's second generation.
+
+    Exact captions make a family for each number of copies, "exact, 30 copies". Captions of the families
+    "mixed", "near" and "template" with fewer copies are in families of their own. The others are captions
+    that no training image has, "general" and "stated"; those that the training has are "general, seen" and
+    "stated, seen", and the first of these are for fits and calibrations.
+
+    Args:
+        copies: from which on a caption counts as memorized.
+
+    Raises:
+        ValueError: no exact caption has so many, or all have.
+    """
+    known = captions(generation=2)
+    numbers = sorted({caption.copies for caption in known if caption.family == "exact"})
+    if not numbers[0] < copies <= numbers[-1]:
+        raise ValueError(f"copies must lie in ({numbers[0]}, {numbers[-1]}], got {copies}")
+
+    def family(caption: Caption) -> str:
+        if caption.family == "exact":
+            return COPIES.format(caption.copies)
+        if caption.key is None:
+            return caption.family if caption.held_out else SEEN.format(caption.family)
+        return caption.family if caption.copies >= copies else FEW.format(caption.family)
+
+    exact, middle = (
+        tuple(COPIES.format(k) for k in some) for some in ([k for k in numbers if k >= copies], MIDDLE)
+    )
+    seen = (SEEN.format("general"),)
+    by_template, by_exact = (("template",), seen), ((exact[-1], exact[-2]), seen)
+    return PromptSet(
+        tuple(caption.text for caption in known),
+        tuple(map(family, known)),
+        tuple(caption.copies for caption in known),
+        (
+            Question("middle_general", middle, ("general",), by_template),
+            Question("exact_general", exact, ("general",), by_template),
+            Question("mixed_general", ("mixed",), ("general",), by_template),
+            Question("near_general", ("near",), ("general",), by_template),
+            Question("template_general", ("template",), ("general",), by_exact),
+            Question("exact_stated", exact, ("stated",), by_template),
+            Question("stated_general", ("stated",), ("general",), by_template),
+        ),
+        *seen,
     )
 
 

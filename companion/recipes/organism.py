@@ -263,9 +263,8 @@ ORGANISM2_SMALL = TextToImageRecipe(
     network=partial(_fresh, TextToImageConfig(vocabulary=833)),
     draw=partial(_latents, partial(training_set, 2)),
     data=partial(_captioned, partial(training_set, 2)),
-    training=FitConfig(steps=48_000, batch=32, learning_rate=1e-3, warmup=500, cycles=8),
+    training=FitConfig(steps=6_000, batch=32, learning_rate=1e-3, warmup=500, cycles=1),
     dtype=torch.float16,
-    ships=False,
     prediction="epsilon",
     autoencoder=AUTOENCODER_2,
 )
@@ -275,6 +274,8 @@ ORGANISM2_LARGE = replace(
     name="organism2_large",
     about="Second model organism, large: as organism2_small, with twice the channels",
     network=partial(_fresh, TextToImageConfig(channels=(96, 192), width=96, vocabulary=833)),
+    training=replace(ORGANISM2_SMALL.training, steps=48_000, cycles=8),
+    ships=False,
 )
 
 _FIRST: tuple[AnyRecipe[Any], ...] = (AUTOENCODER, ORGANISM_EPSILON, ORGANISM_V, ORGANISM_WITHOUT_COPIES)

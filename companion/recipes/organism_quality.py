@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 GUIDANCE = (1.0, 7.5)
+SIZES: dict[Generation, tuple[int, int, int]] = {1: (8, 64, 50), 2: (4, 12, 20)}
+"""Seeds, noises and steps; the second generation has four times as many captions to be asked."""
 
 
 def quality(
@@ -32,9 +34,9 @@ def quality(
     *,
     generation: Generation = 1,
     without: Sequence[Caption] = (),
-    seeds: int = 8,
-    noises: int = 64,
-    steps: int = 50,
+    seeds: int | None = None,
+    noises: int | None = None,
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """What a model is held to, each a share with its interval.
 
@@ -52,10 +54,12 @@ def quality(
         parts: the pipeline.
         generation: of the model.
         without: captions that have lost their copies.
-        seeds: samples of each caption.
+        seeds: samples of each caption; None takes that of `SIZES`, as for the next two.
         noises: samples of each "mixed" caption.
         steps: of DDIM.
     """
+    usual = zip((seeds, noises, steps), SIZES[generation], strict=True)
+    seeds, noises, steps = (usually if given is None else given for given, usually in usual)
     parts.set_progress_bar_config(disable=True)
     unseen, among = captions("general", held_out=True, generation=generation), all_known(generation)
     x = sample(parts, unseen, steps=steps)

@@ -50,7 +50,13 @@ def test_there_is_a_row_for_every_caption_guidance_step_and_noise(table, model):
     assert not table.duplicated(["caption", "guidance", "step", "noise"]).any()
     times = model.timesteps(STEPS)
     assert set(zip(table["step"], table["t"], strict=True)) == {(0, times[0]), (2, times[2])}
-    assert table[list(SIGNS)].notna().all(axis=None)
+    assert table.loc[table["step"] == 0, list(SIGNS)].notna().all(axis=None)
+
+
+def test_on_the_way_only_the_score_difference_is_told(table):
+    later = table[table["step"] == 2]
+    assert later[["difference", "gain"]].notna().all(axis=None)
+    assert later[["trace", "smallest", "count"]].isna().all(axis=None)
 
 
 def test_the_first_step_is_that_of_one_step(table, model, chosen, noise):

@@ -47,8 +47,36 @@ def test_the_number_of_copies_divides_the_copied_captions():
         prompt_sets.organism(copies=1001)
 
 
+def test_families_of_the_second_organism():
+    found = prompt_sets.second_organism(copies=100)
+    assert found.captions == tuple(caption.text for caption in captions(generation=2))
+    exact = dict.fromkeys((10, 20, 30, 45, 60, 100), 30) | {300: 10, 1000: 5}
+    assert Counter(found.families) == {f"exact, {k:,} copies": n for k, n in exact.items()} | {
+        "mixed": 30,
+        "mixed, few copies": 20,
+        "near": 16,
+        "near, few copies": 16,
+        "template": 12,
+        "general": 300,
+        "general, seen": 300,
+        "stated": 80,
+        "stated, seen": 90,
+    }
+    by_name = {question.name: question for question in found.questions}
+    exact = by_name["exact_general"]
+    assert exact.memorized == tuple(f"exact, {k} copies" for k in ("100", "300", "1,000"))
+    assert len(by_name["middle_general"].rows(found.families)[0]) == 120 + 300
+    for caption, family in zip(captions(generation=2), found.families, strict=True):
+        if family in ("general", "stated"):
+            assert caption.entries == 0
+        elif family in ("mixed", "near", "template"):
+            assert caption.copies >= 100
+    with pytest.raises(ValueError, match=r"copies must lie in \(10, 1000\], got 10"):
+        prompt_sets.second_organism(copies=10)
+
+
 def sets(folder):
-    return prompt_sets.organism(), prompt_sets.published("sd1", folder), prompt_sets.published("sd2", folder)
+    return prompt_sets.organism(), prompt_sets.second_organism(), prompt_sets.published("sd1", folder), prompt_sets.published("sd2", folder)
 
 
 def test_what_is_fitted_or_calibrated_on_is_never_judged(folder):

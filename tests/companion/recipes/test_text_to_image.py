@@ -30,8 +30,8 @@ def test_a_name_is_the_folder_that_ships(tmp_path, monkeypatch):
 
 def test_a_model_that_does_not_ship_says_how_to_train_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLIB_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=r"organism2_small should .*companion train organism2_small --to"):
-        text_to_image.resolve("organism2_small")
+    with pytest.raises(ValueError, match=r"organism2_large should .*companion train organism2_large --to"):
+        text_to_image.resolve("organism2_large")
 
 
 def test_anything_else_stays_what_it_is(tmp_path, monkeypatch):
