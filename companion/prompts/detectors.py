@@ -15,7 +15,7 @@ from torch import Tensor
 from companion import reported, tables
 from companion.prompts.equivalence import equivalence
 from companion.prompts.questions import PromptSet, Question, Scores
-from memlib import detection, intervals
+from memlib import detection
 from memlib.detection.evaluation import Evaluation
 from memlib.hessian import Product
 from memlib.text_to_image import Prompts, TextToImage, generate
@@ -146,6 +146,7 @@ def measured(
     whole: Sequence[int],
     noise: Float[Tensor, "n ..."],
     whole_seeds: int,
+    first_seeds: int | None = None,
     **sampling: Any,
 ) -> Scores:
     """Every detector on a set of prompts.
@@ -158,6 +159,7 @@ def measured(
         whole: of those followed further; the first seeds to the end, the others for five steps.
         noise: the seeds.
         whole_seeds: how many are followed to the end.
+        first_seeds: how many are taken for the first step; None takes all.
         sampling: `steps`, `guidance` and `rows` of `memlib.detection.measure`.
     """
 
@@ -169,7 +171,7 @@ def measured(
 
     values = {
         key: known.placed(first, numbers)
-        for key, numbers in measure(encoded(first), noise, found.at(1) | found.parts).items()
+        for key, numbers in measure(encoded(first), noise[:first_seeds], found.at(1) | found.parts).items()
     }
     prompts, five = encoded(whole), found.at(5)
     followed = measure(prompts, noise[:whole_seeds], found.at(None) | five)
@@ -306,30 +308,4 @@ def equivalences(
     }
     about = "Paired differences of AUC, and whether they are smaller than the margin"
     tables.tabulate(run, "differences", rows, about=about, record=record)
-    return rows
-
-
-def one_seed(run: Run, scores: Scores, found: Detectors, keys: Sequence[str], *, steps: int) -> Rows:
-    """How much the area of the first question moves from seed to seed; recorded and saved as `one_seed`."""
-    question, rows = scores.prompts.questions[0], []
-    for key in keys:
-        values = scores.values[key]
-        families = np.where(np.isnan(values[:, 0]), "", scores.prompts.families)
-        picked, labels = question.rows(families.tolist())
-        areas = [intervals.auc(alone[labels], alone[~labels]).value for alone in values[picked].T]
-        rows.append(
-            {
-                "key": key,
-                "statistic": found[key].words(steps),
-                "smallest": min(areas),
-                "mean": intervals.mean(areas),
-                "largest": max(areas),
-            }
-        )
-    record = {
-        "mean": ("seed_auc_{key}", "AUC of {statistic}, n = 1, mean over seeds"),
-        "smallest": ("seed_auc_{key}_least", "Smallest over seeds, {statistic}"),
-        "largest": ("seed_auc_{key}_most", "Largest over seeds, {statistic}"),
-    }
-    tables.tabulate(run, "one_seed", rows, about="AUC at one seed, over all seeds", record=record)
     return rows

@@ -3,7 +3,8 @@
 That an interval of their difference holds 0 shows nothing: a wide one does so too. Here two detectors are
 equivalent if the interval lies inside the margin (two one-sided tests: Schuirmann 1987), different if it
 leaves out 0 and is not inside, and undecided otherwise. Where both separate the captions almost perfectly the
-captions are too easy to tell detectors apart, and it is undecided too.
+captions are too easy to tell detectors apart, and it is undecided too; so it is where both rank all captions
+in the same way, which leaves no width to say how far off they might be.
 """
 
 from __future__ import annotations
@@ -68,12 +69,12 @@ def equivalence(
     inside = -margin < found.low and found.high < margin
     apart = found.low > 0 or found.high < 0
     outcome: Outcome = "undecided"
-    if not ceiling:
+    if not ceiling and found.low < found.high:
         outcome = "equivalent" if inside else "different" if apart else "undecided"
     z = _NORMAL.inv_cdf(0.5 + level / 2)
-    error = max(found.high - found.low, 1e-12) / (2 * z)  # a detector against itself has no width
-    power = max(0.0, 2 * _NORMAL.cdf(margin / error - z) - 1)
-    times = ((z + _NORMAL.inv_cdf(0.9)) * error / margin) ** 2
+    error = (found.high - found.low) / (2 * z)
+    power = max(0.0, 2 * _NORMAL.cdf(margin / error - z) - 1) if error > 0 else 0.0
+    times = ((z + _NORMAL.inv_cdf(0.9)) * error / margin) ** 2 if error > 0 else math.inf
     return Equivalence(found, margin, ceiling, outcome, power, math.inf if ceiling else times)
 
 

@@ -1,13 +1,12 @@
-"""Figures of detection: areas of every statistic, captions one by one, copies, products."""
+"""Figures of detection: areas of every statistic, by question and by number of copies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import ticker
 from matplotlib.lines import Line2D
 
 from companion import plots
@@ -58,45 +57,6 @@ def areas(
     return figure
 
 
-def dots(
-    groups: Mapping[str, Sequence[int]],
-    values: Mapping[str, np.ndarray],
-    colors: Mapping[str, Any],
-    seed: int = 0,
-) -> Figure:
-    """A panel for each statistic, a row for each group of captions, a dot for each caption.
-
-    Args:
-        groups: name -> places of captions.
-        values: label of a statistic -> `(P, n)` values, whose mean over seeds is drawn.
-        colors: by group.
-        seed: of the heights of the dots within a row.
-    """
-    figure, axes = plt.subplots(
-        1,
-        len(values),
-        figsize=(3.2 * len(values), 0.3 * len(groups) + 1.0),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    jitter = np.random.default_rng(seed)
-    for ax, (label, numbers) in zip(axes[0], values.items(), strict=True):
-        for line, (name, places) in enumerate(groups.items()):
-            height = line + jitter.uniform(-0.25, 0.25, len(places))
-            means = numbers[list(places)].mean(1)
-            ax.plot(means, height, "o", color=colors[name], markersize=3.5, alpha=0.6, markeredgewidth=0)
-        ax.set(xscale="log", xlabel=label)
-        ax.grid(axis="y", linewidth=0.3)
-    first = axes[0, 0]
-    first.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    first.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-    first.xaxis.set_minor_formatter(ticker.NullFormatter())
-    first.set_yticks(range(len(groups)), list(groups))
-    first.invert_yaxis()
-    return figure
-
-
 def by_copies(
     curves: Mapping[str, Sequence[Interval]], numbers: Sequence[int], returned: Sequence[float]
 ) -> Figure:
@@ -116,20 +76,4 @@ def by_copies(
     plots.log_axis(ax, numbers)
     ax.set(xlabel="copies of the image $k$", ylabel="AUC; share of samples", ylim=(-0.03, 1.03))
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
-    return figure
-
-
-def products(norms: Mapping[str, np.ndarray], colors: Sequence[Any]) -> Figure:
-    """Norms `(P, n)` by every further product against those by the first, captions in their colours."""
-    (first, x), *others = norms.items()
-    figure, axes = plt.subplots(
-        1, len(others), figsize=(3.2 * len(others), 3.2), layout="constrained", squeeze=False
-    )
-    ends = [x.min(), x.max()]
-    for ax, (name, y) in zip(axes[0], others, strict=True):
-        for color, own, theirs in zip(colors, x, y, strict=True):
-            ax.plot(own, theirs, "o", color=color, markersize=3, alpha=0.6, markeredgewidth=0)
-        ax.plot(ends, ends, color="black", linewidth=0.6)
-        ax.set(xscale="log", yscale="log", ylabel=f"by {name}")
-        ax.set(xlabel=rf"$\|H_\Delta s_\Delta\|$ by {first}")
     return figure

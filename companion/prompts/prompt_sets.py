@@ -19,8 +19,6 @@ from companion.prompts.questions import PromptSet, Question
 
 FEW, HELD_OUT, HELD_BACK = "{}, few copies", "{}, held out", "{}, held back"
 SEEN, COPIES = "{}, seen", "exact, {:,} copies"
-MIDDLE = (30, 45, 60, 100)
-"""Numbers of copies of the second generation where detection is neither hopeless nor perfect."""
 MEMORIZED, OTHERS = "memorized", "others"
 _EVERY = 10  # one published prompt in ten is held back
 
@@ -67,24 +65,28 @@ def organism(copies: int = 100) -> PromptSet:
     )
 
 
-def second_organism(copies: int = 100) -> PromptSet:
+def second_organism(copies: int = 100, between: Sequence[int] = (30, 45, 60, 100)) -> PromptSet:
     """All captions of the model organism's second generation.
 
     Exact captions make a family for each number of copies, "exact, 30 copies". Captions of the families
     "mixed", "near" and "template" with fewer copies are in families of their own. The others are captions
     that no training image has, "general" and "stated"; those that the training has are "general, seen" and
-    "stated, seen", and the first of these are for fits and calibrations.
+    "stated, seen", and the first of these are for fits and calibrations. The question "middle" is about
+    captions whose copy comes out at times: exact ones with certain numbers of copies, "mixed" and "near".
 
     Args:
         copies: from which on a caption counts as memorized.
+        between: numbers of copies of exact captions whose copy comes out at times.
 
     Raises:
-        ValueError: no exact caption has so many, or all have.
+        ValueError: no exact caption has so many, or all have; or one of `between` is none of their numbers.
     """
     known = captions(generation=2)
     numbers = sorted({caption.copies for caption in known if caption.family == "exact"})
     if not numbers[0] < copies <= numbers[-1]:
         raise ValueError(f"copies must lie in ({numbers[0]}, {numbers[-1]}], got {copies}")
+    if unknown := set(between) - set(numbers):
+        raise ValueError(f"exact captions have {numbers} copies, got {sorted(unknown)}")
 
     def family(caption: Caption) -> str:
         if caption.family == "exact":
@@ -94,7 +96,7 @@ def second_organism(copies: int = 100) -> PromptSet:
         return caption.family if caption.copies >= copies else FEW.format(caption.family)
 
     exact, middle = (
-        tuple(COPIES.format(k) for k in some) for some in ([k for k in numbers if k >= copies], MIDDLE)
+        tuple(COPIES.format(k) for k in some) for some in ([k for k in numbers if k >= copies], between)
     )
     seen = (SEEN.format("general"),)
     by_template, by_exact = (("template",), seen), ((exact[-1], exact[-2]), seen)
@@ -103,7 +105,7 @@ def second_organism(copies: int = 100) -> PromptSet:
         tuple(map(family, known)),
         tuple(caption.copies for caption in known),
         (
-            Question("middle_general", middle, ("general",), by_template),
+            Question("middle_general", (*middle, "mixed", "near"), ("general",), by_template),
             Question("exact_general", exact, ("general",), by_template),
             Question("mixed_general", ("mixed",), ("general",), by_template),
             Question("near_general", ("near",), ("general",), by_template),

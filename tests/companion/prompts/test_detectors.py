@@ -8,9 +8,10 @@ import torch
 from companion import experiment, plots, reported
 from companion.experiment import results
 from companion.prompts import detectors, figures, prompt_sets
+from companion.prompts.equivalence import equivalence
 from companion.prompts.labelled import LabelledCaption
 from companion.recipes import text_to_image
-from memlib import detection, intervals
+from memlib import detection
 
 STEPS, SEEDS = 6, 2
 
@@ -119,19 +120,23 @@ def test_areas_are_recorded_where_there_are_seeds(run, known, measured):
 def test_pairs_are_compared_on_captions_that_both_have(run, known, measured):
     found, scores, *_, whole = measured
     (question,) = known.questions
-    rows = detectors.paired(run, scores, found, [("jeon_1", 2, "wen_all", 2)], [question], steps=STEPS)
+    pairs = [("jeon_1", 2, "wen_all", 2), ("wen_1", 2, "wen_1", 2)]
+    rows = detectors.equivalences(run, scores, found, pairs, [question], steps=STEPS)
     one, other = (scores.judge(question, key, 2, among=whole) for key in ("jeon_1", "wen_all"))
-    assert rows[0]["AUC"] == detection.compare(one, other).auc
+    expected = equivalence(one, other)
+    assert (rows[0]["difference"], rows[0]["outcome"]) == (expected.difference, expected.outcome)
+    assert (rows[0]["memorized"], rows[0]["others"]) == (2, 2)
+    assert rows[1]["difference"].value == 0
     values = recorded(run)
-    assert "tpr_exact_general_jeon_1_2_less_wen_all_2" in values
+    assert values["auc_exact_general_jeon_1_2_less_wen_all_2"].low == expected.difference.low
+    assert values["power_exact_general_jeon_1_2_less_wen_all_2"].value == expected.power
 
 
-def test_one_seed_at_a_time(run, known, measured):
-    found, scores, *_ = measured
-    (row,) = detectors.one_seed(run, scores, found, ["wen_1"], steps=STEPS)
-    families, areas = np.array(known.families), []
-    for seed in range(SEEDS + 1):
-        own = {f: scores.values["wen_1"][families == f, seed] for f in known.judged}
-        areas.append(intervals.auc(own["exact"], own["general"]).value)
-    assert (row["smallest"], row["largest"]) == (min(areas), max(areas))
-    assert recorded(run)["seed_auc_wen_1"].value == pytest.approx(np.mean(areas))
+def test_the_first_step_may_have_fewer_seeds(network, known, measured):
+    found, scores, noise, first, whole = measured
+    fewer = detectors.measured(
+        network, known, found, first=first, whole=whole, noise=noise, whole_seeds=1, first_seeds=1,
+        steps=STEPS, guidance=7.5,
+    )  # fmt: skip
+    assert (fewer.seeds("jeon_1"), fewer.seeds("wen_5"), fewer.seeds("wen_all")) == (1, SEEDS + 1, 1)
+    np.testing.assert_allclose(fewer.values["jeon_1"], scores.values["jeon_1"][:, :1], rtol=1e-4)

@@ -64,6 +64,13 @@ def test_a_detector_is_equivalent_to_itself():
     assert (found.outcome, found.difference.value) == ("equivalent", 0.0)
 
 
+def test_an_interval_without_width_is_undecided():
+    first = evaluate(np.array([[0.0], [3.0], [1.0], [2.0]]), np.array([True, True, False, False]))
+    found = equivalence(first, first)
+    assert (first.auc.value, found.difference.bounds) == (0.5, (0.0, 0.0))
+    assert (found.outcome, found.power, found.times) == ("undecided", 0.0, np.inf)
+
+
 def test_the_difference_agrees_with_a_bootstrap_where_that_holds():
     first, second = pair(3, 200, gap=(1.5, 1.2))
     closed, drawn = area_difference(first, second), compare(first, second).auc

@@ -65,7 +65,9 @@ def test_families_of_the_second_organism():
     by_name = {question.name: question for question in found.questions}
     exact = by_name["exact_general"]
     assert exact.memorized == tuple(f"exact, {k} copies" for k in ("100", "300", "1,000"))
-    assert len(by_name["middle_general"].rows(found.families)[0]) == 120 + 300
+    assert len(by_name["middle_general"].rows(found.families)[0]) == 120 + 30 + 16 + 300
+    (middle, *_) = prompt_sets.second_organism(between=[60]).questions
+    assert middle.memorized == ("exact, 60 copies", "mixed", "near")
     for caption, family in zip(captions(generation=2), found.families, strict=True):
         if family in ("general", "stated"):
             assert caption.entries == 0
@@ -73,10 +75,17 @@ def test_families_of_the_second_organism():
             assert caption.copies >= 100
     with pytest.raises(ValueError, match=r"copies must lie in \(10, 1000\], got 10"):
         prompt_sets.second_organism(copies=10)
+    with pytest.raises(ValueError, match=r"exact captions have \[10, .*1000\] copies, got \[50\]"):
+        prompt_sets.second_organism(between=[50, 60])
 
 
 def sets(folder):
-    return prompt_sets.organism(), prompt_sets.second_organism(), prompt_sets.published("sd1", folder), prompt_sets.published("sd2", folder)
+    return (
+        prompt_sets.organism(),
+        prompt_sets.second_organism(),
+        prompt_sets.published("sd1", folder),
+        prompt_sets.published("sd2", folder),
+    )
 
 
 def test_what_is_fitted_or_calibrated_on_is_never_judged(folder):
