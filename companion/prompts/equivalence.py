@@ -24,7 +24,7 @@ from memlib.intervals import Interval
 Outcome = Literal["equivalent", "different", "undecided"]
 MARGIN = 0.02
 """Difference of two areas that matters."""
-_NORMAL = NormalDist()
+_NORMAL, _NO_WIDTH = NormalDist(), 1e-6
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ def equivalence(
     inside = -margin < found.low and found.high < margin
     apart = found.low > 0 or found.high < 0
     outcome: Outcome = "undecided"
-    if not ceiling and found.low < found.high:
+    wide = found.high - found.low > _NO_WIDTH
+    if wide and not ceiling:
         outcome = "equivalent" if inside else "different" if apart else "undecided"
     z = _NORMAL.inv_cdf(0.5 + level / 2)
     error = (found.high - found.low) / (2 * z)
-    power = max(0.0, 2 * _NORMAL.cdf(margin / error - z) - 1) if error > 0 else 0.0
-    times = ((z + _NORMAL.inv_cdf(0.9)) * error / margin) ** 2 if error > 0 else math.inf
-    return Equivalence(found, margin, ceiling, outcome, power, math.inf if ceiling else times)
+    power = max(0.0, 2 * _NORMAL.cdf(margin / error - z) - 1) if wide else 0.0
+    times = ((z + _NORMAL.inv_cdf(0.9)) * error / margin) ** 2 if wide and not ceiling else math.inf
+    return Equivalence(found, margin, ceiling, outcome, power, times)
 
 
 def area_difference(first: Evaluation, second: Evaluation, *, level: float = 0.95) -> Interval:
