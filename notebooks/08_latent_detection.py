@@ -16,7 +16,7 @@
 # **Which of ten statistics find the captions whose image was copied, after how many steps, and is the paper's better than the norm that it builds on?** They come from seven papers and are measured on the same captions,
 # noises and samples of one text-to-image model.
 #
-# **From the first step, once the model has begun to return the copies.** Of captions whose image was copied 300 times, the paper's statistic tells all from general ones, with an area under the ROC curve (AUC) of {recorded}`dose_jeon_1_300:.2f`; with 100 copies,
+# **From the first step, once the model has begun to return the copies.** Of captions whose image was copied 300 times, the paper's statistic tells nearly all from general ones, with an area under the ROC curve (AUC) of {recorded}`dose_jeon_1_300:.2f`; with 100 copies,
 # where {glue:text}`returned_100:.2f` of the samples are the copied image, {recorded}`dose_jeon_1_100:.2f`, and with 60 {recorded}`dose_jeon_1_60:.2f`. Where detectors can differ, it is not ahead of the norm of the score difference that it is built on: its AUC less that of Wen's norm is
 # {recorded}`auc_middle_general_jeon_1_4_less_wen_1_4:.3f`. And it calls captions memorized that merely state what they show ({recorded}`auc_stated_general_jeon_1_4:.2f`, where one half would be right).
 #
@@ -234,7 +234,7 @@ tables.shown(by_question[middle], columns, ".3f").set_caption(middle.words)
 # The other questions, by the paper's statistic: exact captions with 100 copies or more {recorded}`auc_exact_general_jeon_1_4:.2f`, mixed {recorded}`auc_mixed_general_jeon_1_4:.2f`, near {recorded}`auc_near_general_jeon_1_4:.2f`, templates {recorded}`auc_template_general_jeon_1_4:.2f`.
 # **Stated captions mislead**: against general ones {recorded}`auc_stated_general_jeon_1_4:.2f` by the paper's statistic and {recorded}`auc_stated_general_wen_1_4:.2f` by Wen's norm, where one half would be right, and exact ones against them {recorded}`auc_exact_stated_jeon_1_4:.2f` and
 # {recorded}`auc_exact_stated_wen_1_4:.2f`. A caption that says what the image shows moves its mean a long way and copies nothing, and the score difference adds a gap between means to the gap between curvatures (Lemma 4.2). After fifty steps, Carlini's distance between samples has
-# {recorded}`auc_exact_stated_carlini_all_2:.2f` there, and Kim's proxy {recorded}`auc_exact_stated_kim_proxy_all_2:.2f`.
+# {recorded}`auc_exact_stated_carlini_all_2:.2f` there, and Kim's difference of curvatures {recorded}`auc_exact_stated_kim_all_2:.2f`.
 #
 # ## Which differences are real?
 #
@@ -359,8 +359,8 @@ tables.shown(again, ["question", "statistic", "AUC"])
 # ## Against the paper
 #
 # - **Detection from the first step**: so it is here, once samples under a caption are copies.
-# - **More than the norm of the score difference.** Table 1 prints an advantage of a hundredth of AUC at the first step. Here it is {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f`, on captions where either could have been ahead.
-# - **Attention and tiles detect less well.** On the middle captions Ren's entropy of one layer has {recorded}`auc_middle_general_ren_layer_1_4:.2f`; Carlini's tiles have {recorded}`auc_middle_general_carlini_all_2:.2f` and Chen's bright ending {recorded}`auc_middle_general_chen_all_2:.2f`.
+# - **More than the norm of the score difference.** Table 1 prints an advantage of a hundredth of AUC at the first step. Here it is {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f`, on captions where either could have been ahead; the norm is.
+# - **Attention and tiles.** They detect less well in Table 1. On the middle captions Ren's entropy of one layer has {recorded}`auc_middle_general_ren_layer_1_4:.2f`; Carlini's tiles have {recorded}`auc_middle_general_carlini_all_2:.2f` and Chen's bright ending {recorded}`auc_middle_general_chen_all_2:.2f`.
 # - **What Table 1 does not ask.** The published captions that are not memorized are captions of ordinary images. None is chosen to move the mean, as the stated ones are.
 #
 # :::{admonition} A short training

@@ -88,3 +88,9 @@ def test_redrawing_a_noise_escapes_with_one_minus_the_rate():
     found = escapes(both, "redrawn", "")
     assert found.low < 0.3 < found.high
     assert found.high - found.low < 0.1
+
+
+def test_captions_may_be_given_where_their_rate_is_known_from_elsewhere(images):
+    (row, *_) = (row for row in escape_rows(images, captions=[1, 3]) if row["method"] == "redrawn")
+    assert (row["captions"], row["noises"]) == (2, 6)
+    assert row["escapes"].value == (0.5 + 0) / 2
