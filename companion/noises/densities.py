@@ -18,6 +18,7 @@ from companion.organism.captions import captions
 from companion.organism.images import ROW, images
 from companion.organism.training_set import training_set
 from memlib.mixture import GaussianMixture
+from memlib.schedule import VariancePreserving
 
 if TYPE_CHECKING:
     from memlib.text_to_image import TextToImage
@@ -70,7 +71,12 @@ def exact_captions(model: TextToImage, chosen: Sequence[Caption], ordinary: Dens
         model: its autoencoder gives the latents, its noise process the rest.
         chosen: "mixed" captions.
         ordinary: the Gaussians.
+
+    Raises:
+        ValueError: a noise process that does not preserve variance.
     """
+    if not isinstance(model.schedule, VariancePreserving):
+        raise ValueError(f"exact captions need a VariancePreserving schedule, got {model.schedule!r}")
     one, entries = torch.ones(1), len(training_set(2))
     everything = GaussianMixture(one, ordinary.means.mean(0)[None], ordinary.total[None])
     copies = model.latents((images(list(chosen), torch.zeros(len(chosen), ROW)) + 1) / 2).cpu().flatten(1)
