@@ -99,8 +99,8 @@ def test_each_row_leads_to_its_chapter(ledger: Ledger, book: Path) -> None:
     page = BeautifulSoup((book / "book/results.html").read_text(encoding="utf-8"), "html.parser")
     links = {str(link["href"]).split("#")[0] for link in page.select("table.findings a[href]")}
     assert {f"../notebooks/{c.chapter}.html" for c in ledger.claims if c.chapter} <= links
-    rows = page.select("table.findings tbody tr")
-    assert len(rows) == len(ledger.claims)
+    claims, *_ = page.select("table.findings")  # recorded runs have a table below
+    assert len(claims.select("tbody tr")) == len(ledger.claims)
 
 
 def test_failures_show_the_numbers_of_the_runs(project: Path, runs: dict[str, Results], book: Path) -> None:
