@@ -24,7 +24,7 @@ Notebook = Annotated[
 
 TIMEOUT = (
     "Seconds without any progress (output, processor time, reading, writing) after which the run is taken to "
-    "hang; default: that of the preset, 600 for quick, 3600 for full, 14400 for rehearsal."
+    "hang; default: that of the preset, 600 for quick, 1800 for recorded, 3600 for full, 14400 for rehearsal."
 )
 
 

@@ -78,6 +78,7 @@ class TextToImage:
         # A caption is none, a label some.
         some = ["0" if self.family.reads == "labels" else ""]
         try:
+            self._size = self.family.size(pipeline)
             first = self._call(some, guidance=_GUIDANCE)
         except _FAILURES as error:
             raise ModelError(f"the pipeline of {self.source} fails before its first step: {error}") from error
@@ -191,7 +192,7 @@ class TextToImage:
             given = [int(name) if name.isdecimal() else names[name] for name in given]
         if self.family.reads == "nothing":
             given = len(given)
-        options = self.family.size(self.pipeline)
+        options = {**self._size}
         if self.family.guidance == "free":
             options["guidance_scale"] = guidance
         return first_call(

@@ -166,8 +166,8 @@ FLOW = "FlowMatchEulerDiscreteScheduler"
         (lambda f: (f / "vae" / "config.json").unlink(), "vae/config.json is missing"),
         (lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "holds no weights"),
         (
-            lambda f: change_json(f / "model_index.json", _class_name="DDPMPipeline"),
-            "holds a DDPMPipeline, expected one of StableDiffusionPipeline",
+            lambda f: change_json(f / "model_index.json", _class_name="StableDiffusionInpaintPipeline"),
+            "holds a StableDiffusionInpaintPipeline, expected one of StableDiffusionPipeline",
         ),
         (
             lambda f: change_json(f / "scheduler" / "scheduler_config.json", prediction_type="flow"),
@@ -178,7 +178,7 @@ FLOW = "FlowMatchEulerDiscreteScheduler"
                 change_json(f / "model_index.json", scheduler=["diffusers", FLOW]),
                 change_json(f / "scheduler" / "scheduler_config.json", _class_name=FLOW),
             ),
-            "has no alphas_cumprod",
+            "fails before its first step: 'FlowMatchEulerDiscreteScheduler'",
         ),
     ],
 )

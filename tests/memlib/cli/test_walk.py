@@ -17,8 +17,8 @@ pytestmark = UNTRAINED
 ROOT = Path(package.__file__).parent
 PAGE = (ROOT.parent / "book" / "guide" / "architecture.md").read_text(encoding="utf-8")
 MOST = 15
-# No stations: checks of arguments, the writing of files, and noise levels, which no prompt moves.
-EVERYWHERE = {"checks.py", "files.py", "schedule.py"}
+# No stations: checks of arguments, the writing of files, times and noise levels, which no prompt moves.
+EVERYWHERE = {"checks.py", "files.py", "schedule.py", "text_to_image/clock.py"}
 
 
 def layers():
