@@ -16,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -156,7 +157,7 @@ def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) 
 def twins(images: Float[Tensor, "N ..."], *, correlation: float = 0.9) -> Int64[Tensor, " N"]:
     """Number groups of near-duplicates: images joined by pairs whose pixels correlate above `correlation`.
 
-    Each image is taken less its mean; one that is constant has no twin. Holds N^2 numbers.
+    Each image is taken less its mean; one that is constant has no twin.
 
     Example:
         >>> twins(torch.tensor([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0], [0.1, 1.0, 5.2]])).tolist()
@@ -164,9 +165,31 @@ def twins(images: Float[Tensor, "N ..."], *, correlation: float = 0.9) -> Int64[
     """
     pixels = checks.batched("images", images).flatten(1)
     pixels = torch.nn.functional.normalize(pixels - pixels.mean(dim=1, keepdim=True), dim=1)
-    rows, columns = (pixels @ pixels.T > correlation).nonzero(as_tuple=True)
-    pairs = coo_array((torch.ones(len(rows)), (rows.cpu(), columns.cpu())), shape=(len(images),) * 2)
-    return torch.from_numpy(connected_components(pairs, directed=False)[1]).to(images.device, torch.int64)
+    return joined(pixels, lambda some: some @ pixels.T > correlation)
+
+
+def joined(
+    items: Float[Tensor, "N d"], alike: Callable[[Float[Tensor, "B d"]], Bool[Tensor, "B N"]]
+) -> Int64[Tensor, " N"]:
+    """Number groups of items that pairs join, directly or through others; `ROWS` at once are held against N.
+
+    Args:
+        items: N vectors.
+        alike: which of all items each of some is joined with.
+
+    Returns:
+        `(N,)` numbers from 0.
+
+    Example:
+        >>> items = torch.tensor([[0.0], [5.0], [1.0]])
+        >>> joined(items, lambda some: torch.cdist(some, items) < 2).tolist()
+        [0, 1, 0]
+    """
+    parts = [alike(some).nonzero().cpu() for some in items.split(ROWS)]
+    rows = torch.cat([part[:, 0] + k * ROWS for k, part in enumerate(parts)])
+    columns = torch.cat([part[:, 1] for part in parts])
+    pairs = coo_array((torch.ones(len(rows)), (rows, columns)), shape=(len(items),) * 2)
+    return torch.from_numpy(connected_components(pairs, directed=False)[1]).to(items.device, torch.int64)
 
 
 def _nearest(

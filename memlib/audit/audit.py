@@ -239,7 +239,7 @@ class Audit:
             made=datetime.now(UTC),
             model=self.model.source,
             base=None if self.base is None else self.base.source,
-            identity=self._identity(),
+            identity=self._identity(repeated),
             settings=asdict(self.settings),
             statistic=ranking.statistic,
             statistics={name: STATISTICS[name] for name in values},
@@ -263,12 +263,13 @@ class Audit:
             reproduced=verified.reproduced(path.name),
         )
 
-    def _identity(self) -> dict[str, str]:
+    def _identity(self, repeated: Repetition) -> dict[str, str]:
         """Hashes of the models and of the training images with their captions."""
         found = {"model": _hash(identity.facts(self.model))}
         if self.base is not None:
             found["base"] = _hash(identity.facts(self.base))
-        return found | {"training set": _hash([[e.name, e.digest, e.caption] for e in self.examples])}
+        images = zip(self.examples, repeated.digests, strict=True)
+        return found | {"training set": _hash([[e.name, digest, e.caption] for e, digest in images])}
 
 
 @dataclass(frozen=True, eq=False)

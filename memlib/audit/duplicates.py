@@ -6,6 +6,7 @@ coarse forms in grey (Zauner 2010), and by the correlation of thumbnails, which 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,11 @@ import imagehash
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from tqdm import tqdm
 
-from memlib.audit.training_set import Example
-from memlib.copies import twins
+from memlib.audit.training_set import Example, pixels
+from memlib.copies import joined, twins
 
 BITS, SIDE, CORRELATION = 6, 32, 0.95
 """Hashes of 64 bits that differ in so few, or thumbnails of that side whose pixels correlate so well."""
@@ -30,11 +30,13 @@ class Repetition:
     """How often the images and captions of a training set occur.
 
     Attributes:
+        digests: hexadecimal sha256 of the size and pixels of each image, which a file format does not change.
         group: `(N,)` the group of images that look alike, numbered from 0.
         exact: `(N,)` the group of images whose pixels are the same.
         captions: how often the caption of each image occurs.
     """
 
+    digests: list[str]
     group: Int64[Tensor, " N"]
     exact: Int64[Tensor, " N"]
     captions: list[int]
@@ -51,7 +53,7 @@ class Repetition:
 
 
 def repetition(examples: Sequence[Example], *, progress: bool = False) -> Repetition:
-    """Group the images of a training set; holds N^2 bits.
+    """Group the images of a training set.
 
     Args:
         examples: N training images.
@@ -62,21 +64,21 @@ def repetition(examples: Sequence[Example], *, progress: bool = False) -> Repeti
     """
     hashes, thumbnails, digests = [], [], []
     for example in tqdm(examples, desc="training images", disable=not progress):
-        hashes.append(imagehash.phash(example.open()).hash.flatten())
-        thumbnails.append(example.pixels(SIDE, SIDE))
-        digests.append(example.digest)
+        image = example.open()
+        hashes.append(imagehash.phash(image).hash.flatten())
+        thumbnails.append(pixels(image, SIDE, SIDE))
+        digests.append(hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest())
     captions = Counter(example.caption for example in examples)
     numbers = {digest: k for k, digest in enumerate(dict.fromkeys(digests))}
     exact = torch.tensor([numbers[digest] for digest in digests])
+    coarse = _near(torch.from_numpy(np.stack(hashes)))
     colours = twins(torch.stack(thumbnails), correlation=CORRELATION)
-    alike = _near(torch.from_numpy(np.stack(hashes)))
-    for groups in (colours, exact):
-        alike |= groups[:, None] == groups
-    group = torch.from_numpy(connected_components(alike.numpy(), directed=False)[1]).long()
-    return Repetition(group, exact, [captions[example.caption] for example in examples])
+    same = torch.stack([coarse, colours, exact], dim=1)
+    group = joined(same, lambda some: (some[:, None] == same).any(-1))
+    return Repetition(digests, group, exact, [captions[example.caption] for example in examples])
 
 
-def _near(hashes: Bool[Tensor, "N 64"]) -> Bool[Tensor, "N N"]:
+def _near(hashes: Bool[Tensor, "N 64"]) -> Int64[Tensor, " N"]:
+    """Groups of hashes of which few bits differ."""
     signs = hashes.float() * 2 - 1
-    distance = (signs.shape[1] - signs @ signs.T) / 2
-    return distance <= BITS
+    return joined(signs, lambda some: signs.shape[1] - some @ signs.T <= 2 * BITS)

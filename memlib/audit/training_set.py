@@ -7,16 +7,14 @@ beside each image. A table given by hand goes before all of them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from memlib.screening import prompt_files
@@ -58,8 +56,6 @@ class Example:
         Raises:
             TrainingSetError: what lies there is no image, is cut off, or would be larger than `MOST_PIXELS`.
         """
-        from PIL import ImageOps
-
         try:
             with Image.open(self.path) as image:
                 if image.width * image.height > MOST_PIXELS:
@@ -73,19 +69,12 @@ class Example:
                 f"{self.path} cannot be read as an image ({error}); mend or remove it"
             ) from error
 
-    def pixels(self, height: int, width: int) -> Float[Tensor, "3 H W"]:
-        """The image as a model of that size was trained on it: scaled, cut in the middle, in [-1, 1]."""
-        from PIL import ImageOps
 
-        fitted = ImageOps.fit(self.open(), (width, height), Image.Resampling.BICUBIC)
-        numbers = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
-        return numbers.reshape(height, width, 3).permute(2, 0, 1).float() / 127.5 - 1
-
-    @cached_property
-    def digest(self) -> str:
-        """Hexadecimal sha256 of its size and pixels, which another file format does not change."""
-        image = self.open()
-        return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+def pixels(image: Image.Image, height: int, width: int) -> Float[Tensor, "3 H W"]:
+    """An image as a model of that size is trained on it: scaled, cut in the middle, in [-1, 1]."""
+    fitted = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    numbers = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
+    return numbers.reshape(height, width, 3).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def read(folder: Path, captions: Path | None = None) -> list[Example]:

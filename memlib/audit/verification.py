@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from memlib import copies, intervals
-from memlib.audit.training_set import Example
+from memlib.audit.training_set import Example, pixels
 from memlib.intervals import Interval
 
 SIDE = 64
@@ -70,13 +70,14 @@ class Library:
                 f"all {len(examples)} training images look alike; expected two different ones or more"
             )
         read = tqdm(examples, desc="training images", disable=not progress)
-        self.pixels = torch.stack([example.pixels(side, side) for example in read])
+        self.pixels = torch.stack([pixels(example.open(), side, side) for example in read])
         self.groups, self.side = groups, side
 
     def neighbours(self, images: Sequence[Path]) -> copies.Neighbours:
         """The nearest and second nearest training image of files."""
-        pixels = torch.stack([Example(path.name, path, "").pixels(self.side, self.side) for path in images])
-        return copies.nearest(pixels, self.pixels, groups=self.groups)
+        opened = (Example(path.name, path, "").open() for path in images)
+        points = torch.stack([pixels(image, self.side, self.side) for image in opened])
+        return copies.nearest(points, self.pixels, groups=self.groups)
 
 
 def verify(

@@ -34,14 +34,17 @@ def test_captions_lie_beside_images_or_in_a_table(folder):
 def test_pixels_are_those_that_a_model_was_trained_on(folder):
     beside(folder, CAPTIONS)
     example = training_set.read(folder)[0]
-    pixels = example.pixels(8, 8)
+    pixels = training_set.pixels(example.open(), 8, 8)
     assert pixels.shape == (3, 8, 8)
     assert pixels.min() >= -1
     assert pixels.max() <= 1
     flat = Image.new("RGB", (10, 30), (255, 0, 128))
     flat.save(folder / "a.png")
     torch.testing.assert_close(
-        example.pixels(4, 4)[:, 0, 0], torch.tensor([1.0, -1.0, 128 / 127.5 - 1]), atol=1e-6, rtol=0
+        training_set.pixels(example.open(), 4, 4)[:, 0, 0],
+        torch.tensor([1.0, -1.0, 128 / 127.5 - 1]),
+        atol=1e-6,
+        rtol=0,
     )
 
 
