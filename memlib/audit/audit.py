@@ -102,10 +102,11 @@ class Audit:
             )
         options: dict[str, Any] = {"rows": rows, "restart": restart, "progress": progress}
         repeated = duplicates.repetition(self.examples, progress=progress)
-        table = self._table()
+        captions = self._captions()
+        table = self._with_calibration(captions)
         screened = self._screening(table)
         screened.run(out / f"{VALUES}.parquet", **options)
-        values, harmless = _means(out, screened, len(self._captions()))
+        values, harmless = _means(out, screened, len(captions))
         ranking = _ranking(values, harmless, table, self.settings.rate)
         chosen = self._chosen(ranking)
         images = self._images(out, GENERATED, self.model, table.take(pa.array(chosen)), options)
@@ -126,9 +127,9 @@ class Audit:
         fresh = [text not in rows for text in self.prompts["prompt"].to_pylist()]
         return pa.concat_tables([table, self.prompts.filter(pa.array(fresh, pa.bool_()))])
 
-    def _table(self) -> pa.Table:
+    def _with_calibration(self, captions: pa.Table) -> pa.Table:
         harmless = prompt_files.SCHEMA.empty_table() if self.calibration is None else self.calibration
-        return prompt_files.with_reference(self._captions(), harmless)
+        return prompt_files.with_reference(captions, harmless)
 
     def _seeds(self) -> range:
         return range(self.settings.first_seed, self.settings.first_seed + self.settings.seeds)
@@ -149,7 +150,7 @@ class Audit:
         """Rows whose images are generated, and why."""
         order, listed = ranking.order.tolist(), set(np.flatnonzero(ranking.listed).tolist())
         first = [row for k, row in enumerate(order) if k < self.settings.suspicious or row in listed]
-        others = [row for row in range(len(order)) if row not in set(first)]
+        others = sorted(set(order) - set(first))
         drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(self.settings.first_seed))
         some = sorted(others[k] for k in drawn[: self.settings.random].tolist())
         return dict.fromkeys(first, "suspicious") | dict.fromkeys(some, "random")
@@ -288,7 +289,7 @@ def _ranking(
     table: pa.Table,
     rate: float,
 ) -> _Ranking:
-    name = next(iter(name for name in STATISTICS if name in values))
+    name = next(name for name in STATISTICS if name in values)
     scores, known = values[name], harmless[name]
     if not len(known):
         return _Ranking(name, np.argsort(-scores, kind="stable"), None, np.zeros(len(scores), bool))
