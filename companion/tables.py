@@ -106,7 +106,7 @@ def shown(
     headings = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or read}
     spec = dict.fromkeys(headings, formats) if isinstance(formats, str) else formats
     cells = {
-        heading: [_written(item, spec.get(name, ".2f")) for item in read[name]]
+        heading: [_written(item, spec.get(name, ".2f")) for item in read[name]] if len(read) else []
         for name, heading in headings.items()
     }
     return pd.DataFrame(cells).style.hide(axis="index")

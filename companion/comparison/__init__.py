@@ -5,7 +5,7 @@ from companion.comparison.escapes import escape_lead, escape_rows, escapes, unde
 from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
 from companion.comparison.settings import Settings, objectives
-from companion.comparison.summary import best_settings, dominated, lead, over_captions
+from companion.comparison.summary import best_settings, lead, over_captions
 from companion.comparison.training_images import TrainingImages, training_images
 from companion.comparison.trials import Trials, joined
 
@@ -21,7 +21,6 @@ __all__ = [
     "TrainingImages",
     "Trials",
     "best_settings",
-    "dominated",
     "escape_lead",
     "escape_rows",
     "escapes",

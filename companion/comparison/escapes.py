@@ -60,7 +60,7 @@ def escapes(
     images: pd.DataFrame, method: str, setting: str, captions: Sequence[int] | None = None
 ) -> Interval:
     """Share of copied noises that end elsewhere, the mean over captions with an interval over captions."""
-    return _over_captions(~_column(copied_noises(images, method, setting, captions), "copy"))
+    return _over_captions(_column(copied_noises(images, method, setting, captions), "escape"))
 
 
 def escape_lead(
@@ -68,10 +68,20 @@ def escape_lead(
     first: tuple[str, str],
     second: tuple[str, str],
     captions: Sequence[int] | None = None,
+    *,
+    what: str = "escape",
 ) -> Interval:
-    """The first's share of escapes less the second's, paired by caption; methods are names and settings."""
+    """The first's share of escapes less the second's among copied noises, paired by caption.
+
+    Args:
+        images: of all trials.
+        first: name and setting of a method.
+        second: that of another.
+        captions: None takes `undecided_captions`.
+        what: "escape", or a column of `images`: "success" is an escape that agrees with its prompt.
+    """
     a, b = (
-        (~_column(copied_noises(images, *which, captions), "copy")).groupby("caption").mean()
+        _column(copied_noises(images, *which, captions), what).groupby("caption").mean()
         for which in (first, second)
     )
     return intervals.bounded_mean((a - b).to_numpy(), -1.0, 1.0)
@@ -103,7 +113,7 @@ def escape_rows(
         all_images = all_images[all_images["caption"].isin(some)]
         rows.append(
             {"method": method, "setting": setting, "captions": here["caption"].nunique()}
-            | {"noises": len(here), "escapes": _over_captions(~_column(here, "copy"))}
+            | {"noises": len(here), "escapes": _over_captions(_column(here, "escape"))}
             | {"lead": None if own else escape_lead(images, (method, setting), against, some)}
             | {what: _over_captions(_column(here, what)) for what in ("agree", "success")}
             | {what: float(all_images[what].mean()) for what in ("diversity", "passes", "backward")}
@@ -112,8 +122,9 @@ def escape_rows(
 
 
 def _column(rows: pd.DataFrame, what: str) -> pd.Series:
-    """A column of true and false by caption."""
-    return rows.set_index("caption")[what].astype(bool)
+    """By caption a column of true and false; "escape" is no copy."""
+    known = rows.set_index("caption")
+    return ~known["copy"].astype(bool) if what == "escape" else known[what].astype(bool)
 
 
 def _over_captions(true: pd.Series) -> Interval:

@@ -41,21 +41,25 @@ def tradeoffs(table: pd.DataFrame, spaces: Sequence[str], height: float = 4.0) -
     return figure
 
 
-def noise_and_outcome(images: pd.DataFrame, names: Sequence[str], similarity: str) -> Figure:
-    """Similarity of what came out against the statistic at the noise, a colour for each caption.
+def escapes(found: Sequence[Mapping[str, Any]], redrawn: Interval) -> Figure:
+    """What becomes of copied noises: methods, beside fresh noise at their price and random moves.
 
     Args:
-        images: with the columns "caption", "statistic" and the similarity.
-        names: of the captions.
-        similarity: the column.
+        found: rows with a "name" and the intervals "method", "same price" and "same length", or None.
+        redrawn: one fresh noise.
     """
-    figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    for number, some in images.groupby("caption"):
-        color = plt.get_cmap("tab10")(number)
-        ax.scatter(some["statistic"], some[similarity], s=14, color=color, label=names[number])
-    ax.set(xscale="log", xlabel="$\\Vert H_\\Delta s_\\Delta \\Vert$ at the noise")
-    ax.set(ylabel=f"similarity, {similarity}")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    looks = {"method": ("C3", "o"), "same price": ("C0", "s"), "same length": (plots.NEUTRAL, "D")}
+    names = {"method": "the method", "same price": "fresh noise at its price", "same length": "a random move"}
+    figure, ax = plt.subplots(figsize=(6.5, 0.5 * len(found) + 1.4), layout="constrained")
+    ax.axvline(redrawn.value, color="black", linewidth=0.8, linestyle="--", label="one fresh noise")
+    for shift, (what, (color, marker)) in zip((-0.2, 0.0, 0.2), looks.items(), strict=True):
+        some = [(line + shift, row[what]) for line, row in enumerate(found) if row[what] is not None]
+        ax.plot([e.value for _, e in some], [y for y, _ in some], marker, color=color, label=names[what])
+        ax.hlines([y for y, _ in some], [e.low for _, e in some], [e.high for _, e in some], color=color)
+    ax.set(xlabel="share of copied noises that end elsewhere", xlim=(-0.03, 1.03))
+    ax.set_yticks(range(len(found)), [row["name"] for row in found])
+    ax.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 

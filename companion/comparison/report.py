@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 from torch import Tensor
 
 from companion import tables
+from companion.comparison.escapes import escape_lead, escape_rows, escapes
 from companion.comparison.settings import Settings
-from companion.comparison.summary import chosen, dominated, lead, over_captions
+from companion.comparison.summary import chosen, lead, over_captions
 from memlib import intervals
 from memlib.mitigation import NEVER
 
@@ -27,13 +27,13 @@ WHAT = ("success", "copy", "agree", "diversity", "loss", "norm_after")
 
 
 def key(name: str) -> str:
-    """A method's name as a part of the names of recorded numbers.
+    """A method's name, and a setting, as a part of the names of recorded numbers.
 
     Example:
-        >>> key("SAIL printed"), key("Kim, alone")
-        ('sail_printed', 'kim_alone')
+        >>> key("SAIL printed"), key("Kim, alone"), key("Han 0.25")
+        ('sail_printed', 'kim_alone', 'han_0_25')
     """
-    return name.replace(", ", "_").replace(" ", "_").lower()
+    return name.strip().replace(", ", "_").replace(" ", "_").replace(".", "_").lower()
 
 
 def levels(
@@ -82,95 +82,79 @@ def at_best(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity:
     return rows
 
 
-def by_copies(run: Run, images: pd.DataFrame, best: Mapping[str, str], numbers: Sequence[int]) -> Rows:
-    """Share of copies by the number of copies in training, every method at its best setting."""
-    rows: Rows = []
-    for name, setting in best.items():
-        some = chosen(images, name, setting)
-        for number in numbers:
-            here = some[some["copies"] == number]
-            rows.append(
-                {
-                    "method": name,
-                    "key": key(name),
-                    "copies": number,
-                    "copy": intervals.proportion(here["copy"].to_numpy(dtype=float)),
-                    "agree": float(here["agree"].mean()),
-                }
-            )
-    meaning = "Share of copies at {copies} copies in training, interval over images: {method}"
-    record = {"copy": ("copy_{key}_{copies}", meaning)}
-    tables.tabulate(run, "by_copies", rows, about="Copies by their number in training", record=record)
-    return rows
-
-
-def of_parts(run: Run, images: pd.DataFrame, best: Mapping[str, str], similarity: str) -> Rows:
-    """Captions of which a part of the image was copied, at the settings that are best for whole copies."""
-    rows: Rows = []
-    for name, setting in best.items():
-        some = chosen(images, name, setting)
-        found = {
-            what: intervals.proportion(some[what].to_numpy(dtype=float))
-            for what in ("copy", "agree", "success")
-        }
-        rows.append(
-            {"method": name, "setting": setting, "key": key(name)}
-            | found
-            | {"similarity": float(some[similarity].mean())}
-        )
+def of_copied_noises(run: Run, images: pd.DataFrame, captions: Sequence[int]) -> Rows:
+    """What becomes of copied noises under every method and setting; saved as `escapes`."""
+    rows = escape_rows(images, captions=captions)
+    for row in rows:
+        row["key"] = key(f"{row['method']} {row['setting']}")
     record = {
-        what: (f"template_{what}_{{key}}", f"{what} of templates, interval over images: {{method}}")
-        for what in ("copy", "agree", "success")
+        what: (f"{what}_{{key}}", f"{what} among copied noises: {{method}} {{setting}}")
+        for what in ("escapes", "agree", "success", "diversity", "passes")
     }
-    about = "Templates, every method at the setting best for exact captions"
-    tables.tabulate(run, "templates", rows, about=about, record=record)
+    record["lead"] = ("lead_{key}", "Escapes of {method} {setting} less those of one fresh noise")
+    tables.tabulate(run, "escapes", rows, about="What becomes of copied noises", record=record)
     return rows
 
 
-def duels(
+def beside_baselines(
+    run: Run, images: pd.DataFrame, methods: Mapping[str, Iterable[str]], captions: Sequence[int]
+) -> Rows:
+    """Methods that change the noise beside what `Trials.with_baselines` ran for each of their settings.
+
+    Args:
+        run: records and saves them, as `beside`.
+        images: of all trials.
+        methods: name -> its settings.
+        captions: those that count.
+
+    Returns:
+        A row for each setting: the shares of copied noises that end elsewhere under the method, under fresh
+        noise at the `same price` (one noise where the price buys no second) and under a random move of the
+        `same length` (None if the method moved no noise), and the leads `over price` and `over move`.
+    """
+    known = {*images[["method", "setting"]].itertuples(index=False, name=None)}
+    rows: Rows = []
+    for own in ((method, setting) for method, some in methods.items() for setting in some):
+        label = " ".join(own)
+        price = ("redrawn", label if ("redrawn", label) in known else "")
+        move = ("random move", label)
+        row: dict[str, Any] = {"name": ", ".join(own), "key": key(label)}
+        for what, lead_, other in (("same price", "over price", price), ("same length", "over move", move)):
+            there = other in known
+            row[what] = escapes(images, *other, captions) if there else None
+            row[lead_] = escape_lead(images, own, other, captions) if there else None
+        rows.append(row | {"method": escapes(images, *own, captions)})
+    record = {
+        "over price": ("over_price_{key}", "Escapes of {name}, less those of fresh noise at its price"),
+        "over move": ("over_move_{key}", "Escapes of {name}, less those of a random move of its length"),
+    }
+    about = "Methods that change the noise beside baselines"
+    tables.tabulate(run, "beside", rows, about=about, record=record)
+    return rows
+
+
+def over_rivals(
     run: Run,
     images: pd.DataFrame,
-    methods: Mapping[str, Mapping[str, Any]],
-    best: Mapping[str, str],
-    similarity: str,
+    own: tuple[str, str],
+    rivals: Mapping[str, str],
+    captions: Sequence[int],
 ) -> Rows:
-    """How many settings of every method some setting of SAIL dominates, and SAIL's lead in successes."""
-    ours = ("SAIL printed", best["SAIL printed"])
+    """Escapes and successes of one setting of a method less those of its rivals; saved as `rivals`."""
     rows: Rows = [
-        {"method": name, "settings": len(methods[name]), "key": key(name)}
-        | {sail: None if sail == name else dominated(images, name, sail, similarity) for sail in SAILS}
-        | {"lead": None if name == ours[0] else lead(images, ours, (name, best[name]), "success")}
-        for name in methods
+        {"method": name, "setting": setting, "key": key(name)}
+        | {
+            what: escape_lead(images, own, (name, setting), captions, what=what)
+            for what in ("escape", "success")
+        }
+        for name, setting in rivals.items()
     ]
-    meaning = "Successes of SAIL as printed less those of {method}, best settings, over captions"
-    about = "Which settings SAIL dominates"
-    tables.tabulate(run, "duels", rows, about=about, record={"lead": ("lead_over_{key}", meaning)})
-    rivals = [row for row in rows if row["method"] not in (*SAILS, "none")]
-    total = sum(row["settings"] for row in rivals)
-    for sail in SAILS:
-        beaten = sum(row[sail] for row in rivals)
-        run.record(
-            f"dominated_by_{key(sail)}",
-            intervals.proportion(np.arange(total) < beaten),
-            about=f"Share of the settings of the other methods that some setting of {sail} dominates",
-        )
-    run.record("rival_settings", total, about="Settings of the methods that are no SAIL")
+    record = {
+        what: (f"{what}_over_{{key}}", f"{what} of {own[0]} less that of {{method}}, among copied noises")
+        for what in ("escape", "success")
+    }
+    tables.tabulate(run, "rivals", rows, about=f"{' '.join(own)} less other methods", record=record)
     return rows
-
-
-def still_copies(run: Run, images: pd.DataFrame, names: Sequence[str]) -> None:
-    """Record how often a noise that gave a copy gives one after its objective came under the threshold."""
-    before = images.loc[(images["method"] == "none") & images["copy"], ["caption", "seed"]]
-    moved = images.merge(before)
-    moved = moved[(moved["step"] != NEVER) & ~moved["drawn"]]
-    for name in names:
-        met = moved.loc[moved["method"] == name, "copy"]
-        if len(met):
-            run.record(
-                f"still_{key(name)}",
-                intervals.proportion(met.to_numpy(dtype=float)),
-                about=f"{name}: copies where the same noise gave one and was moved under the threshold",
-            )
 
 
 def first_terms(
@@ -230,49 +214,6 @@ def norm_weights(
     about = "SAIL as printed under several weights of its norm"
     tables.tabulate(run, "weights", rows, about=about, record=record)
     return rows
-
-
-def ablation(run: Run, images: pd.DataFrame, parts: Mapping[str, tuple[str, tuple[str, str]]]) -> Rows:
-    """The corrected SAIL with its parts switched off.
-
-    Args:
-        run: records and saves them, as `ablation`.
-        images: of all trials.
-        parts: name -> what it is, and its method and setting.
-    """
-    rows: Rows = []
-    judged = ("copy", "agree", "success")
-    for name, (what_it_is, where) in parts.items():
-        some = chosen(images, *where)
-        rows.append(
-            {"name": name, "what": what_it_is, "threshold reached": float((some["step"] != NEVER).mean())}
-            | {what: over_captions(images, *where, what) for what in judged}
-            | {"rows": float(some["passes"].mean())}
-        )
-    record = {
-        what: (f"{what}_{{name}}", f"{what}: {{what}}, over captions")
-        for what in ("copy", "agree", "success")
-    }
-    tables.tabulate(run, "ablation", rows, about="Selection, descent, both", record=record)
-    return rows
-
-
-def released(run: Run, images: pd.DataFrame) -> None:
-    """Record which images the released loop returned, over all its settings."""
-    some = images[images["method"] == "SAIL released"]
-    shares = {
-        "as_it_came": some["step"] == 0,
-        "after_steps": some["step"] > 0,
-        "not_reached": some["step"] == NEVER,
-        "repeated": some["repeated"],
-        "drawn": some["drawn"],
-    }
-    for name, true in shares.items():
-        run.record(
-            f"released_{name}",
-            intervals.proportion(true.to_numpy(dtype=float)),
-            about=f"SAIL as released, share of images over all settings: {name.replace('_', ' ')}",
-        )
 
 
 def costs(run: Run, images: pd.DataFrame, methods: Sequence[str]) -> Rows:

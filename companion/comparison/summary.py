@@ -45,19 +45,6 @@ def lead(images: pd.DataFrame, first: tuple[str, str], second: tuple[str, str], 
     return _mean(a - b, (low - high, high - low))
 
 
-def dominated(images: pd.DataFrame, name: str, by: str, similarity: str = "pixel") -> int:
-    """Settings of a method to which another's offers one that copies less and agrees no less.
-
-    By means over all images. Copies less: a smaller similarity to the copied image.
-    """
-    means = images.groupby(["method", "setting"])[["agree", similarity]].mean()
-    theirs = means.loc[by]
-    return sum(
-        bool(((theirs[similarity] < ours[similarity]) & (theirs["agree"] >= ours["agree"])).any())
-        for _, ours in means.loc[name].iterrows()
-    )
-
-
 def _range(column: pd.Series) -> tuple[float, float]:
     """Where a quantity can lie; an interval says no more, and has a width even where all captions agree."""
     if is_bool_dtype(column):

@@ -3,6 +3,7 @@
 from companion.noises.areas import caption_areas, paired, pooled
 from companion.noises.densities import Densities, densities, exact_captions, told_exactly
 from companion.noises.exact import ExactCaption, exact_caption, in_half_space
+from companion.noises.figures import areas_figure
 from companion.noises.measured import measured
 from companion.noises.statistics import SIGNS, of_difference, statistics
 
@@ -10,6 +11,7 @@ __all__ = [
     "SIGNS",
     "Densities",
     "ExactCaption",
+    "areas_figure",
     "caption_areas",
     "densities",
     "exact_caption",

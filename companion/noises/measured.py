@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
@@ -26,40 +25,37 @@ def measured(
     network: TextToImage,
     chosen: Sequence[Caption],
     copied: Judge,
+    noise: Float[Tensor, "P n ..."],
     *,
-    noises: int,
     guidance: Sequence[float] = (1.0, 3.0, 7.5),
     at: Sequence[int] = (0,),
     steps: int = 50,
     probes: int = 4,
     lanczos_steps: int = 16,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """A row for every caption, guidance, noise and step: whether the noise ends in the copy, and what tells.
 
-    Every caption has noises of its own, so that captions are independent draws; the same ones for all
-    guidances. The statistics are those of the scores themselves, whatever the guidance of the path.
+    The statistics are those of the scores themselves, whatever the guidance of the path.
 
     Args:
         network: the model.
-        chosen: captions.
+        chosen: P captions.
         copied: judges the images at the ends.
-        noises: number of noises of each caption.
+        noise: n noises of each caption, of its own, so that captions are independent draws; the same for all
+            guidances.
         guidance: scales of classifier-free guidance.
         at: positions among the sampling steps, 0 for the noise itself, where every statistic is measured;
             at later ones those of the score difference alone are, and the others are NaN.
         steps: the number of sampling steps.
         probes: random directions, see `statistics`.
         lanczos_steps: steps of Lanczos, see `statistics`.
-        seed: the seed of the noises.
     """
-    generator = torch.Generator().manual_seed(seed)
     parts = []
     for place, caption in enumerate(tqdm(chosen, desc="captions", mininterval=2.0)):
-        noise, prompts = network.noise(noises, generator), network.encode([caption.text])
+        own, prompts = noise[place], network.encode([caption.text])
         first: pd.DataFrame | None = None
         for scale in guidance:
-            path = generate(network, prompts, noise, steps=steps, guidance=scale)
+            path = generate(network, prompts, own, steps=steps, guidance=scale)
             ends = copied(network.decode(path.samples[0]).cpu() * 2 - 1, caption)
             for k in at:
                 if k == 0 and first is not None:  # the noise itself knows no guidance
@@ -70,7 +66,7 @@ def measured(
                     )
                 first = table if k == 0 else first
                 about = {"caption": place, "share": caption.share, "guidance": scale, "step": k}
-                parts.append(table.assign(**about, t=path.times[k], noise=range(noises), copy=ends.numpy()))
+                parts.append(table.assign(**about, t=path.times[k], noise=range(len(own)), copy=ends.numpy()))
     return pd.concat(parts, ignore_index=True)
 
 

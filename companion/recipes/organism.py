@@ -263,7 +263,7 @@ ORGANISM2_SMALL = TextToImageRecipe(
     network=partial(_fresh, TextToImageConfig(vocabulary=833)),
     draw=partial(_latents, partial(training_set, 2)),
     data=partial(_captioned, partial(training_set, 2)),
-    training=FitConfig(steps=6_000, batch=32, learning_rate=1e-3, warmup=500, cycles=1),
+    training=FitConfig(steps=12_000, batch=32, learning_rate=1e-3, warmup=500, cycles=2),
     dtype=torch.float16,
     prediction="epsilon",
     autoencoder=AUTOENCODER_2,

@@ -47,6 +47,8 @@ def test_every_caption_weighs_the_same(images):
 
 def test_the_lead_is_paired_by_caption(images):
     assert escape_lead(images, ("sail", ""), ("redrawn", "")).value == (0 + 1) / 2
+    images.loc[images["method"] == "sail", "success"] = False
+    assert escape_lead(images, ("sail", ""), ("redrawn", ""), what="success").value == (-0.5 + 0) / 2
 
 
 def test_a_row_for_each_method_counts_captions_and_noises(images):

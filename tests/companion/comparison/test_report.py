@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion import experiment
-from companion.comparison import lead, over_captions, report
+from companion.comparison import escape_lead, escapes, lead, over_captions, report
 from companion.experiment import results
 from memlib import intervals
 from memlib.mitigation import NEVER
@@ -92,45 +92,6 @@ def test_every_method_at_its_best_setting(run, images):
     assert "fewer_none" not in found
 
 
-def test_copies_by_their_number_in_training(run, images):
-    report.by_copies(run, images, {"none": ""}, [30, 100])
-    found, some = recorded(run), images[images["method"] == "none"]
-    for number, count in ((30, 2), (100, 4)):
-        mine = some.loc[some["copies"] == number, "copy"]
-        assert len(mine) == count
-        assert same(found[f"copy_none_{number}"], intervals.proportion(mine.to_numpy(dtype=float)))
-
-
-def test_duels_count_settings_and_leads(run, images):
-    best = {name: settings[0] for name, settings in SETTINGS.items()}
-    rows = {row["method"]: row for row in report.duels(run, images, SETTINGS, best, "pixel")}
-    assert rows["SAIL printed"]["SAIL printed"] is None
-    assert rows["SAIL printed"]["lead"] is None
-    found = recorded(run)
-    assert found["rival_settings"].value == 2  # those of random tokens alone
-    assert found["dominated_by_sail_released"].value == rows["random tokens"]["SAIL released"] / 2
-    expected = lead(images, ("SAIL printed", "1"), ("SAIL released", "1"), "success")
-    assert same(found["lead_over_sail_released"], expected)
-
-
-def test_still_copies_are_of_noises_that_gave_one_and_were_moved(run, images):
-    report.still_copies(run, images, ["SAIL printed"])
-    none = images[images["method"] == "none"].set_index(["caption", "seed"])["copy"]
-    some = images[images["method"] == "SAIL printed"]
-    gave = [none[caption, seed] for caption, seed in zip(some["caption"], some["seed"], strict=True)]
-    met = some[np.array(gave) & (some["step"] != NEVER) & ~some["drawn"]]
-    assert 0 < len(met) < len(some)
-    assert same(recorded(run)["still_sail_printed"], intervals.proportion(met["copy"].to_numpy(dtype=float)))
-
-
-def test_the_released_loop_is_counted(run, images):
-    report.released(run, images)
-    found, some = recorded(run), images[images["method"] == "SAIL released"]
-    assert found["released_as_it_came"].value == (some["step"] == 0).mean()
-    shares = [found[f"released_{name}"].value for name in ("as_it_came", "after_steps", "not_reached")]
-    assert sum(shares) == pytest.approx(1)
-
-
 def test_costs_are_means_over_all_settings(run, images):
     report.costs(run, images, ["none", "SAIL printed"])
     found, some = recorded(run), images[images["method"] == "SAIL printed"]
@@ -139,13 +100,53 @@ def test_costs_are_means_over_all_settings(run, images):
     assert "passes_random_tokens" not in found
 
 
-def test_parts_of_the_corrected_method(run, images):
-    report.ablation(run, images, {"descent": ("one noise", ("SAIL corrected", "1"))})
-    assert same(recorded(run)["copy_descent"], over_captions(images, "SAIL corrected", "1", "copy"))
-
-
 def test_a_tradeoff_has_a_row_for_every_setting(images):
     table = report.tradeoff(images, SETTINGS, ["pixel"])
     assert len(table) == 9
     row = table[(table["method"] == "random tokens") & (table["setting"] == "2")].iloc[0]
     assert row["pixel"] == over_captions(images, "random tokens", "2", "pixel")
+
+
+@pytest.fixture
+def copied(images):
+    """The same with two noises of every caption that gave a copy, and what `with_baselines` adds."""
+    images.loc[images["method"] == "none", "copy"] = True
+    mine = images[(images["method"] == "SAIL printed") & (images["setting"] == "1")]
+    redrawn, moved = (
+        mine.assign(method="redrawn"),
+        mine.assign(method="random move", setting="SAIL printed 1"),
+    )
+    redrawn["copy"], moved["copy"] = True, False
+    return pd.concat(
+        [images, redrawn.assign(setting=""), redrawn.assign(setting="SAIL printed 1", copy=False), moved],
+        ignore_index=True,
+    )
+
+
+def test_what_becomes_of_copied_noises_is_recorded_by_method_and_setting(run, copied):
+    report.of_copied_noises(run, copied, range(3))
+    found = recorded(run)
+    assert same(found["escapes_random_tokens_2"], escapes(copied, "random tokens", "2", range(3)))
+    assert found["escapes_redrawn"].value == 0
+    assert found["lead_random_move_sail_printed_1"].value == 1
+
+
+def test_methods_stand_beside_the_baselines_that_were_run_for_them(run, copied):
+    first, second = report.beside_baselines(run, copied, {"SAIL printed": ["1", "2"]}, range(3))
+    assert (first["same price"].value, first["same length"].value) == (1, 1)
+    own = escapes(copied, "SAIL printed", "1", range(3))
+    assert first["method"] == own
+    assert first["over price"].value == pytest.approx(own.value - 1)
+    assert second["same price"].value == 0  # one fresh noise
+    assert (second["same length"], second["over move"]) == (None, None)
+    found = recorded(run)
+    assert same(found["over_price_sail_printed_2"], second["over price"])
+    assert "over_move_sail_printed_2" not in found
+
+
+def test_leads_over_rivals_are_of_escapes_and_of_successes(run, copied):
+    report.over_rivals(run, copied, ("SAIL printed", "1"), {"random tokens": "2"}, range(3))
+    found = recorded(run)
+    for what in ("escape", "success"):
+        expected = escape_lead(copied, ("SAIL printed", "1"), ("random tokens", "2"), range(3), what=what)
+        assert same(found[f"{what}_over_random_tokens"], expected)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from companion.comparison import best_settings, dominated, lead, over_captions
+from companion.comparison import best_settings, lead, over_captions
 from memlib import intervals
 
 
@@ -58,11 +58,3 @@ def test_a_lead_is_paired_by_caption(images):
     assert found.value == -0.25  # for both captions
     unseen = intervals.proportion([0, 0]).high
     assert found.bounds == pytest.approx((-0.25 - unseen * 1.75, -0.25 + unseen * 2.25))
-
-
-def test_dominated_means_less_similar_and_no_less_agreement(images):
-    assert dominated(images, "a", "b") == 2
-    assert dominated(images, "b", "a") == 0
-    assert dominated(images, "a", "a") == 0
-    images.loc[images["method"] == "b", "agree"] = [True, False, False, False]
-    assert dominated(images, "a", "b") == 0

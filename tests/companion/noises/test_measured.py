@@ -26,18 +26,16 @@ def bright(x, _caption):
 
 
 @pytest.fixture(scope="module")
-def table(model, chosen):
-    return measured(
-        model, chosen, bright, noises=NOISES, guidance=(1.0, 7.5), at=(0, 2),
-        steps=STEPS, probes=2, lanczos_steps=4, seed=3,
-    )  # fmt: skip
+def noise(model):
+    return model.noise(2 * NOISES, torch.Generator().manual_seed(3)).unflatten(0, (2, NOISES))
 
 
 @pytest.fixture(scope="module")
-def noise(model):
-    """The noises that the seed gives, caption after caption."""
-    generator = torch.Generator().manual_seed(3)
-    return [model.noise(NOISES, generator) for _ in range(2)]
+def table(model, chosen, noise):
+    return measured(
+        model, chosen, bright, noise, guidance=(1.0, 7.5), at=(0, 2),
+        steps=STEPS, probes=2, lanczos_steps=4,
+    )  # fmt: skip
 
 
 def rows(table, caption, guidance, step):
