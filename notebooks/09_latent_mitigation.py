@@ -44,12 +44,13 @@
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism2_small"  # name of a shipped model of the second generation
-captions: int = 2  # [1, 10] mixed captions of each share
-noises: int = 6  # [4, 1000] initial noises of each caption
+shares: list[float] = [0.3, 0.5, 0.7]  # of {0.1, 0.3, 0.5, 0.7, 0.9} of a caption's images that are the copy
+captions: int = 3  # [1, 10] mixed captions of each share
+noises: int = 8  # [4, 1000] initial noises of each caption
 guidance: list[float] = [1.0, 7.5]  # of sampling; the last is that of the comparison of methods
 later: list[int] = [5, 10]  # steps at which the score difference is measured again
 probes: int = 2  # [2, 1000] random directions of traces and counts
-lanczos: int = 8  # [2, 256] Lanczos steps of smallest eigenvalues and counts
+lanczos: int = 4  # [2, 256] Lanczos steps of smallest eigenvalues and counts
 exact: int = 1  # [1, 10] captions of each share in closed form
 exact_noises: int = 32  # [4, 10**5] noises of each
 copied: int = 2  # [1, 1000] copied noises of a caption that methods are given
@@ -82,12 +83,12 @@ run = experiment.start("09_latent_mitigation", globals())
 run.parameter_table()
 
 # %% tags=["hide-input"]
-SHARES, REFERENCES, RATES = (0.1, 0.3, 0.5, 0.7, 0.9), 2000, (0.1, 0.9)
+REFERENCES, RATES = 2000, (0.1, 0.9)
 MIDDLE, PENALTY, OTHER_PENALTIES = multiples[0], 6.0, [0.0, 30.0]  # alpha sqrt(d) in ordinary levels
 network = text_to_image.load(model, device=run.device)
 t = network.timesteps(steps)[0]
 mixed = organism.captions("mixed", generation=2)
-chosen = [c for f in SHARES for c in [c for c in mixed if c.share == f][:captions]]
+chosen = [c for f in shares for c in [c for c in mixed if c.share == f][:captions]]
 judge = comparison.Judge(network, chosen, references=REFERENCES, seed=seed, generation=2, coloured=True)
 false = judge.false_copies()
 run.record("references", REFERENCES, about="Training images that copies are told from")
@@ -124,7 +125,7 @@ run.table(
 start = told[told["step"] == 0]
 ideal = of_noises.exact_captions(
     network,
-    some := [c for f in SHARES for c in [c for c in mixed if c.share == f][:exact]],
+    some := [c for f in shares for c in [c for c in mixed if c.share == f][:exact]],
     of_noises.densities(network, seed=seed),
 )
 closed = of_noises.told_exactly(
@@ -136,7 +137,7 @@ rates = [
         what: float(table.loc[table["share"].eq(f) & table["guidance"].eq(g), "copy"].mean())
         for what, table in (("model", start), ("exact", closed))
     }
-    for f in SHARES
+    for f in shares
     for g in guidance
 ]
 record = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,7 +13,6 @@ from tqdm import tqdm
 
 from companion.noises.statistics import of_difference, statistics
 from companion.organism.caption import Caption
-from memlib.text_to_image import generate
 
 if TYPE_CHECKING:
     from memlib.text_to_image import Prompts, TextToImage
@@ -32,6 +32,7 @@ def measured(
     steps: int = 50,
     probes: int = 4,
     lanczos_steps: int = 16,
+    rows: int = 64,
 ) -> pd.DataFrame:
     """A row for every caption, guidance, noise and step: whether the noise ends in the copy, and what tells.
 
@@ -49,24 +50,28 @@ def measured(
         steps: the number of sampling steps.
         probes: random directions, see `statistics`.
         lanczos_steps: steps of Lanczos, see `statistics`.
+        rows: captions times noises at a time; bounds the memory.
     """
-    parts = []
-    for place, caption in enumerate(tqdm(chosen, desc="captions", mininterval=2.0)):
-        own, prompts = noise[place], network.encode([caption.text])
-        first: pd.DataFrame | None = None
+    effort = probes, lanczos_steps
+    parts, times, together = [], network.timesteps(steps), max(1, rows // noise.shape[1])
+    chunks = [range(len(chosen))[k : k + together] for k in range(0, len(chosen), together)]
+    for chunk in tqdm(chunks, desc="captions", mininterval=2.0):
+        some = [chosen[p] for p in chunk]
+        own, prompts = noise[chunk.start : chunk.stop], network.encode([c.text for c in some])
+        known = pd.DataFrame(
+            [(p, c.share, k) for p, c in zip(chunk, some, strict=True) for k in range(noise.shape[1])],
+            columns=["caption", "share", "noise"],
+        )
+        told: dict[int, pd.DataFrame] = {}
         for scale in guidance:
-            path = generate(network, prompts, own, steps=steps, guidance=scale)
-            ends = copied(network.decode(path.samples[0]).cpu() * 2 - 1, caption)
+            path = network.sample(prompts, own.flatten(0, 1), steps=steps, guidance=scale, keep=at)
+            images = network.decode(path.samples).cpu().unflatten(0, own.shape[:2]) * 2 - 1
+            copies = np.concatenate([copied(x, c).numpy() for x, c in zip(images, some, strict=True)])
             for k in at:
-                if k == 0 and first is not None:  # the noise itself knows no guidance
-                    table = first
-                else:
-                    table = _told(
-                        network, prompts, path.times[k], path.states[k, 0], (probes, lanczos_steps), k
-                    )
-                first = table if k == 0 else first
-                about = {"caption": place, "share": caption.share, "guidance": scale, "step": k}
-                parts.append(table.assign(**about, t=path.times[k], noise=range(len(own)), copy=ends.numpy()))
+                if k > 0 or k not in told:  # the noise itself knows no guidance
+                    told[k] = _told(network, prompts, times[k], path.states[times[k]], effort, k)
+                about = {"guidance": scale, "step": k, "t": times[k], "copy": copies}
+                parts.append(pd.concat([known, told[k]], axis=1).assign(**about))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -74,7 +79,7 @@ def _told(
     network: TextToImage,
     prompts: Prompts,
     t: float,
-    x: Float[Tensor, "n ..."],
+    x: Float[Tensor, "B ..."],
     effort: tuple[int, int],
     k: int,
 ) -> pd.DataFrame:
