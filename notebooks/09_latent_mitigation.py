@@ -73,6 +73,7 @@ import torch
 from companion import comparison, experiment, organism, plots, tables
 from companion import noises as of_noises
 from companion.comparison import figures, report
+from companion.experiment import recorded
 from companion.organism.training_set import removed
 from companion.recipes import text_to_image
 from memlib import detection, intervals
@@ -245,12 +246,12 @@ tables.shown(escaped, shown, {"passes": ".0f", "backward": ".0f"})
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of methods that change the noise, with three marks each, for the method, for fresh noises drawn at the same price, and for a random move of the same length, against the share of copied noises that end elsewhere."}}
 beside = report.beside_baselines(run, images, of_noise, every)
-one = comparison.escapes(images, "redrawn", "", every)
+kept = report.with_more_captions(beside, recorded.load("09_latent_mitigation"))
 run.figure(
-    figures.escapes(beside, one),
+    figures.escapes(kept),
     "escapes",
     about="Copied noises that end elsewhere",
-    data=tables.frame(escaped),
+    data=tables.frame(kept),
     opening=True,
 )
 

@@ -41,17 +41,15 @@ def tradeoffs(table: pd.DataFrame, spaces: Sequence[str], height: float = 4.0) -
     return figure
 
 
-def escapes(found: Sequence[Mapping[str, Any]], redrawn: Interval) -> Figure:
+def escapes(found: Sequence[Mapping[str, Any]]) -> Figure:
     """What becomes of copied noises: methods, beside fresh noise at their price and random moves.
 
     Args:
         found: rows with a "name" and the intervals "method", "same price" and "same length", or None.
-        redrawn: one fresh noise.
     """
     looks = {"method": ("C3", "o"), "same price": ("C0", "s"), "same length": (plots.NEUTRAL, "D")}
     names = {"method": "the method", "same price": "fresh noise at its price", "same length": "a random move"}
     figure, ax = plt.subplots(figsize=(6.5, 0.5 * len(found) + 1.4), layout="constrained")
-    ax.axvline(redrawn.value, color="black", linewidth=0.8, linestyle="--", label="one fresh noise")
     for shift, (what, (color, marker)) in zip((-0.2, 0.0, 0.2), looks.items(), strict=True):
         some = [(line + shift, row[what]) for line, row in enumerate(found) if row[what] is not None]
         ax.plot([e.value for _, e in some], [y for y, _ in some], marker, color=color, label=names[what])

@@ -14,10 +14,12 @@ from companion.comparison.escapes import escape_lead, escape_rows, escapes
 from companion.comparison.settings import Settings
 from companion.comparison.summary import chosen, lead, over_captions
 from memlib import intervals
+from memlib.intervals import Interval
 from memlib.mitigation import NEVER
 
 if TYPE_CHECKING:
     from companion.experiment import Run
+    from companion.experiment.results import Results, Scalar
 
 Rows = list[dict[str, Any]]
 SAILS = ("SAIL printed", "SAIL released", "SAIL corrected")
@@ -131,6 +133,30 @@ def beside_baselines(
     about = "Methods that change the noise beside baselines"
     tables.tabulate(run, "beside", rows, about=about, record=record)
     return rows
+
+
+def with_more_captions(rows: Rows, recorded: Results | None) -> Rows:
+    """Rows of `beside_baselines` for a figure: the recorded run's if it has all, and of more captions."""
+    known = recorded.scalars if recorded else {}
+    found: Rows = []
+    for row in rows:
+        own, fresh = f"escapes_{row['key']}", f"escapes_redrawn_{row['key']}"
+        named = {
+            "method": own,
+            "same price": fresh if fresh in known else "escapes_redrawn",
+            "same length": f"escapes_random_move_{row['key']}",
+        }
+        if own not in known or (known[own].n or 0) <= row["method"].n:
+            return rows
+        found.append(
+            {"name": row["name"]}
+            | {what: _estimate(known[key]) if key in known else None for what, key in named.items()}
+        )
+    return found
+
+
+def _estimate(scalar: Scalar) -> Interval:
+    return Interval(float(scalar.value), scalar.low, scalar.high, scalar.level or 0.95, scalar.n or 1)
 
 
 def over_rivals(

@@ -150,3 +150,28 @@ def test_leads_over_rivals_are_of_escapes_and_of_successes(run, copied):
     for what in ("escape", "success"):
         expected = escape_lead(copied, ("SAIL printed", "1"), ("random tokens", "2"), range(3), what=what)
         assert same(found[f"{what}_over_random_tokens"], expected)
+
+
+def test_a_figure_takes_the_run_with_more_captions(run, copied):
+    own = report.beside_baselines(run, copied, {"SAIL printed": ["1"]}, range(3))
+    run.finish()
+    found = results.load(run.output)
+    assert report.with_more_captions(own, None) == own
+    assert report.with_more_captions(own, found) == own  # as many captions
+    larger = found.model_copy(
+        update={
+            "scalars": {
+                f"escapes_{key}sail_printed_1": results.Scalar(
+                    value=0.5, interval=[0.4, 0.6], level=0.95, n=9
+                )
+                for key in ("", "redrawn_", "random_move_")
+            }
+        }
+    )
+    (row,) = report.with_more_captions(own, larger)
+    assert [row[what] for what in ("name", "method", "same length")] == [
+        "SAIL printed, 1",
+        *[intervals.Interval(0.5, 0.4, 0.6, 0.95, 9)] * 2,
+    ]
+    del larger.scalars["escapes_sail_printed_1"]
+    assert report.with_more_captions(own, larger) == own
