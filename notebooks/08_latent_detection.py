@@ -214,8 +214,8 @@ run.figure(figure, "by_copies", about=about, data={"k": levels, "recalled": reca
 
 # %% [markdown]
 # The AUC rises where samples begin to be the copied image: at 45 copies the paper's statistic has {recorded}`dose_jeon_1_45:.2f` and Wen's norm {recorded}`dose_wen_1_45:.2f`, at 60 {recorded}`dose_jeon_1_60:.2f` and {recorded}`dose_wen_1_60:.2f`, at 100
-# {recorded}`dose_jeon_1_100:.2f` and {recorded}`dose_wen_1_100:.2f`, at 300 {recorded}`dose_jeon_1_300:.2f` and {recorded}`dose_wen_1_300:.2f`. The statistics respond to what the model has learned, not to what it was shown: this one was trained for 6,000 steps,
-# and a longer training moves the rise to fewer copies (the model of the first generation, below).
+# {recorded}`dose_jeon_1_100:.2f` and {recorded}`dose_wen_1_100:.2f`, at 300 {recorded}`dose_jeon_1_300:.2f` and {recorded}`dose_wen_1_300:.2f`. The statistics respond to what the model has learned, not to what it was shown: a longer training
+# moves the rise to fewer copies (the model of the first generation, below).
 #
 # ## Table 1, and beside it what was published
 #
@@ -328,7 +328,7 @@ benchmarks.summary(costs).style.hide(axis="index")
 # %% [markdown]
 # ## Another model
 #
-# The model of the first generation has other captions, with 1 to 1,000 copies, and learned for eight times as long. The same statistics at its first step, where memorized means the same:
+# The model of the first generation has other captions, with 1 to 1,000 copies, and was trained for longer. The same statistics at its first step, where memorized means the same:
 
 # %% tags=["hide-input"]
 second, other = text_to_image.load(other_model, device=run.device), prompt_sets.organism(MEMORIZED)
@@ -363,10 +363,10 @@ tables.shown(again, ["question", "statistic", "AUC"])
 # - **Attention and tiles.** They detect less well in Table 1. On the middle captions Ren's entropy of one layer has {recorded}`auc_middle_general_ren_layer_1_4:.2f`; Carlini's tiles have {recorded}`auc_middle_general_carlini_all_2:.2f` and Chen's bright ending {recorded}`auc_middle_general_chen_all_2:.2f`.
 # - **What Table 1 does not ask.** The published captions that are not memorized are captions of ordinary images. None is chosen to move the mean, as the stated ones are.
 #
-# :::{admonition} A short training
-# :class: warning
+# :::{admonition} How well the model has learned
+# :class: note
 #
-# The model of the second generation was trained for 6,000 steps, an eighth of the first one's: a classifier reads the digit of the caption in {glue:text}`digit:.2f` of its samples, and templates come out blurred. What is asked here is where detection begins.
+# A classifier reads the digit of the caption in {interval}`digit:.2f` of its samples of held-out captions. Templates come out with their part in the right place and colours, and a blurred digit.
 # :::
 #
 # The same statistics on real models and published prompts are in {doc}`10_real_models`.
