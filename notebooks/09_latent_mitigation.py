@@ -193,10 +193,10 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 # **In part.** In the recorded run, without guidance, the norm of the score difference has an AUC of {recorded}`knows_difference_1:.2f` and the paper's statistic {recorded}`knows_gain_1:.2f`; with a guidance of 3 they have
 # {recorded}`knows_difference_3:.2f` and {recorded}`knows_gain_3:.2f`, with 7.5 {recorded}`knows_difference_7_5:.2f` and {recorded}`knows_gain_7_5:.2f`. The trace and the smallest eigenvalue of $H_\Delta$ predict it too without guidance
 # ({recorded}`knows_trace_1:.2f` and {recorded}`knows_smallest_1:.2f`). The number of eigenvalues that are not negative predicts nothing: at the first step it is estimated as the same at every noise. Under exact mixtures the first two reach
-# {recorded}`exact_knows_difference_1:.2f` and {recorded}`exact_knows_gain_1:.2f` without guidance, so the noise decides nearly alone and what is missing is an error of the learned score.
+# {recorded}`exact_knows_difference_1:.2f` and {recorded}`exact_knows_gain_1:.2f` without guidance, so with a score without error the statistic at the noise would predict nearly every copy.
 #
 # **Later the sign turns.** After 5 of the 15 steps the paper's statistic has {recorded}`later_gain_1_5:.2f` without guidance and {recorded}`later_gain_7_5_5:.2f` with 7.5, after 10 steps {recorded}`later_gain_1_10:.2f` and {recorded}`later_gain_7_5_10:.2f`:
-# samples on their way to the copy then have the *smaller* score difference, because the prediction without the caption sees the copy as well. A larger statistic at the first step does not mean a larger one along the path.
+# samples on their way to the copy then have the *smaller* score difference. A possible reason, not tested here: near the copy the prediction without a caption leads to it, too. A larger statistic at the first step does not mean a larger one along the path.
 #
 # ## Which copied noises end elsewhere?
 #
