@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.experiment import notebooks, parameters, provenance, values
+from companion import provenance
+from companion.experiment import notebooks, parameters, values
 from companion.experiment.context import Context
 from companion.experiment.display import Animation, ParameterTable, Provenance
 from companion.experiment.results import FILE, Artifact, Check, Results, Scalar, write
