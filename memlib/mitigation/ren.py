@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from memlib.mitigation.attention import RescaledAttention
 from memlib.mitigation.record import Mitigated, Task, recorded
@@ -21,6 +21,7 @@ class AttentionRescaling:
     ] = 1.25
     hide: Annotated[bool, "whether the padding after the end token gets no weight"] = True
     hide_end: Annotated[bool, "whether the end token gets none either"] = False
+    needs: ClassVar[str] = "attention"
 
     def __post_init__(self) -> None:
         if not self.factor > 0:

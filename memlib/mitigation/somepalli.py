@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import torch
 
@@ -23,6 +23,7 @@ class RandomAddition:
 
     kind: Annotated[Kind, '"token" (RTA) or "number" (RNA)'] = "token"
     count: Annotated[int, "number of additions; 1, 2, 4, 6 and 8 in the paper's comparison"] = 4
+    needs: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.count < 1:

@@ -177,9 +177,10 @@ def detection_task(
 ) -> Task:
     """The cheapest task that gives the statistics asked for; arguments as above."""
     chosen = product or default_product(model)
-    noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
-    if any(statistic.attention for statistic in found.values()):
-        _ = model.unet  # says that it has none, before anything is computed
+    found = statistics(names, average_steps=average_steps, product=chosen)
+    if read := [STATISTICS[name] for name, statistic in found.items() if statistic.attention]:
+        model.check_applies("attention", read)
+    noise = noises(model, seeds)
     if not samples and all(s.first_steps == 1 and hasattr(s, "of_first_step") for s in found.values()):
         return OneStepDetection(model, noise, found, num_inference_steps=num_inference_steps)
     return Detection(model, noise, found, num_inference_steps, guidance, samples)

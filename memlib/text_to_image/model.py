@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,7 @@ from memlib.text_to_image.validation import (
     check_prediction,
 )
 
+Needs = Literal["noise", "text", "attention"]
 Observer = Callable[[float, Tensor, Tensor, Tensor], None]
 
 _GUIDANCE = 7.5  # any above 1 makes a pipeline run without a condition, too
@@ -157,12 +158,31 @@ class TextToImage:
         Raises:
             ValueError: it is a transformer.
         """
-        if self.family.denoiser[0] != "unet":
-            raise ValueError(
-                f"{self.source} has a {type(self.denoiser).__name__}, expected a U-Net: attention maps, and "
-                "whatever reads or changes cross-attention, do not apply to it"
-            )
+        self.check_applies("attention", ["attention maps"])
         return self.denoiser
+
+    def check_applies(self, needs: Needs, names: Sequence[str]) -> None:
+        """Refuse methods by name whose meaning the model lacks, before anything is computed.
+
+        Args:
+            needs: what they read or change: "noise", the "text" of captions, or cross-"attention" to it.
+            names: of the methods.
+
+        Raises:
+            ValueError: its prompts are no text, or its denoiser is no U-Net.
+        """
+        kind, which = type(self.denoiser).__name__, ", ".join(names)
+        if needs == "attention" and self.family.denoiser[0] != "unet":
+            raise ValueError(
+                f"{self.source} has a {kind}, expected a U-Net: {which} cannot be had of it. "
+                "They are defined for cross-attention of U-Nets; transformers attend to text and image "
+                "together, or to text without the marks and the padding that these methods speak of"
+            )
+        if needs != "noise" and self.family.reads != "text":
+            raise ValueError(
+                f"{self.source} reads {self.family.reads}, expected text: {which} cannot be had of it, for "
+                "it changes captions or their embeddings"
+            )
 
     def encode(self, captions: Sequence[str]) -> Prompts:
         """Captions as the pipeline encodes them; too long ones are cut, reported and warned of.

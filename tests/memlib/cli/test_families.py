@@ -1,6 +1,7 @@
 """`memlib detect`, `memlib generate` and `memlib audit` on every family that takes prompts or labels."""
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -92,11 +93,57 @@ def test_statistics_of_whole_samplings(memlib, written, prompts, tmp_path, name)
         assert all(row[column] > 0 for row in rows)
 
 
-@pytest.mark.parametrize("statistic", ["layer-entropy", "bright-ending", "attention-entropy"])
-def test_statistics_of_attention_say_that_they_do_not_apply(memlib, written, prompts, tmp_path, statistic):
-    given = ("--model", written["sd3"], "--prompts", prompts("sd3"), *SHORT)
+@pytest.mark.parametrize(
+    ("statistic", "called"),
+    [
+        ("layer-entropy", "layer entropy (Ren et al. 2024)"),
+        ("bright-ending", "bright ending (Chen et al. 2025)"),
+        ("attention-entropy", "attention entropy (Ren et al. 2024)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["sd3", "pixart"])
+def test_statistics_of_attention_say_that_they_do_not_apply(
+    memlib, written, prompts, tmp_path, name, statistic, called
+):
+    given = ("--model", written[name], "--prompts", prompts(name), *SHORT)
     out = tmp_path / "scores.parquet"
     code, _, err = memlib("detect", *given, "--statistics", statistic, "--out", out)
     assert code == 1
-    assert "has a SD3Transformer2DModel, expected a U-Net: attention maps" in " ".join(err.split())
+    assert re.search(
+        rf"has a \w+, expected a U-Net: {re.escape(called)} cannot be had", " ".join(err.split())
+    )
+    assert not out.exists()
     assert memlib("detect", *given, "--out", out)[0] == 0  # nothing was begun that stands in the way
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "why"),
+    [
+        ("sd3", "attention-rescaling", "has a SD3Transformer2DModel, expected a U-Net: attention re-scaling"),
+        ("dit", "random-addition", "reads labels, expected text: random token addition"),
+        ("dit", "prompt-embedding", "reads labels, expected text: prompt embedding"),
+    ],
+)
+def test_mitigations_say_that_they_do_not_apply(memlib, written, prompts, tmp_path, name, method, why):
+    given = ("--model", written[name], "--prompts", prompts(name), *SHORT, "--mitigate", method)
+    given += ("--set", "threshold=1") if method == "prompt-embedding" else ()
+    code, _, err = memlib("generate", *given, "--out", tmp_path / "pictures")
+    assert code == 1
+    assert why in " ".join(err.split())
+    assert not (tmp_path / "pictures").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "moved"),
+    [("sd3", "random-addition", True), ("dit", "noise-adjustment", None), ("pixart", "none", False)],
+)
+def test_mitigations_that_apply(memlib, written, prompts, tmp_path, name, method, moved):
+    given = ("--model", written[name], "--prompts", prompts(name), *SHORT, "--mitigate", method)
+    given += ("--set", "threshold=0.1", "--set", "steps=2") if method == "noise-adjustment" else ()
+    code, _, err = memlib("generate", *given, "--out", tmp_path / "pictures")
+    assert code == 0, err
+    for row in parquet.read_table(tmp_path / "pictures" / "images.parquet").to_pylist():
+        before, after = (
+            tmp_path / "pictures" / "images" / row[f"image_{side}"] for side in ("before", "after")
+        )
+        assert moved is None or (before.read_bytes() != after.read_bytes()) is moved
