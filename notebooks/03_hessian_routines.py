@@ -40,10 +40,10 @@
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of noises, start vectors and probes
 time: int = 20  # [0, 1000) time index at which the Hessians are taken, of 1,000
-repeats: int = 40  # [2, 10**4] repetitions of each random estimator
-budgets: list[int] = [12, 24, 36, 60, 96, 144, 240]  # ascending of [12, 784] products of the trace estimators
+repeats: int = 20  # [2, 10**4] repetitions of each random estimator
+budgets: list[int] = [12, 24, 36, 60, 96, 144]  # ascending of [12, 784] products of the trace estimators
 krylov_steps: list[int] = [20, 40, 60, 80, 120, 160, 200]  # ascending of [2, 784] of the ghost experiment
-starts: int = 8  # [2, 1000] start vectors of the counts at the paper's threshold
+starts: int = 4  # [2, 1000] start vectors of the counts at the paper's threshold
 asymmetry_times: list[int] = [1, 20, 100, 300, 600, 999]  # ascending of [0, 1000) of asymmetry
 probes: int = 16  # [2, 784] random directions of the asymmetry estimates
 device: str = "auto"  # {auto, cpu, cuda*} to compute on

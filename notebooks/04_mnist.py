@@ -34,7 +34,7 @@
 #   minus those without. It also asks what the paper leaves open: what does its second-order loss do?
 # - **Adds** the times in between, the same noises for both classes, several samples with their spread, a classifier that says
 #   what the samples show, the asymmetry of the learned Jacobian, and intervals.
-# - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
+# - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
 # - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes about an hour on one
 #   core and resumes after an interruption.
 # :::
@@ -47,16 +47,16 @@
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noises
-samples: int = 3  # [2, drawn] samples per class whose spectra are taken, from the same noises
-drawn: int = 3  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
+samples: int = 2  # [2, drawn] samples per class whose spectra are taken, from the same noises
+drawn: int = 2  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
 guidance: float = 5.0  # [0, 100] scale of classifier-free guidance while sampling
 steps: int = 250  # [10, 1000] DDIM steps
 positions: list[int] = [0, 245, -1]  # 2+ of [-steps, steps) sampling steps of whole spectra; -1 is the last
 path: list[int] = [0, 50, 125, 175, 200, 225, 245, -1]  # 2+ of [-steps, steps) steps of norms and traces
-probes: int = 16  # [2, 784] random directions behind each trace
-gallery: int = 16  # [2, 5000] further samples per class, for the classifier and the copies
-gallery_steps: int = 40  # [2, 1000] DDIM steps of those
-held_out: int = 6  # [2, 800] images of each class on which the two losses are compared
+probes: int = 8  # [2, 784] random directions behind each trace
+gallery: int = 12  # [2, 5000] further samples per class, for the classifier and the copies
+gallery_steps: int = 25  # [2, 1000] DDIM steps of those
+held_out: int = 4  # [2, 800] images of each class on which the two losses are compared
 counted: int = 2  # [2, held_out] of those images, whose whole spectra are taken, too
 train: bool = False  # True trains the network of the main sections anew instead of reading the shipped one
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
@@ -380,16 +380,16 @@ tables.shown({"t": path_times} | of_class, formats=".4f")
 
 # %% [markdown]
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is
-# {interval}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {interval}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
-# step either, {interval}`shift_first_memorized:.4f`. In the middle of the path, at $t = 499$, the difference is {interval}`shift_t499_memorized:.4f`, and it grows to
-# {interval}`shift_t19_memorized:.3f` at
-# $t = 19$. At the last step it is smaller again, {interval}`shift_last_memorized:.3f`: the peak is narrower
+# {recorded}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {recorded}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
+# step either, {recorded}`shift_first_memorized:.4f`. In the middle of the path, at $t = 499$, the difference is {recorded}`shift_t499_memorized:.4f`, and it grows to
+# {recorded}`shift_t19_memorized:.3f` at
+# $t = 19$. At the last step it is smaller again, {recorded}`shift_last_memorized:.3f`: the peak is narrower
 # than this network can represent.
 #
 # The difference sits where one would look for it, in the upper third of the spectrum: the condition takes away the directions
 # along which the unconditional density of threes and nines is flat. At the first step the conditional spectra differ
 # slightly ({ref}`mnist-against`). These differences show that the memorized class is not sharper there than without a condition; it is
-# the general one that is flatter, by {interval}`shift_first_general:.4f`.
+# the general one that is flatter, by {recorded}`shift_first_general:.4f`.
 
 # %% [markdown]
 # (mnist-second-order)=
@@ -473,14 +473,14 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # ## Against the paper
 #
 # - **First step.** No eigenvalue is non-negative in either class, so the count says nothing yet (gap
-#   {glue:text}`count_gap_first:.0f`). The mean eigenvalue does: at the same noise the general class is flatter by
-#   {interval}`mean_gap_first:.4f` of $1/\sigma_t^2$ over the noises. That is the paper's "small but clear difference", with its size.
-# - **Last step.** The memorized class keeps {glue:text}`memorized_count_last:.1f` non-negative eigenvalues on average, the
-#   general one {glue:text}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
+#   {recorded}`count_gap_first:.0f`). The mean eigenvalue does: at the same noise the general class is flatter by
+#   {recorded}`mean_gap_first:.4f` of $1/\sigma_t^2$ over the noises. That is the paper's "small but clear difference", with its size.
+# - **Last step.** The memorized class keeps {recorded}`memorized_count_last:.1f` non-negative eigenvalues on average, the
+#   general one {recorded}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
 #   the same order.
 # - **What differs.** In the paper's figure the memorized spectrum is large and negative throughout. Here its upper third rises
 #   towards zero at the last step, as the general one does: at the smallest noise this network no longer resolves the peak, and
-#   the *mean* eigenvalue does not tell the two classes apart there (gap {interval}`mean_gap_last:.3f`). The count is the better statistic at small times, the
+#   the *mean* eigenvalue does not tell the two classes apart there (gap {recorded}`mean_gap_last:.3f`). The count is the better statistic at small times, the
 #   trace at large ones. The second-order loss, which the paper trained with, does not improve this here ({ref}`mnist-second-order`).
 # - **With the condition and without** (Figure 5). As in the paper: near zero for the general class throughout, and for the memorized
 #   class small at large noise and large towards the end, here largest a few steps before the last.

@@ -33,7 +33,7 @@
 #   copies, the *dose*, rises in eight steps from none to a thousand.
 # - **Tests** the paper's reading of its Figure 3, that fewer non-negative eigenvalues mean stronger memorization, where the
 #   strength is set by hand.
-# - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
+# - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
 # - **Takes** about two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes
 #   a quarter of an hour per network on one core and resumes after an interruption.
 # :::
@@ -49,14 +49,14 @@
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
-networks: list[int] = [0, 1, 2]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
-samples: int = 16  # [2, 2000] samples per class without guidance
-guided_samples: int = 9  # [2, 2000] samples per class with guidance
+networks: list[int] = [0, 1]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
+samples: int = 12  # [2, 2000] samples per class without guidance
+guided_samples: int = 6  # [2, 2000] samples per class with guidance
 guidance: float = 5.0  # [0, 100] scale of classifier-free guidance, the paper's
 steps: int = 20  # [2, 1000] sampling steps
 times: list[int] = [20, 100, 300, 600]  # 2+ ascending of [0, 1000) time indices of the images
 repeats: int = 4  # [2, 500] noises added to the copied image of each class
-others: int = 8  # [2, 64] other training images of each class, one noise each
+others: int = 6  # [2, 64] other training images of each class, one noise each
 probes: int = 2  # [2, 784] random directions of the trace estimate
 sample_times: list[int] = [100, 300, 600]  # ascending of [0, 1000) time indices on those paths
 spectra: int = 1  # [1, 64] whole spectra of the copied image, and of other images, per class
@@ -420,39 +420,39 @@ tables.shown(rows, {"words": "statistic", "t": "t", "dose": "dose", "AUC": "AUC"
 # %% [markdown]
 # ## What came out
 #
-# - **When copying starts.** Without guidance the first copy among all samples appears at a dose of {glue:text}`first_copy_plain:,.0f`, and copies are significantly more
-#   frequent than at dose 0 from {glue:text}`onset_plain:,.0f` on. Under guidance, by the calibrated threshold, the first appears at {glue:text}`first_copy_guided_calibrated:,.0f`
-#   and the share there is {interval}`rate_guided_calibrated_100:.2f`.
+# - **When copying starts.** Without guidance the first copy among all samples appears at a dose of {recorded}`first_copy_plain:,.0f`, and copies are significantly more
+#   frequent than at dose 0 from {recorded}`onset_plain:,.0f` on. Under guidance, by the calibrated threshold, the first appears at {recorded}`first_copy_guided_calibrated:,.0f`
+#   and the share there is {recorded}`rate_guided_calibrated_100:.2f`.
 # - **Below or above a perfect model.** Without guidance below it in between: at doses of 100 and 300 the share of copies (calibrated) differs from $k / (700 + k)$ by
-#   {interval}`excess_calibrated_100:+.2f` and
-#   {interval}`excess_calibrated_300:+.2f`. At 1,000 it is
-#   {interval}`excess_calibrated_1000:+.2f`. Guidance goes beyond: at 100 by
-#   {interval}`excess_guided_calibrated_100:+.2f`.
+#   {recorded}`excess_calibrated_100:+.2f` and
+#   {recorded}`excess_calibrated_300:+.2f`. At 1,000 it is
+#   {recorded}`excess_calibrated_1000:+.2f`. Guidance goes beyond: at 100 by
+#   {recorded}`excess_guided_calibrated_100:+.2f`.
 #   A network this small smooths the peak of the image away unless it has much mass. Guidance turns an image seen too often into one that is returned too often.
-# - **The ratio test under guidance.** At the largest dose it calls {glue:text}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
-#   {glue:text}`rate_guided_calibrated_1000:.2f`. The picture shows which is right: guidance increases the contrast, and the distance to the copied image
+# - **The ratio test under guidance.** At the largest dose it calls {recorded}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
+#   {recorded}`rate_guided_calibrated_1000:.2f`. The picture shows which is right: guidance increases the contrast, and the distance to the copied image
 #   becomes larger than a third of that to the next.
-# - **Does a statistic show it before a sample does?** Of {glue:text}`series:.0f` statistics and times, {glue:text}`seen_before_copy:.0f` tell the image from others at a smaller dose than that of the
-#   first unguided copy. With intervals that hold for all series at once it is {glue:text}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {interval}`gain_20_dose_30:.2f` at 30 copies. Compared with the dose at which copies become significantly frequent without guidance, the
-#   numbers are {glue:text}`seen_before_onset:.0f` and {glue:text}`seen_before_onset_of_all:.0f`: at 100 copies, where a sampler without guidance hardly ever returns the image, score difference and paper's
-#   statistic tell it at $t = 100$ with AUCs of {glue:text}`difference_100_dose_100:.2f` and {glue:text}`gain_100_dose_100:.2f`, sharpness with
-#   {interval}`sharpness_100_dose_100:.2f`.
+# - **Does a statistic show it before a sample does?** Of {recorded}`series:.0f` statistics and times, {recorded}`seen_before_copy:.0f` tell the image from others at a smaller dose than that of the
+#   first unguided copy. With intervals that hold for all series at once it is {recorded}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {recorded}`gain_20_dose_30:.2f` at 30 copies. Compared with the dose at which copies become significantly frequent without guidance, the
+#   numbers are {recorded}`seen_before_onset:.0f` and {recorded}`seen_before_onset_of_all:.0f`: at 100 copies, where a sampler without guidance hardly ever returns the image, score difference and paper's
+#   statistic tell it at $t = 100$ with AUCs of {recorded}`difference_100_dose_100:.2f` and {recorded}`gain_100_dose_100:.2f`, sharpness with
+#   {recorded}`sharpness_100_dose_100:.2f`.
 #   So: yes, by about one step of the dose against an unguided sampler; a guided one shows copies at that dose too.
-# - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {interval}`sharpness_600_dose_1000:.2f`, that of the score difference {interval}`difference_600_dose_1000:.2f`.
-# - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {interval}`gain_less_difference_300:+.2f`.
-# - **Controls.** At dose 1, where no effect is expected, the score difference at $t = 100$ has an AUC of {interval}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half says
+# - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {recorded}`sharpness_600_dose_1000:.2f`, that of the score difference {recorded}`difference_600_dose_1000:.2f`.
+# - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {recorded}`gain_less_difference_300:+.2f`.
+# - **Controls.** At dose 1, where no effect is expected, the score difference at $t = 100$ has an AUC of {recorded}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half says
 #   little; one at a large dose that excludes it says much.
-# - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {glue:text}`flipd_value_100:.0f`, which is not a dimension. It still falls with the dose. The local dimension
-#   from the whole spectrum falls by {interval}`dimension_20_dose_1000:.0f` at 1,000 copies.
+# - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {recorded}`flipd_value_100:.0f`, which is not a dimension. It still falls with the dose. The local dimension
+#   from the whole spectrum falls by {recorded}`dimension_20_dose_1000:.0f` at 1,000 copies.
 #
 # ## Against the paper
 #
 # - The paper compares one class of copies only with one of many images. Here both live in one class, as they do in a real data set, and the dose decides.
-# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {interval}`count_20_dose_100:.1f` at 100 copies and by {interval}`count_20_dose_1000:.1f` at 1,000, where hardly any is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
+# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {recorded}`count_20_dose_100:.1f` at 100 copies and by {recorded}`count_20_dose_1000:.1f` at 1,000, where hardly any is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
 #   the image; below that the count says nothing.
 # - What differs: the network is small, so that doses are those of this network, data and length of training, and not a law; samples are drawn with
 #   ancestral steps; the copied image is left out of the unlabelled draws. The Jacobian's relative asymmetry at $t = 20$ is
-#   {glue:text}`asymmetry:.2f`.
+#   {recorded}`asymmetry:.2f`.
 
 # %% [markdown]
 # ## What the run shows

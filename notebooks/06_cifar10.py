@@ -49,10 +49,10 @@
 seed: int = 0  # [0, 2**32) seed of the noises and of the random directions
 sizes: list[int] = [64, 128, 512, 2048, 4096]  # 2+ ascending of [16, 4096] training images of each network
 halves: list[int] = [64, 512, 2048]  # 0+ ascending of [16, 4096] sizes with a second network on other images
-samples: int = 32  # [2, 2000] samples of each network, all from the same noises
+samples: int = 20  # [2, 2000] samples of each network, all from the same noises
 judged: list[int] = [128, 512]  # 0+ ascending of [16, 4096] sizes whose networks draw twice as many
 steps: int = 32  # [2, 1000] DDIM steps
-positions: list[int] = [0, 12, 21, 26, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
+positions: list[int] = [0, 12, 21, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
 probes: int = 2  # [2, 1000] random directions behind each trace, count and dimension
 krylov: int = 6  # [2, 100] Lanczos steps from each of them
 exact: int = 1  # [1, samples] samples at both ends whose Hessian is computed whole

@@ -58,10 +58,10 @@ general: int = 4  # [2, 400] captions of the family "general"
 stated: int = 4  # [2, 84] captions of the family "stated"
 noises: int = 2  # [2, 1000] noises under fixed captions
 seeds: int = 2  # [2, 1000] samples of each template caption
-points: int = 8  # [2, 1000] noises behind the terms of Lemma 4.2
+points: int = 6  # [2, 1000] noises behind the terms of Lemma 4.2
 followed: int = 2  # [2, 1000] captions of each kind that are followed through time
-between: list[int] = [501, 101]  # 0+ of [0, 1000) time indices between the ends
-probes: int = 16  # [2, 10**4] products behind an estimated diagonal
+between: list[int] = [301]  # 0+ of [0, 1000) time indices between the ends
+probes: int = 8  # [2, 10**4] products behind an estimated diagonal
 short: int = 1  # [1, 1000] captions of a kind whose spectra are computed by Krylov steps, too
 together: int = 16  # [1, 10**4] points in one batched call
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
@@ -76,6 +76,7 @@ from companion.organism import image, region_mask
 from companion.recipes import text_to_image
 from companion.under_captions import (
     LABELS,
+    Curvature,
     caption_spectra,
     choose,
     columns,
@@ -225,12 +226,15 @@ run.figure(figures.against_copies(panels), "by_copies", about="Counts and larges
 
 # %% tags=["hide-input"]
 fixed = [places[kind][-1] for kind in main_kinds]
-fixed_states = paths(net, prompts[fixed], noise[:noises], **sampling).states[last]
-of_fixed = {
-    end: conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
-    for end, x in (("first", noise[:noises]), ("last", fixed_states))
+others = {
+    "first": noise[1:noises],
+    "last": paths(net, prompts[fixed], noise[1:noises], **sampling).states[last],
 }
-for end in ends:
+of_fixed = {}
+for end, x in others.items():  # the first noise was looked at above
+    known = spectra[end].conditional.changed(lambda values: values[fixed])
+    curvature = conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
+    of_fixed[end] = Curvature.joined([known, curvature], axis=1)
     report.order(run, end, of_fixed[end].statistics(sigma[end]))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
@@ -326,7 +330,7 @@ tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 # Template captions have a part that is always the same, and a part that is not. {cite:t}`kim2026localizing` look for the first in the diagonal of the Hessian difference: a coordinate whose curvature
 # rises under the caption is one that the caption fixes. Four maps are compared, over the $8 \times 8$ cells of the latents:
 #
-# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, as published;
+# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, where 16 are published;
 # - **score difference**: $s_\Delta^2$, summed over channels, their proxy without a Hessian;
 # - **attention to the end token** {cite}`chen2025exploring`, in the first block, as published, and in all layers;
 # - **curvature alone**: $-\operatorname{diag} H$ under the caption, with nothing subtracted.
@@ -439,15 +443,17 @@ tables.shown(
 
 # %% tags=["hide-input"]
 other = text_to_image.load(second, device=run.device)
-their_last = paths(other, other.encode(some_texts), noise[:1], **sampling).states[last]
-at_both["last"] = last, their_last
+followed_by_both = [*among, *places["template"][-2:]]
+theirs = other.encode([chosen.texts[place] for place in followed_by_both])
+their_last = paths(other, theirs, noise[:1], **sampling).states[last]
+at_both["last"] = last, their_last[: len(among)]
 _, their_areas = told.both(run, other, some_texts, some_kinds, at_both, probes=probes, prefix="second_")
 some = [place for kind in main_kinds for place in places[kind][-2:]]
-theirs = other.encode([chosen.texts[place] for place in some])
-ours = {"first": noise[:1], "last": paths(other, theirs, noise[:1], **sampling).states[last]}
+positions = [followed_by_both.index(place) for place in some]
+their_points = {"first": noise[:1], "last": their_last[positions]}
 of_second = {}
 for end, t in ends.items():
-    curvature = conditional_curvature(other, t, theirs, ours[end], at_once=together)
+    curvature = conditional_curvature(other, t, theirs[positions], their_points[end], at_once=together)
     data = pd.DataFrame(columns(curvature.statistics(other.level(t)["sigma"])))
     groups = data.groupby([chosen.kinds[place] for place in some], sort=False)
     of_second |= {(end, kind): rows for kind, rows in groups}

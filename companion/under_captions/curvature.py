@@ -68,10 +68,10 @@ class Curvature:
         return Curvature(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
     @classmethod
-    def joined(cls, parts: Sequence[Curvature]) -> Curvature:
-        """Parts one after the other along the first axis."""
+    def joined(cls, parts: Sequence[Curvature], axis: int = 0) -> Curvature:
+        """Parts one after the other: along axis 0 of more prompts, along axis 1 of more points of each."""
         named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
-        return cls(**{name: torch.cat(tensors) for name, tensors in named.items()})
+        return cls(**{name: torch.cat(tensors, axis) for name, tensors in named.items()})
 
 
 def columns(statistics: Mapping[str, Float64[Tensor, "P n"]]) -> dict[str, NDArray[Any]]:
