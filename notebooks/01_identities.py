@@ -44,7 +44,7 @@
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every draw
 dimensions: list[int] = [2, 10, 100]  # 2+ ascending of [1, 1000] of the random Gaussians and mixtures
-pairs: int = 5  # [1, 1000] random pairs of Gaussians per dimension and kind
+pairs: int = 4  # [1, 1000] random pairs of Gaussians per dimension and kind
 draws: int = 4000  # [80, 10**6] points per check
 level: float = 0.99  # (0, 1) coverage of the interval of each check
 steps: int = 1000  # [100, 10**5] noise levels of the linear schedule

@@ -37,7 +37,7 @@
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noise from which sampling starts
-starts: int = 2000  # [300, 10**6] noises that are carried to samples
+starts: int = 1500  # [300, 10**6] noises that are carried to samples
 paths: int = 60  # [2, starts] sampling paths per mode whose eigenvalues are followed
 steps: int = 500  # [20, 1000] DDIM steps, as in the paper
 weights: list[float] = [0.5]  # [0.01, 100] weights of the second-order loss; the first is the paper's
@@ -160,7 +160,7 @@ tables.shown(quality, formats=".3f")
 
 # %% tags=["hide-input"]
 noise = torch.randn(starts, 2, generator=generator)
-kept = sorted({round(k) for k in np.linspace(0, steps - 1, 60)})
+kept = sorted({round(k) for k in np.linspace(0, steps - 1, 40)})
 times = np.array([schedule.timesteps(steps)[k] for k in kept])
 trajectories = {
     "learned": ddim(learned, schedule, noise, steps=steps, keep=kept),
@@ -372,14 +372,14 @@ tables.shown(compared, {"variant": "loss", "base": "over"} | {name: name for nam
 
 # %% tags=["hide-input"]
 training_points, moving = training_set()[:400].numpy(), []
-for t in schedule.timesteps(24):
+for t in schedule.timesteps(16):
     alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
     diffused = mixture.diffused(alpha, sigma)
     at_spot = torch.linalg.eigvalsh(diffused.hessian(alpha * spot[None])).min()
     title = rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot:,.1f}"
     moving.append((diffused.log_prob(fine).numpy(), alpha * training_points, title))
 run.animation(
-    plots.density_animation(moving + 8 * moving[-1:], extent),
+    plots.density_animation(moving + 5 * moving[-1:], extent),
     "landscape",
     about="The diffused log density of the mixture as the noise falls: one hill splits into a broad mode and a needle",
 )

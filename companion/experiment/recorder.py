@@ -182,10 +182,13 @@ class Run:
         # A fixed salt and no date: the same figure gives the same bytes.
         figure.draw_without_rendering()  # lays it out once, not anew for each file and for the page
         figure.set_layout_engine("none")
+        box = figure.get_tightbbox().padded(
+            mpl.rcParams["savefig.pad_inches"]
+        )  # "tight" draws it again for each
         with mpl.rc_context({"svg.hashsalt": "memlib"}):
             for kind, metadata in (("png", {}), ("svg", {"Date": None})):
                 with whole(self._path("figures", name, kind)) as temporary:
-                    figure.savefig(temporary, dpi=RESOLUTION, bbox_inches="tight", metadata=metadata)
+                    figure.savefig(temporary, dpi=RESOLUTION, bbox_inches=box, metadata=metadata)
                 files.append(f"figures/{name}.{kind}")
         self._list(self._figures, name, files, about)
         if data is not None:
