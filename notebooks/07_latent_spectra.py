@@ -76,7 +76,6 @@ from companion.organism import image, region_mask
 from companion.recipes import text_to_image
 from companion.under_captions import (
     LABELS,
-    Curvature,
     caption_spectra,
     choose,
     columns,
@@ -226,15 +225,11 @@ run.figure(figures.against_copies(panels), "by_copies", about="Counts and larges
 
 # %% tags=["hide-input"]
 fixed = [places[kind][-1] for kind in main_kinds]
-others = {
-    "first": noise[1:noises],
-    "last": paths(net, prompts[fixed], noise[1:noises], **sampling).states[last],
-}
+more_states = paths(net, prompts[fixed], noise[1:noises], **sampling).states[last]
 of_fixed = {}
-for end, x in others.items():  # the first noise was looked at above
-    known = spectra[end].conditional.changed(lambda values: values[fixed])
-    curvature = conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
-    of_fixed[end] = Curvature.joined([known, curvature], axis=1)
+for end, x in (("first", noise[1:noises]), ("last", more_states)):  # the first noise was looked at above
+    more = conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
+    of_fixed[end] = spectra[end].conditional.changed(lambda values: values[fixed]).with_points(more)
     report.order(run, end, of_fixed[end].statistics(sigma[end]))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}

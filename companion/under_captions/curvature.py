@@ -67,9 +67,13 @@ class Curvature:
         """The same with every tensor changed."""
         return Curvature(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
+    def with_points(self, more: Curvature) -> Curvature:
+        """Further points of the same prompts after these."""
+        return self.joined([self, more], axis=1)
+
     @classmethod
     def joined(cls, parts: Sequence[Curvature], axis: int = 0) -> Curvature:
-        """Parts one after the other: along axis 0 of more prompts, along axis 1 of more points of each."""
+        """Parts one after the other along an axis, the first by default."""
         named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
         return cls(**{name: torch.cat(tensors, axis) for name, tensors in named.items()})
 

@@ -58,7 +58,7 @@ def test_everything_is_that_of_the_jacobians(exact, kind, generator):
 def test_points_joined_are_points_computed_together(exact, generator):
     noise, prompts = exact.noise(3, generator), exact.encode(CAPTIONS)
     whole, *parts = (conditional_curvature(exact, T, prompts, x) for x in (noise, noise[:1], noise[1:]))
-    joined = Curvature.joined(parts, axis=1)
+    joined = parts[0].with_points(parts[1])
     for field in fields(Curvature):
         a, b = getattr(joined, field.name), getattr(whole, field.name)
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
