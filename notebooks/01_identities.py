@@ -22,7 +22,7 @@
 # at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f` instead of 1.
 #
 # ```{glue:figure} figure_checks_figure
-# :alt: Four panels, one per identity. In each, sixty ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.
+# :alt: Four panels, one per identity. In each, forty-eight ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.
 # :name: fig-checks
 # Measured mean over closed form with 99 % intervals, every pair of every identity; red where the interval misses 1. Within a panel the dimension grows from left to right.
 # ```
