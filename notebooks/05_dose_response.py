@@ -34,7 +34,7 @@
 # - **Tests** the paper's reading of its Figure 3, that fewer non-negative eigenvalues mean stronger memorization, where the
 #   strength is set by hand.
 # - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
-# - **Takes** about two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes
+# - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes
 #   a quarter of an hour per network on one core and resumes after an interruption.
 # :::
 #
