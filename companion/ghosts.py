@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from companion.printed import algorithm_1
 from memlib import hessian
 from memlib.hessian import EigenResult
-from memlib.hessian.printed import algorithm_1
 
 COUNTS = {
     "once": "one pass, float64",

@@ -97,7 +97,7 @@ def ddim(
         score: time index -> score at that time, for instance `model_score(model, label, guidance)` or
             `exact_score(mixture, schedule)`.
         schedule: the noise process.
-        noise: x_T, `(B, *sample_shape)`, of unit variance.
+        noise: x_T, `(B, *sample_shape)`, of unit variance, or that of the largest time if noise explodes.
         steps: number of times sampled, from the largest down in even strides.
         times: the time indices to sample instead, strictly decreasing; `steps` is not read then.
         end: alpha and sigma after the last step; the default is no noise.

@@ -151,15 +151,15 @@ class ScoreDifference(Score):
         )
 
 
-def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
-    """Score of a model at time index `t` under `label`.
+def score_at(model: Model, t: float, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
+    """Score of a model at time `t` under `label`.
 
     Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), the score
     repeats the labels.
 
     Args:
         model: network, schedule and kind of prediction.
-        t: index into the schedule.
+        t: time of the schedule.
         label: None for the unconditional score, an int, or one integer per sample `(B,)`.
         name: the name of the score; None makes one from t and the label.
 
@@ -189,6 +189,26 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
 
     given = "" if label is None else f", label {label.tolist() if isinstance(label, Tensor) else label}"
     return Score(fn, alpha=alpha, sigma=sigma, name=name or f"model at t={t}{given}")
+
+
+def preconditioned(network: Callable[..., Tensor], data: float = 0.5) -> Callable[..., Tensor]:
+    """The denoiser of an EDM network F, a network that predicts "sample" of a `VarianceExploding` process.
+
+    D(x; sigma) = c_skip x + c_out F(c_in x, log(sigma) / 4), so that input and target of F have unit variance
+    (Karras et al. 2022, table 1).
+
+    Args:
+        network: F, called with x `(B, *sample_shape)`, the noise as a scalar tensor, and a label.
+        data: standard deviation of the data.
+    """
+
+    def denoiser(x: Tensor, t: float, label: int | Tensor | None = None) -> Tensor:
+        sigma = x.new_tensor(t)
+        total = sigma**2 + data**2
+        told = network(x / total.sqrt(), sigma.log() / 4, label)
+        return data**2 / total * x + sigma * data / total.sqrt() * told
+
+    return denoiser
 
 
 def _repeated(label: int | Tensor | None, rows: int) -> int | Tensor | None:

@@ -72,7 +72,14 @@ class TextToImage:
         parts = ("vae", "tokenizer", "text_encoder")
         self.vae, self.tokenizer, self.text_encoder = (getattr(pipeline, part, None) for part in parts)
         weight = next(self.denoiser.parameters())
-        self.device, self.dtype = weight.device, weight.dtype
+        if weight.device.type == "meta":
+            raise ModelError(
+                f"the weights of {self.source} come and go layer by layer (enable_sequential_cpu_offload); a "
+                "product goes back through layers whose weights are gone; use enable_model_cpu_offload"
+            )
+        offloaded = hasattr(self.denoiser, "_hf_hook")  # its weights come when it is called
+        self.device = pipeline._execution_device if offloaded else weight.device
+        self.dtype = weight.dtype
         check_configuration(self.source, self.denoiser.config, self.tokenizer)
         allowed = () if self.family.vae else ("clip_sample",)  # it clips samples, not scores
         self.scheduler, self.schedule, self.prediction = read_noise(pipeline.scheduler, self.source, allowed)
@@ -104,16 +111,18 @@ class TextToImage:
         revision: str | None = None,
         variant: str | None = None,
         lora: str | os.PathLike[str] | None = None,
+        config: str | os.PathLike[str] | None = None,
+        offload: bool = False,
     ) -> TextToImage:
-        """Read a pipeline folder, or a model of the hub by its id.
+        """Read a pipeline folder, a model of the hub by its id, or a single file of weights.
 
         Weights are read from safetensors alone, never from a pickle, and no code of the folder runs. Of a hub
         repository only the needed files are fetched. One pass at the noisiest time tells whether the network
         predicts what its configuration says; a warning names the correlation if not.
 
         Args:
-            source: a folder as written by diffusers' `save_pretrained`, or an id such as
-                "CompVis/stable-diffusion-v1-4".
+            source: a folder as written by diffusers' `save_pretrained`, an id such as
+                "CompVis/stable-diffusion-v1-4", or a .safetensors with the weights of a whole pipeline.
             device: where the networks run.
             dtype: the dtype of all networks but the autoencoder; points given to scores have the same.
             vae_dtype: of the autoencoder, many of which overflow in float16; None takes `dtype`, or float32
@@ -121,10 +130,13 @@ class TextToImage:
             revision: commit, tag or branch on the hub; a commit makes the result repeatable.
             variant: of the weights, such as "fp16" of files named so; None takes those without one.
             lora: file of a LoRA, .safetensors, whose change of the weights is added to them.
+            config: of a single file, a folder or hub id whose configurations and tokenizers fit it.
+            offload: keep on the device only the network that computes (text encoders, denoiser, autoencoder).
 
         Raises:
-            ImportError: diffusers, transformers or, for a LoRA, peft is not installed.
+            ImportError: diffusers, transformers, peft for a LoRA or accelerate to offload is not installed.
             ModelError: a part is missing or of another kind, or weights come only as pickles.
+            ValueError: `config` beside a folder.
         """
         half = torch.finfo(dtype).bits < torch.finfo(torch.float32).bits
         vae_dtype = vae_dtype or (torch.float32 if half else dtype)
@@ -136,6 +148,8 @@ class TextToImage:
             revision=revision,
             variant=variant,
             lora=lora,
+            config=config,
+            offload=offload,
         )
         model = cls(pipeline, source)
         check_prediction(model)
