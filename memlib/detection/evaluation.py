@@ -79,11 +79,6 @@ class Comparison:
         """Whether the interval of the difference of areas leaves out 0."""
         return self.auc.low > 0 or self.auc.high < 0
 
-    @property
-    def tpr_differs(self) -> bool:
-        """Whether the interval of the difference of shares leaves out 0."""
-        return self.tpr.low > 0 or self.tpr.high < 0
-
 
 def evaluate(
     scores: ArrayLike,

@@ -4,7 +4,7 @@ The Hessian of a log density is the Jacobian J of its score. For a learned score
 so there are several products, and every statistic built on them says which one it uses:
 
 - `vjp`: J^T v by reverse mode on a retained graph, about one forward pass each; the default.
-- `jvp`: J v by differentiating the reverse pass once more, about 2.3 forward passes.
+- `jvp`: J v by differentiating the reverse pass once more, about 1.3 forward passes.
 - `symmetric`: (J v + J^T v) / 2, the sum of both; its eigenvalues are real.
 - `difference`: (s(x + h v) - s(x)) / h, one forward pass, no graph, accurate to about the square root of
   the precision.

@@ -30,11 +30,6 @@ def nonnegative_count(eigenvalues: Float[Tensor, "B d"]) -> Int64[Tensor, " B"]:
     return at_or_above(_spectrum(eigenvalues), 0.0, eigenvalues.shape[1]).sum(dim=1)
 
 
-def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"]:
-    """`nonnegative_count` divided by d."""
-    return nonnegative_count(eigenvalues).double() / eigenvalues.shape[1]
-
-
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:
     """The trace of H^power; -tr H is the sharpness of lemma 4.1, -tr H^3 the mean of ||H s||^2 (lemma 4.3).
 
