@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benchmarks import (
     captions,
+    families,
     full_size,
     growth,
     krylov,
@@ -42,7 +43,7 @@ from memlib.files import sha256
 SUITES: dict[str, tuple[ModuleType, ...]] = {
     "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),
     "latent": (one_step, screening, captions),
-    "models": (throughput,),
+    "models": (families, throughput),
     "full-size": (full_size,),
 }
 DEFAULT = ("hessian", "latent")

@@ -50,6 +50,7 @@ class Sizes:
     models: tuple[tuple[str, str], ...] = (("organism_epsilon", "float32"),)  # and their precision
     models_cuda: tuple[tuple[str, str], ...] = ((FULL_SIZE, "bfloat16"), (FLOW, "bfloat16"))
     fills: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # rows that are tried
+    family_seeds: int = 32
     captions: int = 16
     caption_steps: int = 128  # of Arnoldi
 
@@ -80,6 +81,7 @@ TINY = Sizes(
     models=((TINY_PIPELINE, "float32"), (TINY_FLOW, "bfloat16")),
     models_cuda=(),
     fills=(2, 4),
+    family_seeds=2,
     captions=2,
     caption_steps=6,
 )
