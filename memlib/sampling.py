@@ -20,7 +20,7 @@ from memlib.score import Model, Score, score_at
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a sampler passed through.
+    """Samples, and the states of a sampler at chosen times.
 
     Attributes:
         samples: `(B, *sample_shape)`, the final x_0.
@@ -142,7 +142,7 @@ def ancestral(
     """Carry `noise` to x_0 drawing fresh noise in every step (Ho et al. 2020; DDIM's family at eta = 1).
 
     Each step draws from the forward process between x_t and the predicted x_0, so that an error of the score
-    is forgotten, where deterministic steps carry it on to the sample.
+    is damped, where deterministic steps carry it on to the sample.
 
     Args:
         score: as in `ddim`.

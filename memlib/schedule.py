@@ -74,8 +74,8 @@ class VarianceExploding:
 
     Attributes:
         smallest: noise scale of the last of the times.
-        largest: of the first.
-        rho: how far the times crowd at small noise (Karras et al. 2022, eq. 5).
+        largest: noise scale of the first.
+        rho: exponent that concentrates the times at small noise (Karras et al. 2022, eq. 5).
 
     Example:
         >>> [round(t, 3) for t in VarianceExploding().timesteps(3)]
@@ -282,15 +282,18 @@ def denoised_from_prediction(
 ) -> Tensor:
     """The mean of x_0 given x_t = x from a network's output.
 
-    At alpha = 0, where every score is -x / sigma^2, it tells what the network knows. A noise prediction knows
-    nothing there, and the result is not finite.
+    At alpha = 0, where every score is -x / sigma^2, it replaces the score. A noise prediction carries no
+    information there, and the result is not finite.
 
     Args:
-        prediction: as of `score_from_prediction`, and so are the others.
-        x: the noisy points.
+        prediction: what the network returned, `(B, *sample_shape)`.
+        x: the noisy points, same shape.
         alpha: broadcastable to `x`.
         sigma: broadcastable to `x`.
-        kind: what was predicted.
+        kind: what was predicted, as in `score_from_prediction`.
+
+    Returns:
+        The mean, same shape as `x`.
 
     Raises:
         ValueError: for another shape or an unknown kind.

@@ -13,7 +13,7 @@ from memlib.text_to_image import FirstStep, Generation
 
 @dataclass(frozen=True)
 class HessianScoreGap:
-    """The difference of the two products H s at the first step, where `SharpnessGain` multiplies differences.
+    """||H_c s_c - H_u s_u||^2 at the first step, where `SharpnessGain` has ||H_Delta s_Delta||^2.
 
     Attributes:
         product: which product with the Jacobians.

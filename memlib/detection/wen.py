@@ -14,7 +14,7 @@ from memlib.text_to_image import FirstStep, Generation
 
 @dataclass(frozen=True)
 class ScoreDifferenceNorm:
-    """Mean over the first steps of ||eps(x_t, c) - eps(x_t)||, a by-product of guided sampling.
+    """Mean over the first steps of ||eps(x_t, c) - eps(x_t)|| (Wen et al. 2024), a by-product of guidance.
 
     Attributes:
         steps: 1, 5 or 50 in the paper's table 1.

@@ -111,7 +111,7 @@ def objective(
     steps: int = 50,
     rows: int = 64,
 ) -> Float64[Tensor, "P n"]:
-    """What a method minimises, at every noise as it comes; its threshold plays no part.
+    """The objective of a method at every noise, before any change; its threshold is not used.
 
     Args:
         model: the text-to-image model.

@@ -17,8 +17,8 @@ NUMBERS = 100_000
 class RandomAddition:
     """Insert tokens of the tokenizer's vocabulary, or numbers below 100,000, at random places.
 
-    One caption for all noises of a prompt. A caption that grows beyond the tokenizer's limit loses its end,
-    which `Prompts.removed` of the result names.
+    Somepalli et al. (2023). One caption for all noises of a prompt. A caption that grows beyond the
+    tokenizer's limit loses its end, which `Prompts.removed` of the result names.
     """
 
     kind: Annotated[Kind, '"token" (RTA) or "number" (RNA)'] = "token"

@@ -17,7 +17,10 @@ from memlib.sharpness import norms
 
 @dataclass(frozen=True)
 class PromptEmbedding:
-    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding."""
+    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding.
+
+    Wen et al. (2024).
+    """
 
     threshold: Annotated[
         float,

@@ -67,8 +67,8 @@ class Estimates:
     Attributes:
         score_norm: sigma ||s||.
         sharpness: -sigma^2 tr H; d at an isolated point.
-        nonnegative_count: number of eigenvalues that are not negative. A few steps rank points by it and do
-            not count.
+        nonnegative_count: number of eigenvalues that are not negative. A few Lanczos steps rank points; they
+            do not give the exact number.
         local_dimension: by the spectral filter of Osada (2026).
         flipd: FLIPD of Kamkari et al. (2024), made for points without noise.
         hessian_score_norm: sigma^3 ||H s||.
@@ -94,7 +94,7 @@ def estimates(
 
     Args:
         score: at the noise level of `x`.
-        x: points.
+        x: points, `(B, *sample_shape)`, finite.
         probes: random directions of `memlib.hessian.density`.
         steps: the number of Lanczos steps from each direction.
         generator: draws the directions; None takes seed 0.

@@ -39,11 +39,11 @@ _FAILURES = (RuntimeError, ValueError, TypeError, AttributeError)
 
 
 class TextToImage:
-    """A pipeline of diffusers, whose own call says what its denoiser is told.
+    """A pipeline of diffusers; the inputs of its denoiser are recorded from the pipeline's own call.
 
     Times are what the pipeline's schedule counts in: indices of discrete noise levels, or the noise scale t
     in (0, 1] of a rectified flow. Where alpha = 0 every score is -x / sigma^2 whatever the prompt; there
-    the predicted x_0 stands for the score.
+    the predicted x_0 replaces the score.
 
     Args:
         pipeline: of a supported class, its networks in evaluation mode. Its parts are attributes here.
@@ -117,7 +117,7 @@ class TextToImage:
         """Read a pipeline folder, a model of the hub by its id, or a single file of weights.
 
         Weights are read from safetensors alone, never from a pickle, and no code of the folder runs. Of a hub
-        repository only the needed files are fetched. One pass at the noisiest time tells whether the network
+        repository only the needed files are fetched. One pass at the noisiest time checks that the network
         predicts what its configuration says; a warning names the correlation if not.
 
         Args:
@@ -285,7 +285,7 @@ class TextToImage:
         return found[:, : x.shape[1]]  # further channels are a variance
 
     def estimates(self, t: float, x: Float[Tensor, "B ..."], conditions: Conditions) -> Tensor:
-        """What differences are taken of, for rows of x, each under its own conditions; errors as `predict`.
+        """What differences are computed from, for rows of x under their conditions; errors as `predict`.
 
         Scores. Of a rectified flow, and of velocities where alpha < 0.01, predicted x_0: scores of different
         prompts nearly agree at small alpha, their difference is rounding. `unit` makes score units of it.

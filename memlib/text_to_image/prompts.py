@@ -146,7 +146,7 @@ class Prompts:
         captions: P strings.
         tokens: `(P, L)` ids, padded to the length L that the model reads; L = 0 for labels.
         lengths: `(P,)` tokens before the padding, begin and end tokens included, at most L.
-        conditions: P rows, what the denoiser is told of them.
+        conditions: P rows, the inputs of the denoiser that depend on them.
         removed: index of a caption that was too long -> the text that was cut from its end.
     """
 
@@ -173,7 +173,7 @@ class Prompts:
 
     @property
     def embeddings(self) -> Float[Tensor, "P L D"]:
-        """What the denoiser attends to, in its dtype."""
+        """The text embeddings that the denoiser attends to, in its dtype."""
         found: Tensor = self.conditions.arguments["encoder_hidden_states"]
         return found
 
