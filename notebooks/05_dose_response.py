@@ -23,7 +23,7 @@
 # ```{glue:figure} figure_rates
 # :alt: Share of copies against the dose: near zero up to 30 copies in all cases. With guidance it jumps to more than one half at 100 copies and, by the calibrated threshold, on to one, by the ratio of one third it falls again; without guidance it stays below the dashed curve of a perfect model at 100 and 300 and meets it at 1,000.
 # :name: fig-dose-rates
-# How often the copied image comes out. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.
+# How often the copied image is returned. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.
 # ```
 #
 # :::{admonition} This chapter
@@ -208,7 +208,7 @@ data = tables.frame({"dose": DOSES, "perfect": perfect} | rates)
 run.figure(figure, "rates", about="Share of copies against the dose", data=data, opening=True)
 
 # %% [markdown]
-# How often the image comes out is in {numref}`fig-dose-rates`. Is it more or less often than a perfect model would return it? The difference of the two shares, at the four largest doses:
+# How often the image is returned is in {numref}`fig-dose-rates`. Would a perfect model return it more often, or less? The table has the difference of the two shares, at the four largest doses:
 
 # %% tags=["hide-input"]
 tables.shown(
@@ -462,7 +462,7 @@ run.check("nothing_copied_at_dose_0", none == 0, "no sample may be a copy of an 
 run.check(
     "guidance_exceeds",
     most > perfect[-1],
-    "under guidance the image copied a thousand times must come out more often than it was drawn",
+    "under guidance the image copied a thousand times must be returned more often than it was drawn",
 )
 at_most = whole[whole["copied"] & (whole["dose"] == 1000)]["count"].max()
 run.check(

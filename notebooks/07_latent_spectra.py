@@ -217,8 +217,7 @@ run.figure(figures.against_copies(panels), "by_copies", about="Counts and larges
 
 # %% [markdown]
 # ## Other noises
-#
-# One caption of each kind, several noises. Does the order of the captions depend on the noise? Intervals run over noises here.
+# Does the order of the captions depend on the noise? One caption of each kind is evaluated at a few noises, and intervals run over noises here.
 
 # %% tags=["hide-input"]
 fixed = [places[kind][-1] for kind in main_kinds]
@@ -229,7 +228,7 @@ for end, x in (("first", noise[1:noises]), ("last", more_states)):  # the first 
     of_fixed[end] = spectra[end].conditional.changed(lambda values: values[fixed]).with_points(more)
     report.order(run, end, of_fixed[end].statistics(sigma[end]))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from a few noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
 scaled = {end: (of_fixed[end].eigenvalues * sigma[end] ** 2).numpy() for end in ends}
 run.figure(
     figures.upper_ends({titles[end]: dict(zip(main_kinds, scaled[end], strict=True)) for end in ends}),
@@ -241,7 +240,7 @@ run.figure(
 # %% [markdown]
 # ## Krylov steps instead of whole spectra
 #
-# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is computed from the ends inwards ({doc}`03_hessian_routines`). Here this is done for several captions at once, at the last step, and compared with
+# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is computed from the ends inwards ({doc}`03_hessian_routines`). Here this is done for a few captions at once, at the last step, and compared with
 # the spectra above:
 
 # %% tags=["hide-input"]
@@ -289,7 +288,7 @@ record = {
 meaning = "Mean eigenvalue under the caption less that without, over time"
 tables.tabulate(run, "shift", rows, about=meaning, record=record)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.2 under stated and exact captions. Below right, last step: within 0.03 of zero for general captions, between minus 0.02 and minus 0.08 for template and stated ones; under exact ones they fall to minus 0.14 near the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.2 under stated and exact captions. Below right, last step: within 0.03 of zero for general captions, between minus 0.02 and minus 0.08 for template and stated ones; under exact ones they fall to minus 0.14 near the upper end."}, "figure": {"caption": "Eigenvalues under the caption minus those without it. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
 differences = {end: spectra[end].conditional.eigenvalues for end in ends}
 differences = {
     end: (values - spectra[end].unconditional.eigenvalues) * sigma[end] ** 2
@@ -329,7 +328,7 @@ tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 # For comparison there is a map that needs a few samples and no access to the network: **cells that do not vary** between the samples of one caption.
 #
 # A map is judged three ways. The area under the ROC curve of the cells needs no threshold. The intersection over union takes as many of the largest cells as the true part has, which favours all
-# maps alike. And a threshold for use has to come from elsewhere: the third takes the cut that is best for all *other* template captions.
+# maps alike. And in use a threshold has to come from other captions: the third takes the cut that is best for all *other* template captions.
 
 # %% tags=["hide-input"]
 local = places["template"]
@@ -364,10 +363,10 @@ rows, scores = report.located(run, at_last, masks, names)
 copies = [chosen.copies[place] for place in local]
 report.compared_maps(run, scores, names, copies)
 run.record("spread_samples", seeds, about="Samples of each caption behind the map of cells that do not vary")
-headings = {"map": "map", "points": "points", "area": "AUC", "iou": "overlap"}
+headings = {"map": "map", "points": "samples a caption", "area": "AUC", "iou": "overlap"}
 tables.shown(rows, headings | {"held_out": "overlap, held-out cut"})
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. The map of the curvature difference is brighter where the part is fixed in most rows; that of the score difference has a few bright cells anywhere; attention follows the two parts but is bright in the wrong one as often as not."}, "figure": {"caption": "Maps at the last step under the template captions with most copies, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. Both maps of curvature are brighter where the part is fixed; that of the score difference has a few bright cells anywhere; attention is brightest near the border of the two parts or in the wrong one."}, "figure": {"caption": "Maps at the last step under the template captions with most copies, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
 most = [i for i, k in enumerate(copies) if k == max(copies)]
 titled = {
     "curvature\ndifference": "curvature_exact",
@@ -417,7 +416,7 @@ at_both = {"first": (first, fresh), "last": (last, states[last][among])}
 terms, areas = told.both(run, net, some_texts, some_kinds, at_both, probes=probes)
 headings = {"captions": "captions", "n": "n", "means": "means", "curvatures": "curvatures"}
 tables.shown(
-    terms, headings | {"share": "share of the means", "gain_share": r"share in the paper's statistic"}
+    terms, headings | {"share": "share of the means", "gain_share": "their share in the paper's statistic"}
 )
 
 # %% tags=["hide-input"]
