@@ -34,6 +34,11 @@ class Trajectory:
 def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
     """Unconditional + scale (conditional - unconditional), Ho & Salimans 2022; at 1 the conditional score.
 
+    Args:
+        conditional: the score under a condition.
+        unconditional: the score without it, at the same noise level.
+        scale: scale of classifier-free guidance.
+
     Raises:
         ValueError: if the two scores are at different noise levels.
     """
@@ -62,7 +67,11 @@ def model_score(
 
 
 def exact_score(mixture: GaussianMixture, schedule: VariancePreserving) -> Callable[[int], Score]:
-    """`t -> Score` of a mixture diffused along a schedule, exact, as `model_score` is of a model.
+    """`t -> Score` of a mixture diffused along a schedule, exact; `model_score` is the same for a network.
+
+    Args:
+        mixture: the density of x_0.
+        schedule: the noise process.
 
     Example:
         >>> blob = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.ones(1))

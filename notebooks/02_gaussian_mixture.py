@@ -351,7 +351,7 @@ tables.shown(compared, {"variant": "loss", "base": "against"} | {name: name for 
 # - **The end** is as in the paper. At the last step memorized paths have a smallest scaled eigenvalue of
 #   {glue:text}`last_step_memorized_learned:.3f` under the learned score, general ones {glue:text}`last_step_general_learned:.4f` (medians). A share of
 #   {interval}`last_step_flat_learned:.3f` of the general ones lies within {glue:text}`near_zero:.2f` of zero; the sharpest of them has {glue:text}`last_step_sharpest_learned:.2f`.
-#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network smooths the narrow peak, and the
+#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network smooths the narrow peak, and the learned
 #   curve rises again.
 # - **The middle** is where the learned score begins to separate them: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
 #   predicts the mode with an AUC whose interval lies above 0.9.

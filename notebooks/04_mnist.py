@@ -326,7 +326,7 @@ run.record("radial_curvature", curvature, about=about)
 # (mnist-differences)=
 # ## Eigenvalues with and without the condition
 #
-# The paper's Figure 5: the eigenvalues of $H_\theta(x_t, c)$ minus those of $H_\theta(x_t)$, both sorted, at the same point. Where the
+# The paper's Figure 5 shows the eigenvalues of $H_\theta(x_t, c)$ minus those of $H_\theta(x_t)$, both sorted, at the same point. Where the
 # condition adds sharpness of its own the differences are negative. Their sum is the difference of the traces, which is cheap enough
 # to follow along the whole path.
 

@@ -319,8 +319,7 @@ run.figure(figure, "whole", about="Counts and local dimension against the dose")
 
 # %% [markdown]
 # ## Which shows the image first, a statistic or a sample?
-#
-# For each statistic and time, the smallest dose from which on it separates the image from others: going down from the largest dose,
+# The table has, for each statistic and time, the smallest dose from which on it separates the image from others: going down from the largest dose,
 # as long as the interval over networks lies above chance ({cite}`maurer1995multiple`). Tested in this order, the doses need no correction for their number.
 # Many statistics at many times are tested together, which does need one: the column *simultaneous* has intervals of {glue:text}`simultaneous_level:.2%`, which hold for all series at once
 # (Bonferroni). For samples the table has the dose of the first copy at all, and the smallest

@@ -426,8 +426,7 @@ tables.shown(
 
 # %% [markdown]
 # ## The second model
-#
-# The same captions, noises and sizes. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
+# The second model has the same sizes, and is given the same captions and noises. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
 # noise, in the same way {cite}`rombach2022card`.
 
 # %% tags=["hide-input"]

@@ -29,6 +29,6 @@ class HessianScoreGap:
         return self.of_first_step(FirstStep.of(generation))
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples."""
+        """The statistic from scores of the first step alone, without sampling."""
         conditional, unconditional = step.products(self.product)
         return (conditional - unconditional).square().sum(2).cpu()

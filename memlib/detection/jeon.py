@@ -30,5 +30,5 @@ class SharpnessGain:
         return self.of_first_step(FirstStep.of(generation))
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples."""
+        """The statistic from scores of the first step alone, without sampling."""
         return step.curvature_gain(self.product).square().cpu()

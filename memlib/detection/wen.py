@@ -36,7 +36,7 @@ class ScoreDifferenceNorm:
         return lengths.mean(0)
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples.
+        """The statistic from scores of the first step alone, without sampling.
 
         Raises:
             ValueError: more than one step is averaged.
