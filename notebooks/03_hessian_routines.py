@@ -195,7 +195,7 @@ tables.shown(shown, {"Hessian": "Hessian"} | ghosts.COUNTS, ".1f")
 # %% [markdown]
 # The memorized Hessian has {glue:text}`zero_memorized_true:.0f` eigenvalues that are not negative; its largest is {glue:text}`zero_largest:.2f` in units of $1/\sigma_t^2$. Two passes count
 # {glue:text}`zero_memorized_twice:.0f` from every start. One pass counts {interval}`zero_memorized_once:.1f` in float64 and {interval}`zero_memorized_once32:.1f` in float32, never less than
-# {glue:text}`zero_memorized_least_once:.0f` and {glue:text}`zero_memorized_least_once32:.0f`. The surplus is not made of eigenvalues: the largest Ritz value is {glue:text}`zero_memorized_ritz_once:.0e` of $1/\sigma_t^2$ in float64 and
+# {glue:text}`zero_memorized_least_once:.0f` and {glue:text}`zero_memorized_least_once32:.0f`. The values counted are not eigenvalues: the largest Ritz value is {glue:text}`zero_memorized_ritz_once:.0e` of $1/\sigma_t^2$ in float64 and
 # {glue:text}`zero_memorized_ritz_once32:.0e` in float32. Where the basis vectors are no longer independent the small matrix is close to singular, and its spurious zeros lie exactly on the paper's threshold, above or below it by rounding. On the
 # general Hessian, which has {glue:text}`zero_general_true:.0f`, one pass counts {interval}`zero_general_once:.1f`, and two at most {glue:text}`zero_general_twice:.0f`.
 

@@ -305,7 +305,7 @@ tables.tabulate(
 # memorized and {glue:text}`norm_ratio_first_general:.2f` for general samples at the first step, and stays near 1 until the last steps.
 # The second pair does not, not even at the first step ({glue:text}`cube_ratio_first_memorized:.2f` and
 # {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and little should go wrong. How much of the
-# score lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
+# squared score norm lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
 
 # %% tags=["hide-input"]
 found = [measures.radial(model, label, states[name][times[0]], times[0]) for name, label in labels.items()]
@@ -316,7 +316,7 @@ about = "Second derivative of the log density along x_t, times sigma^2, first st
 run.record("radial_curvature", curvature, about=about)
 
 # %% [markdown]
-# Most of it: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
+# Most of it does: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
 # towards and away from the origin. In 784 dimensions noise has a length of $\sqrt{784} = 28$ and hardly any other, so the network
 # never saw a point of another length, and its normalisation layers make it nearly insensitive to length: the curvature along
 # the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions so that a single wrong one hardly changes it.

@@ -491,7 +491,7 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 # ## Against the paper
 #
 # The paper has no experiment of this kind, and each of its measures was made for a model that memorizes one thing among many. Of its statements,
-# these can be held against the above:
+# these can be compared with the results above:
 #
 # - **Memorized means sharp.** This holds at the end of the path, without overlap, in 3,072 dimensions as in the plane.
 # - **From the first step on.** At the first step the networks differ by the third digit of the trace, in a range that no density reaches. Without a second class in the same network to
