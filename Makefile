@@ -14,6 +14,10 @@ SNAKEMAKE ?=
 PYTEST   ?=
 # Anything else for JupyterLab, such as JUPYTER="--no-browser --port 9000", or --allow-root in a container
 JUPYTER  ?=
+# Where `make gpu` computes and writes; TINY=1 tries its lines in little time.
+DEVICE   ?= cuda
+OUTPUT   ?= build/gpu
+TINY     ?=
 # Test files run side by side in this many processes, each on one thread.
 JOBS     ?= 2
 
@@ -31,7 +35,7 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab notebooks run sweep record claims test lint bench rehearsal serve clean lock
+.PHONY: help setup book lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -92,6 +96,11 @@ lint: $(DEV)  ## style, types on memlib, who may import whom
 
 bench: $(BOOK) $(COMPARE)  ## timings beside what one would use instead
 	$(BIN)/python -m benchmarks
+
+# No environment is made: a machine with a card has one, and no network perhaps.
+gpu:  ## 8 minutes of a CUDA card, with torch alone: tests, benchmarks, chapters; DEVICE=cpu TINY=1 tries every line
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu --device $(DEVICE) --output $(OUTPUT) \
+		$(if $(TINY),--tiny)
 
 # The vocabulary alone is used of this package, which is put beside the environment and not into it: it asks for torchvision.
 OPEN_CLIP := open_clip_torch==3.3.0

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benchmarks import (
     captions,
+    families,
     full_size,
     growth,
     krylov,
@@ -28,6 +29,7 @@ from benchmarks import (
     screening,
     solvers,
     spectrum,
+    throughput,
     traces,
 )
 from benchmarks.rows import Results, Row, machine, origin
@@ -41,6 +43,7 @@ from memlib.files import sha256
 SUITES: dict[str, tuple[ModuleType, ...]] = {
     "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),
     "latent": (one_step, screening, captions),
+    "models": (families, throughput),
     "full-size": (full_size,),
 }
 DEFAULT = ("hessian", "latent")
@@ -56,28 +59,37 @@ def measure(
     rounds: int,
     say: Callable[[str], None],
     only: list[str] | None = None,
+    keep: Callable[[Results], object] = lambda _: None,
 ) -> Results:
-    """Run the benchmarks of a suite, or only some of them, and return all rows with their origin."""
+    """Run the benchmarks of a suite, or only some of them, and return all rows with their origin.
+
+    After each benchmark `keep` is given what there is, so that a run that is cut short leaves something.
+    """
     start, bench = time.perf_counter(), Bench(sizes, device, rounds)
-    rows: list[Row] = []
-    for each in SUITES[suite]:
-        if only is None or each.NAME in only:
-            bench.say = partial(_prefixed, say, each.NAME)
-            rows += each.run(bench)
-            say("")
-    return Results(
+    results = Results(
         suite=suite,
         machine=machine(device),
         checkpoint=checkpoint(suite, sizes),
         sizes={**vars(sizes), "rounds": rounds},
-        seconds=round(time.perf_counter() - start, 1),
-        rows=tuple(rows),
+        seconds=0,
+        rows=(),
         **origin(),
     )
+    for each in SUITES[suite]:
+        if only is None or each.NAME in only:
+            bench.say = partial(_prefixed, say, each.NAME)
+            rows = (*results.rows, *each.run(bench))
+            seconds = round(time.perf_counter() - start, 1)
+            results = results.model_copy(update={"rows": rows, "seconds": seconds})
+            keep(results)
+            say("")
+    return results
 
 
 def checkpoint(suite: str, sizes: Sizes) -> str:
     """What is timed, with the hash of its weights."""
+    if suite == "models":
+        return ", ".join(described(network) for network, _ in sizes.models)
     if suite != "hessian":
         return described(sizes.organism if suite == "latent" else sizes.full_size)
     recipe = RECIPES.get(sizes.network)
@@ -115,7 +127,8 @@ def _details(row: Row) -> str:
     if row.agreement is not None:
         parts.append(f"agree to {row.agreement:.0e}")
     if row.megabytes is not None:
-        parts.append(f"{row.megabytes:.0f} beside {row.megabytes_instead:.0f} MB")
+        beside = "" if row.megabytes_instead is None else f" beside {row.megabytes_instead:.0f}"
+        parts.append(f"{row.megabytes:.0f}{beside} MB")
     return ", ".join(parts)
 
 
@@ -128,7 +141,7 @@ def _seconds(value: float | None) -> str:
 def main(
     suite: Annotated[
         list[Suite] | None,
-        typer.Option(help="Run this suite; may be given several times. Without it all but full-size run."),
+        typer.Option(help="Run this suite; may be given several times. Without it hessian and latent run."),
     ] = None,
     only: Annotated[
         list[Name] | None, typer.Option(help="Run this benchmark alone; may be given several times.")
@@ -155,11 +168,12 @@ def main(
             progress.update(task, description=what, advance=0 if what else 1)
 
         for each, inside in groups.items():
-            results = measure(each, TINY if tiny else SHIPPED, device, repeats, say, inside)
+            folder = output or (None if only or tiny else RESULTS)
+            keep = partial(Results.write, folder=output) if output else lambda _: None
+            results = measure(each, TINY if tiny else SHIPPED, device, repeats, say, inside, keep)
             console.print(f"{each}: {results.machine.name}, {results.seconds:.0f} s")
             for name in inside:
                 console.print(table(name, [row for row in results.rows if row.benchmark == name]))
-            folder = output or (None if only or tiny else RESULTS)
             if folder is None:
                 console.print("Not written: only a whole suite is, or one with --output FOLDER.")
             else:

@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.rows import Row
 from benchmarks.setting import Bench, Problem
 from benchmarks.timing import Target, clock, compare, in_turn, judged
+from companion.printed import algorithm_1
 from memlib import hessian
 from memlib.hessian import EigenResult
-from memlib.hessian.printed import algorithm_1
 from memlib.score import Score
 
 NAME = "krylov"

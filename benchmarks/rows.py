@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from companion.experiment import provenance
+from companion import provenance
 from memlib.files import write_text
 
 PACKAGES = ("scipy", "curvlinops-for-pytorch", "skerch", "matfree")
@@ -101,7 +101,7 @@ class Results(Strict):
     dirty: bool | None
     versions: dict[str, str]
     checkpoint: str
-    sizes: dict[str, int | str | tuple[int, ...]]
+    sizes: dict[str, int | str | tuple[int, ...] | tuple[tuple[str, str], ...]]
     seconds: float
     rows: tuple[Row, ...]
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from benchmarks.text_to_image import FULL_SIZE
+from benchmarks.text_to_image import FLOW, FULL_SIZE, TINY_FLOW
 from benchmarks.text_to_image import TINY as TINY_PIPELINE
 from benchmarks.timing import clock
 from companion.datasets import mnist
@@ -47,6 +47,10 @@ class Sizes:
     screened: tuple[int, ...] = (125, 250, 500, 1000)  # prompts, to see time and memory grow
     batches: tuple[int, ...] = (16, 64, 256)  # rows in a pass
     batches_cuda: tuple[int, ...] = (64, 256, 1024, 4096)
+    models: tuple[tuple[str, str], ...] = (("organism_epsilon", "float32"),)  # and their precision
+    models_cuda: tuple[tuple[str, str], ...] = ((FULL_SIZE, "bfloat16"), (FLOW, "bfloat16"))
+    fills: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # rows that are tried
+    family_seeds: int = 32
     captions: int = 16
     caption_steps: int = 128  # of Arnoldi
 
@@ -73,6 +77,11 @@ TINY = Sizes(
     prompts=4,
     screened=(2, 4),
     batches=(4, 8),
+    batches_cuda=(4, 8),
+    models=((TINY_PIPELINE, "float32"), (TINY_FLOW, "bfloat16")),
+    models_cuda=(),
+    fills=(2, 4),
+    family_seeds=2,
     captions=2,
     caption_steps=6,
 )

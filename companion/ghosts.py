@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from companion.printed import algorithm_1
 from memlib import hessian
 from memlib.hessian import EigenResult
-from memlib.hessian.printed import algorithm_1
 
 COUNTS = {
     "once": "one pass, float64",
@@ -23,20 +23,21 @@ COUNTS = {
 """Column of a table of counts -> its name for readers."""
 
 
-def ritz_values(
-    matrix: Float64[Tensor, "d d"], start: Float64[Tensor, " d"], steps: int
-) -> tuple[dict[str, Tensor], EigenResult]:
-    """Ritz values of one pass in float64 ("once") and in float32 ("once32"), and the result of two passes.
+def one_pass(matrix: Float64[Tensor, "d d"], start: Float64[Tensor, " d"], steps: int) -> dict[str, Tensor]:
+    """What the paper's Algorithm 1 gives in float64 ("once") and in float32 ("once32").
 
     Args:
         matrix: symmetric.
-        start: the vector that both begin with.
-        steps: Krylov steps.
+        start: the vector to begin with.
+        steps: Krylov steps; the leading m rows and columns are what m steps give.
     """
     dtypes = {"once": torch.float64, "once32": torch.float32}
-    found = {key: algorithm_1(matrix.to(dtype).mv, start.to(dtype), steps) for key, dtype in dtypes.items()}
-    twice = hessian.lanczos(hessian.DenseOperator(matrix[None]), steps, start=start[None])
-    return {key: torch.linalg.eigvals(small).real for key, small in found.items()}, twice
+    return {key: algorithm_1(matrix.to(dtype).mv, start.to(dtype), steps) for key, dtype in dtypes.items()}
+
+
+def two_passes(matrix: Float64[Tensor, "d d"], start: Float64[Tensor, " d"], steps: int) -> EigenResult:
+    """Lanczos from the same vector, orthogonalised twice."""
+    return hessian.lanczos(hessian.DenseOperator(matrix[None]), steps, start=start[None])
 
 
 def counted(
@@ -57,9 +58,10 @@ def counted(
     true = int((torch.linalg.eigvalsh(matrix) >= threshold).sum())
     rows = []
     for start in starts:
+        small = one_pass(matrix, start, max(steps))
         for some in steps:
-            once, twice = ritz_values(matrix, start, some)
-            count = twice.count_above(threshold)
+            once = {key: torch.linalg.eigvals(H[:some, :some]).real for key, H in small.items()}
+            count = two_passes(matrix, start, some).count_above(threshold)
             row: dict[str, Any] = {key: int((values >= threshold).sum()) for key, values in once.items()}
             row |= {"steps": some, "twice": count.value.item(), "true": true, "settled": bool(count.settled)}
             rows.append(row | {f"top {key}": values.max().item() for key, values in once.items()})

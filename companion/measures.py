@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -15,6 +16,7 @@ from companion.networks import DiffusionModel
 from memlib import copies, hessian, intervals, sharpness
 from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
 from memlib.score import Score, score_at
+from memlib.sharpness import norms
 
 TITLES = {
     "score_norm": r"$\|s\|\,\sigma$",
@@ -140,6 +142,51 @@ def unconditional(
     return {name: values.cpu() for name, values in named.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class ConditionalEstimates:
+    """Statistics of B points under a condition, in units of sigma; each `(B,)` float64.
+
+    Attributes:
+        sharpness: -sigma^2 tr H / d of the conditional score; 1 at an isolated point.
+        difference_norm: sigma ||s_Delta||.
+        curvature_gain: sigma^3 ||H_Delta s_Delta||.
+    """
+
+    sharpness: Float64[Tensor, " B"]
+    difference_norm: Float64[Tensor, " B"]
+    curvature_gain: Float64[Tensor, " B"]
+
+
+def conditional_estimates(
+    conditional: Score,
+    unconditional: Score,
+    x: Float[Tensor, "B ..."],
+    *,
+    probes: int,
+    generator: torch.Generator | None = None,
+) -> ConditionalEstimates:
+    """Sharpness by Hutchinson's estimator, and both norms of the difference by a forward difference.
+
+    Args:
+        conditional: at the noise level of `x`.
+        unconditional: at the same.
+        x: points.
+        probes: random directions of the trace, products with the transpose.
+        generator: draws the directions; None takes seed 0.
+    """
+    sigma = conditional.sigma
+    with JacobianOperator(conditional - unconditional, x, product="difference") as difference:
+        s, product = difference.value, difference.matvec(difference.value)
+    # The conditional score has passed the check of rows as a part of the difference.
+    with JacobianOperator(conditional, x, check=False) as jacobian:
+        trace = hessian.trace(jacobian, probes, generator=generator)
+    return ConditionalEstimates(
+        sharpness=-(sigma**2) * trace.value / jacobian.dim,
+        difference_norm=sigma * norms.of_score(s),
+        curvature_gain=sigma**3 * norms.of_product(product),
+    )
+
+
 def conditional(
     model: DiffusionModel,
     labels: Int64[Tensor, " B"],
@@ -148,13 +195,13 @@ def conditional(
     probes: int,
     generator: torch.Generator,
 ) -> dict[str, Float64[Tensor, " B"]]:
-    """Sharpness and both norms of the score difference, see `sharpness.conditional_estimates`.
+    """Sharpness and both norms of the score difference, see `conditional_estimates`.
 
     Returns:
         On the CPU, in units of sigma: `sharpness` from `probes` random directions, `difference`, the norm of
         the score difference, and `gain`, the paper's statistic.
     """
-    found = sharpness.conditional_estimates(
+    found = conditional_estimates(
         score_at(model, t, labels), score_at(model, t), x, probes=probes, generator=generator
     )
     named = {"sharpness": found.sharpness, "difference": found.difference_norm, "gain": found.curvature_gain}

@@ -1,7 +1,7 @@
 """Which samples are copies of training images: the nearest training image against the second nearest.
 
-A distance alone does not say: flat images lie near everything. A copy lies much nearer to one image than to
-any other, so the ratio of the two smallest distances is judged. It takes the training set, which a
+A distance alone does not decide: flat images lie near everything. A copy lies much nearer to one image than
+to any other, so the ratio of the two smallest distances is judged. It takes the training set, which a
 statistic of sharpness does not have.
 
 Duplicates in the training set hide copies from the ratio, because the second nearest image is then as near
@@ -60,8 +60,8 @@ def nearest(
 ) -> Neighbours:
     """Find the nearest and second nearest training image of each point.
 
-    Products of matrices find them, differences measure them, so that the distance of a copy is not lost in
-    rounding.
+    Matrix products find the neighbours; their distances are computed again from differences, so that the
+    distance of a copy is not lost in rounding.
 
     Args:
         points: images, finite.
@@ -104,7 +104,7 @@ def nearest(
 
 
 def is_copy(neighbours: Neighbours, *, ratio: float = RATIO) -> Bool[Tensor, " B"]:
-    """Whether the nearest training image is nearer than `ratio` times the second nearest.
+    """Whether the nearest training image is nearer than `ratio` times the second nearest (Yoon et al. 2023).
 
     Args:
         neighbours: the result of `nearest`, `(B,)`.
@@ -129,6 +129,9 @@ def calibrated_ratio(
         training: the training images.
         false_positive_rate: the share, in [0, 1).
         groups: as in `nearest`.
+
+    Raises:
+        ValueError: another false positive rate, or what `nearest` refuses.
 
     Example:
         >>> training = torch.tensor([[0.0], [4.0]])
@@ -158,6 +161,13 @@ def twins(images: Float[Tensor, "N ..."], *, correlation: float = 0.9) -> Int64[
     """Number groups of near-duplicates: images joined by pairs whose pixels correlate above `correlation`.
 
     Each image is taken less its mean; one that is constant has no twin.
+
+    Args:
+        images: N images of one shape, finite.
+        correlation: Pearson's, over pixels, above which two images are joined.
+
+    Raises:
+        ValueError: images that are not finite, or no batch.
 
     Example:
         >>> twins(torch.tensor([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0], [0.1, 1.0, 5.2]])).tolist()

@@ -1,34 +1,13 @@
-"""Files that are either whole or absent, their names and their hashes."""
+"""Files that are either whole or absent, and their hashes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
-
-
-def checked_name(kind: str, name: str) -> str:
-    """Return `name` if it is safe as a file name on every system, else raise `ValueError`.
-
-    Args:
-        kind: what messages call the name, such as "run".
-        name: letters, digits and . _ = , + -, of which a letter or digit comes first.
-
-    Raises:
-        ValueError: another character.
-    """
-    if not NAME.fullmatch(name):
-        raise ValueError(
-            f"{kind} {name!r} cannot be a file name; "
-            "use letters, digits and . _ = , + -, a letter or digit first"
-        )
-    return name
 
 
 @contextmanager

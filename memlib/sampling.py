@@ -20,7 +20,7 @@ from memlib.score import Model, Score, score_at
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a sampler passed through.
+    """Samples, and the states of a sampler at chosen times.
 
     Attributes:
         samples: `(B, *sample_shape)`, the final x_0.
@@ -33,6 +33,11 @@ class Trajectory:
 
 def guided(conditional: Score, unconditional: Score, scale: float) -> Score:
     """Unconditional + scale (conditional - unconditional), Ho & Salimans 2022; at 1 the conditional score.
+
+    Args:
+        conditional: the score under a condition.
+        unconditional: the score without it, at the same noise level.
+        scale: scale of classifier-free guidance.
 
     Raises:
         ValueError: if the two scores are at different noise levels.
@@ -62,7 +67,11 @@ def model_score(
 
 
 def exact_score(mixture: GaussianMixture, schedule: VariancePreserving) -> Callable[[int], Score]:
-    """`t -> Score` of a mixture diffused along a schedule, exact, as `model_score` is of a model.
+    """`t -> Score` of a mixture diffused along a schedule, exact; `model_score` is the same for a network.
+
+    Args:
+        mixture: the density of x_0.
+        schedule: the noise process.
 
     Example:
         >>> blob = GaussianMixture(torch.ones(1), torch.zeros(1, 2), torch.ones(1))
@@ -97,7 +106,7 @@ def ddim(
         score: time index -> score at that time, for instance `model_score(model, label, guidance)` or
             `exact_score(mixture, schedule)`.
         schedule: the noise process.
-        noise: x_T, `(B, *sample_shape)`, of unit variance.
+        noise: x_T, `(B, *sample_shape)`, of unit variance, or that of the largest time if noise explodes.
         steps: number of times sampled, from the largest down in even strides.
         times: the time indices to sample instead, strictly decreasing; `steps` is not read then.
         end: alpha and sigma after the last step; the default is no noise.
@@ -142,7 +151,7 @@ def ancestral(
     """Carry `noise` to x_0 drawing fresh noise in every step (Ho et al. 2020; DDIM's family at eta = 1).
 
     Each step draws from the forward process between x_t and the predicted x_0, so that an error of the score
-    is forgotten, where deterministic steps carry it on to the sample.
+    is damped, where deterministic steps carry it on to the sample.
 
     Args:
         score: as in `ddim`.

@@ -1,7 +1,8 @@
 """Noise schedules, alpha(t) and sigma(t) of x_t = alpha x_0 + sigma eps, and the score behind a prediction.
 
 The paper's alpha_t is `alpha**2` here. Time is the integer index of a discrete variance-preserving process,
-t = 0 with the least noise and t = steps - 1 with the most, or the real number t = sigma of a rectified flow.
+t = 0 with the least noise and t = steps - 1 with the most, or the real number t = sigma of a rectified flow
+or of a variance-exploding process.
 """
 
 from __future__ import annotations
@@ -65,6 +66,47 @@ class RectifiedFlow:
     def noisiest(self) -> float:
         """The last time, 1: pure noise."""
         return 1.0
+
+
+@dataclass(frozen=True)
+class VarianceExploding:
+    """Noise on top of the data, x_t = x_0 + t eps, time being the noise scale (Song et al. 2021).
+
+    Attributes:
+        smallest: noise scale of the last of the times.
+        largest: noise scale of the first.
+        rho: exponent that concentrates the times at small noise (Karras et al. 2022, eq. 5).
+
+    Example:
+        >>> [round(t, 3) for t in VarianceExploding().timesteps(3)]
+        [80.0, 2.515, 0.002]
+    """
+
+    smallest: float = 0.002
+    largest: float = 80.0
+    rho: float = 7.0
+
+    def alpha(self, t: float | Tensor) -> Tensor:
+        """Signal scale 1 (t a number or a tensor of any shape), float64, same shape as `t`."""
+        return torch.ones_like(self.sigma(t))
+
+    def sigma(self, t: float | Tensor) -> Tensor:
+        """Noise scale, t itself, float64; `ValueError` unless it is positive and finite."""
+        level = torch.as_tensor(t, dtype=torch.float64)
+        if not ((level > 0) & torch.isfinite(level)).all():
+            raise ValueError(f"t is a noise scale here, positive and finite; got {t!r}")
+        return level
+
+    def timesteps(self, count: int) -> list[float]:
+        """`count` times from the largest to the smallest, evenly in t^(1/rho); `ValueError` below one."""
+        ends = self.largest ** (1 / self.rho), self.smallest ** (1 / self.rho)
+        strides = torch.linspace(*ends, _at_least_one(count), dtype=torch.float64)
+        return [float(t) for t in strides**self.rho]
+
+    @property
+    def noisiest(self) -> float:
+        """The last time, with the largest noise scale."""
+        return self.largest
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,15 +282,18 @@ def denoised_from_prediction(
 ) -> Tensor:
     """The mean of x_0 given x_t = x from a network's output.
 
-    At alpha = 0, where every score is -x / sigma^2, it tells what the network knows. A noise prediction knows
-    nothing there, and the result is not finite.
+    At alpha = 0, where every score is -x / sigma^2, it replaces the score. A noise prediction carries no
+    information there, and the result is not finite.
 
     Args:
-        prediction: as of `score_from_prediction`, and so are the others.
-        x: the noisy points.
+        prediction: what the network returned, `(B, *sample_shape)`.
+        x: the noisy points, same shape.
         alpha: broadcastable to `x`.
         sigma: broadcastable to `x`.
-        kind: what was predicted.
+        kind: what was predicted, as in `score_from_prediction`.
+
+    Returns:
+        The mean, same shape as `x`.
 
     Raises:
         ValueError: for another shape or an unknown kind.

@@ -59,9 +59,9 @@ class Score:
         """The score s(x), same shape as `x`."""
         return self.value(x, self.fn(x))
 
-    def value(self, x: Tensor, told: Tensor) -> Tensor:  # noqa: ARG002
-        """The score at x where `told` is what `fn` gives there."""
-        return told
+    def value(self, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002
+        """The score at x from `output`, the value of `fn` there."""
+        return output
 
     def __sub__(self, other: Score) -> ScoreDifference:
         return ScoreDifference(self, other)
@@ -73,13 +73,13 @@ class Score:
     def denoised(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """The mean of x_0 given x_t = x, (x + sigma^2 s(x)) / alpha: Tweedie's formula (Efron 2011).
 
-        Exact for the score of the diffused density; of a network it is what the network takes x for.
+        Exact for the score of the diffused density; of a network it is the network's estimate.
         """
         x0: Tensor = (x + self.sigma**2 * self(x)) / self.alpha
         return x0
 
     def parts(self, x: Float[Tensor, "B ..."]) -> tuple[Tensor, Tensor]:
-        """What x is made of, x_0 and the noise, as the network takes it; from one evaluation."""
+        """Estimates of x_0 and of the noise in x, each shaped like x; from one evaluation."""
         epsilon = self.epsilon(x)
         return (x - self.sigma * epsilon) / self.alpha, epsilon
 
@@ -88,10 +88,10 @@ class Score:
 
 
 class Denoiser(Score):
-    """A score of which `fn` tells the mean of x_0 given x, as exact as that near alpha = 0.
+    """A score whose `fn` returns the mean of x_0 given x; differences are as accurate as `fn` near alpha = 0.
 
-    At alpha = 0 every score is -x / sigma^2, whatever the data; there the mean itself stands for the score,
-    and its Jacobian for the Hessian.
+    At alpha = 0 every score is -x / sigma^2, whatever the data; there the mean itself replaces the score,
+    and its Jacobian the Hessian.
     """
 
     @property
@@ -99,9 +99,9 @@ class Denoiser(Score):
         """The score difference of one unit of a difference of means: alpha / sigma^2, or 1 at alpha = 0."""
         return self.alpha / self.sigma**2 if self.alpha else 1.0
 
-    def value(self, x: Tensor, told: Tensor) -> Tensor:
-        """The score at x where `told` is the mean of x_0."""
-        return (self.alpha * told - x) / self.sigma**2 if self.alpha else told
+    def value(self, x: Tensor, output: Tensor) -> Tensor:
+        """The score at x from `output`, the mean of x_0."""
+        return (self.alpha * output - x) / self.sigma**2 if self.alpha else output
 
     def epsilon(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """The noise in x."""
@@ -112,7 +112,7 @@ class Denoiser(Score):
         return self.fn(x)
 
     def parts(self, x: Float[Tensor, "B ..."]) -> tuple[Tensor, Tensor]:
-        """What x is made of, x_0 and the noise."""
+        """Estimates of x_0 and of the noise in x, each shaped like x."""
         x0 = self.fn(x)
         return x0, (x - self.alpha * x0) / self.sigma
 
@@ -151,15 +151,15 @@ class ScoreDifference(Score):
         )
 
 
-def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
-    """Score of a model at time index `t` under `label`.
+def score_at(model: Model, t: float, label: int | Tensor | None = None, *, name: str | None = None) -> Score:
+    """Score of a model at time `t` under `label`.
 
     Called on a batch that holds every sample several times in a row (`x.repeat_interleave(k, 0)`), the score
     repeats the labels.
 
     Args:
         model: network, schedule and kind of prediction.
-        t: index into the schedule.
+        t: time of the schedule.
         label: None for the unconditional score, an int, or one integer per sample `(B,)`.
         name: the name of the score; None makes one from t and the label.
 
@@ -189,6 +189,26 @@ def score_at(model: Model, t: int, label: int | Tensor | None = None, *, name: s
 
     given = "" if label is None else f", label {label.tolist() if isinstance(label, Tensor) else label}"
     return Score(fn, alpha=alpha, sigma=sigma, name=name or f"model at t={t}{given}")
+
+
+def preconditioned(network: Callable[..., Tensor], data: float = 0.5) -> Callable[..., Tensor]:
+    """The denoiser of an EDM network F, a network that predicts "sample" of a `VarianceExploding` process.
+
+    D(x; sigma) = c_skip x + c_out F(c_in x, log(sigma) / 4), so that input and target of F have unit variance
+    (Karras et al. 2022, table 1).
+
+    Args:
+        network: F, called with x `(B, *sample_shape)`, the noise as a scalar tensor, and a label.
+        data: standard deviation of the data.
+    """
+
+    def denoiser(x: Tensor, t: float, label: int | Tensor | None = None) -> Tensor:
+        sigma = x.new_tensor(t)
+        total = sigma**2 + data**2
+        raw = network(x / total.sqrt(), sigma.log() / 4, label)
+        return data**2 / total * x + sigma * data / total.sqrt() * raw
+
+    return denoiser
 
 
 def _repeated(label: int | Tensor | None, rows: int) -> int | Tensor | None:

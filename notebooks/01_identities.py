@@ -11,18 +11,18 @@
 # ---
 
 # %% [markdown]
-# # The identities, executed
+# # The paper's identities, tested
 #
 # Why should the norm of a score say anything about curvature, and the difference of two scores anything about memorization?
 # The paper's answer is a handful of expectations under Gaussians. Do they hold? Here each is stated, derived in a few lines, and put to the
 # test on random Gaussians whose scores and Hessians are exact.
 #
-# **They hold, once a sign is corrected and a range is stated.** Of the 99 % intervals of measured means a share of {interval}`coverage:.3f` contain the closed form. The sign with which
+# **They hold, once the sign of one is corrected and the range of another is stated.** Of the 99 % intervals of measured means a share of {interval}`coverage:.3f` contain the closed form. The sign with which
 # Lemma 4.2 is printed is excluded for a share of {interval}`sign_printed_excluded:.2f` of the pairs. The link to Fisher-Rao distance (Appendix A.4) holds at $\Sigma = I$;
 # at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f` instead of 1.
 #
 # ```{glue:figure} figure_checks_figure
-# :alt: Four panels, one per identity. In each, sixty ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.
+# :alt: Four panels, one per identity. In each, forty-eight ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.
 # :name: fig-checks
 # Measured mean over closed form with 99 % intervals, every pair of every identity; red where the interval misses 1. Within a panel the dimension grows from left to right.
 # ```
@@ -32,19 +32,18 @@
 #
 # - **Answers** Lemmas 4.1 to 4.3, the statistic of Section 4.3, and Appendices A.3, A.4 and B.2 of the paper {cite}`jeon2025understanding`; the link from
 #   sharpness to local dimension that it builds on {cite}`kamkari2024geometric`.
-# - **Corrects** a sign in Lemma 4.2 and the range in which Appendix A.4 holds, and shows the numbers that decide.
-# - **Adds** how much a single sample can tell, and a case in which sharpness does not mean copying.
+# - **Corrects** a sign in Lemma 4.2 and the range in which Appendix A.4 holds, and shows the numbers that settle both.
+# - **Adds** how well a single sample estimates sharpness, and a case in which sharpness does not mean copying.
 # - **Takes** less than a minute on one core; a GPU does not help. Needs no network and no data.
 # :::
 #
 # Throughout, $H = \nabla^2 \log p$ is the Hessian of the log density, so a Gaussian $\Normal(\mu, \Sigma)$ has $H = -\Sigma^{-1}$ everywhere, and *sharpness* is
-# $-\tr H$. A second Gaussian $\Normal(\mu_c, \Sigma_c)$ stands for the density under a condition $c$, a prompt or a label, and the points
-# are drawn from it. Memorization means that $p(\cdot \mid c)$ is far sharper than $p$. The letters are those of {doc}`../book/notation`.
+# $-\tr H$. A second Gaussian $\Normal(\mu_c, \Sigma_c)$ is the density under a condition $c$, a prompt or a label, and the points are drawn from it. Memorization means that $p(\cdot \mid c)$ is far sharper than $p$. The letters are those of {doc}`../book/notation`.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every draw
 dimensions: list[int] = [2, 10, 100]  # 2+ ascending of [1, 1000] of the random Gaussians and mixtures
-pairs: int = 5  # [1, 1000] random pairs of Gaussians per dimension and kind
+pairs: int = 4  # [1, 1000] random pairs of Gaussians per dimension and kind
 draws: int = 4000  # [80, 10**6] points per check
 level: float = 0.99  # (0, 1) coverage of the interval of each check
 steps: int = 1000  # [100, 10**5] noise levels of the linear schedule
@@ -99,8 +98,7 @@ run.parameter_table()
 # $\E \norm{M s}^2 = \tr (M \Sigma^{-1} M^\top)$. Take $M = I$ and $M = H = -\Sigma^{-1}$.
 # :::
 #
-# So a norm, which costs one evaluation of the network, stands in for a trace, which costs hundreds. The first of the two does not
-# need a Gaussian at all; this is the identity behind score matching {cite}`hyvarinen2005estimation`.
+# So a norm, which costs one evaluation of the network, replaces a trace, which costs hundreds. The first identity does not need a Gaussian at all; it is the one behind score matching {cite}`hyvarinen2005estimation`.
 #
 # :::{prf:lemma} Lemma B.2
 # :label: hyvarinen
@@ -143,14 +141,12 @@ run.parameter_table()
 # Multiply by $H_\Delta$ for the second line.
 # :::
 #
-# The first line says what the detection statistic of {cite:t}`wen2024detecting` measures: with equal means nothing but the gap in curvature. It also says what else can make
-# it large, a condition that moves the mean. The second line is the paper's own statistic. Its fourth power favours the directions with the largest gap.
+# The first line says what the detection statistic of {cite:t}`wen2024detecting` measures: with equal means, only the difference in curvature. It also says what else can make it large: a condition that moves the mean. The second line
+# is the paper's own statistic. Its fourth power favours the directions in which the curvatures differ most.
 #
-# ## Every identity against draws
-#
-# Random pairs of Gaussians: covariances with variances spread over a factor of nine, with common axes (commuting) and without, means equal and one
-# standard normal apart. For each pair the mean of the statistic, computed by the same functions that later meet networks, is divided
-# by the closed form. The ratio should be 1, and an interval at level 0.99 should miss it once in a hundred times, not never.
+# ## Every identity on random draws
+# The pairs of Gaussians are random: variances spread over a factor of nine, axes common (commuting) or not, means equal or one standard normal apart. For each pair the mean of the statistic, computed by the same functions that later chapters apply to networks, is divided
+# by the closed form. The ratio should be 1, and an interval at level 0.99 should miss it about once in a hundred times.
 
 # %% tags=["hide-input"]
 checks = exact_checks.every_identity(dimensions, pairs, draws, generator, level)
@@ -164,7 +160,7 @@ for (key, where), group in checks.groupby(["key", "where"], sort=False):
 summary = checks.groupby(["where", "d"], sort=False).agg(
     {"covered": ["size", "sum"], "ratio": ["mean", "std"]}
 )
-summary.columns = ["checks", "covered", "mean ratio", "spread of the ratio"]
+summary.columns = ["checks", "intervals that hold 1", "mean ratio", "sd of the ratio"]
 run.table(summary.reset_index(), "summary", about="Checks per identity and dimension")
 tables.shown(summary.reset_index(), formats=".3f")
 
@@ -192,7 +188,7 @@ run.figure(figure, "checks_figure", about="Measured mean over closed form, every
 # the printed sum the $\lambda$ have to be read as eigenvalues of $\Sigma^{-1}$. The printed form of the expectation of $\norm{H_\Delta s_\Delta}^2$ needs the same
 # reading. Nothing that follows in the paper depends on it, since the statistics are computed as norms.
 #
-# The smallest case decides: $\Sigma = I$, $\Sigma_c = I/4$ in the plane, equal means. An average of squared norms cannot be negative.
+# The smallest case settles it: $\Sigma = I$, $\Sigma_c = I/4$ in the plane, equal means. An average of squared norms cannot be negative.
 
 # %% tags=["hide-input"]
 zero, eye = torch.zeros(2).double(), torch.eye(2).double()
@@ -218,11 +214,11 @@ one_each = difference.drop_duplicates(["d", "commuting", "equal means"])
 tables.shown(one_each, ["d", "commuting", "equal means", "mean", "closed form", "printed"])
 
 # %% [markdown]
-# Drawn: {interval}`sign_measured:.3f`. Derived: {glue:text}`sign_derived:.3f`.
-# Printed: {glue:text}`sign_printed:.3f`. Over all random pairs, equal means or not, the intervals exclude the printed form in a share of
+# The mean over draws is {interval}`sign_measured:.3f`; the derived form gives {glue:text}`sign_derived:.3f`, the printed one
+# {glue:text}`sign_printed:.3f`. Over all random pairs, equal means or not, the intervals exclude the printed form in a share of
 # {glue:text}`sign_printed_excluded:.2f`; the table shows one pair of each kind.
 #
-# (A line below Lemma 4.3 has $H \equiv -\Sigma$; $-\Sigma^{-1}$ is meant, and used.)
+# (One line below Lemma 4.3, the paper has $H \equiv -\Sigma$; it means, and uses, $-\Sigma^{-1}$.)
 
 # %% [markdown]
 # ## When the Hessians do not commute
@@ -247,8 +243,8 @@ tables.shown(one_each, ["d", "commuting", "equal means", "mean", "closed form", 
 # :::
 #
 # The statement is right. Is it needed? Without eigenvectors one would read the sum of Lemma 4.2 off two sorted lists of eigenvalues. When the axes differ
-# that loses most of it, the more the higher the dimension: over all pairs, {glue:text}`sorted_ratio:.2f` of the measured mean is
-# left. The sum of the lemma gives {glue:text}`generalized_ratio:.3f` of it.
+# this loses most of the trace, and more of it in higher dimension: over all pairs, {glue:text}`sorted_ratio:.2f` of the measured mean
+# is left. The sum of the lemma gives {glue:text}`generalized_ratio:.3f` of the mean.
 
 # %% tags=["hide-input"]
 tilted = difference[~difference["commuting"] & difference["equal means"]].copy()
@@ -271,10 +267,10 @@ tables.shown(tilted.groupby("d").head(1), ["d", "mean", "generalized", "sorted e
 # %% [markdown]
 # ## Beyond Gaussians
 #
-# The densities of diffusion models are not Gaussian. Lemma B.2 holds all the same; Lemma 4.3 does not. Random mixtures of five Gaussians, means about three
-# standard deviations apart, and the smallest mixture, two unit Gaussians in the plane four apart: the ratio of $\E\norm{s}^2$ to $-\E \tr H$, and of
-# $\E\norm{Hs}^2$ to $-\E\tr H^3$, over the same draws. How many draws the two Gaussians take is decided beforehand: the ledger calls a ratio equal to 1 if its whole interval lies within
-# {glue:text}`margin:.2f` of it, and {glue:text}`draws_two:,.0f` draws let the interval do so in 99 of 100 runs, by the spread of a pilot of 1,000 that is not used again.
+# The densities of diffusion models are not Gaussian. Lemma B.2 holds all the same; Lemma 4.3 does not. We compute the ratio of $\E\norm{s}^2$ to $-\E \tr H$, and that of
+# $\E\norm{Hs}^2$ to $-\E\tr H^3$, over the same draws from random mixtures of five Gaussians, means about three standard deviations apart, and from the smallest
+# mixture, two unit Gaussians in the plane at distance four. The number of draws from the two Gaussians is chosen beforehand: the ledger calls a ratio equal to 1 if its whole interval lies within
+# {glue:text}`margin:.2f` of it, and {glue:text}`draws_two:,.0f` draws achieve this in 99 of 100 runs, by the spread of a pilot of 1,000 draws that is not used again.
 
 # %% tags=["hide-input"]
 half, centres = torch.tensor([0.5, 0.5]), torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
@@ -291,30 +287,29 @@ for world, mixture in [("two", two), *(("random", mixture) for mixture in random
     some, source = (enough, fresh) if world == "two" else (draws // 4, generator)
     ratios = exact_checks.lemma_ratios(mixture, some, source, level)
     for lemma, ratio in ratios.items():
-        row = {"lemma": lemma, "world": world, "d": mixture.dim, "found": ratio, "ratio": ratio.value}
+        row = {"lemma": lemma, "density": world, "d": mixture.dim, "found": ratio, "ratio": ratio.value}
         rows.append(row | {"low": ratio.low, "high": ratio.high, "equal": ratio.low <= 1 <= ratio.high})
 mixtures = pd.DataFrame(rows)
 about = "Left over right side of lemmas B.2 and 4.3 on mixtures, interval of the difference"
 run.table(mixtures.drop(columns="found"), "mixtures", about=about)
-of_two = mixtures[mixtures["world"] == "two"].set_index("lemma")["found"]
+of_two = mixtures[mixtures["density"] == "two"].set_index("lemma")["found"]
 for lemma, name in (("B.2", "hyvarinen"), ("4.3", "third_power")):
-    group = mixtures[(mixtures["lemma"] == lemma) & (mixtures["world"] == "random")]
+    group = mixtures[(mixtures["lemma"] == lemma) & (mixtures["density"] == "random")]
     about = f"Lemma {lemma} on random mixtures: "
     run.record(f"{name}_ratio", mean(group["ratio"]), about=f"{about}left over right side")
     equal = share(group["equal"])
     run.record(f"{name}_coverage", equal, about=f"{about}share of intervals that hold equality")
     about = f"Lemma {lemma} on two unit Gaussians: left over right side"
     run.record(f"{name}_ratio_two", of_two[lemma], about=about)
-grouped = mixtures.groupby(["lemma", "world", "d"], sort=False)
+grouped = mixtures.groupby(["lemma", "density", "d"], sort=False)
 shown = grouped.agg({"equal": ["size", "sum"], "ratio": "mean"}).reset_index()
-shown.columns = ["lemma", "world", "d", "mixtures", "interval holds 1", "mean ratio"]
+shown.columns = ["lemma", "density", "d", "mixtures", "interval holds 1", "mean ratio"]
 tables.shown(shown, formats=".3f")
 
 # %% [markdown]
 # On the two Gaussians Lemma B.2 gives {interval}`hyvarinen_ratio_two:.3f`. The ratio of Lemma 4.3 is
 # {interval}`third_power_ratio_two:.3f`: between the modes $H$ has
-# a positive eigenvalue, which enters $-\tr H^3$ with its sign and $\norm{Hs}^2$ without. In high dimension, where a point belongs to one mode without
-# doubt, the mixture looks Gaussian and the ratio returns to 1. That the curves of $\norm{Hs}^2$ and $-\tr H^3$ lie on top of
+# a positive eigenvalue, which enters $-\tr H^3$ with its sign and $\norm{Hs}^2$ without it. In high dimension, where every point clearly belongs to one mode, the mixture looks Gaussian and the ratio returns to 1. That the curves of $\norm{Hs}^2$ and $-\tr H^3$ lie on top of
 # each other (the paper's Figure 4) is therefore a finding about those models and not a consequence of the lemma.
 
 # %% [markdown]
@@ -340,8 +335,7 @@ tables.shown(shown, formats=".3f")
 # $\Sigma^{-1} - \Sigma_c^{-1} \simeq \Sigma^{-1} \delta\Sigma\, \Sigma^{-1} =: D$. Lemma 4.2 gives $\tr(D^2 \Sigma)$, and with the weight $\Sigma$ between the
 # two factors $\tr(D\, \Sigma\, D\, \Sigma)$. The eigenvalues of $\Sigma_c^{-1/2} \Sigma\, \Sigma_c^{-1/2}$ are $1 - \eta_i$ with $\eta_i \simeq$ those of $\Sigma^{-1} \delta\Sigma$, and $\log^2(1 - \eta) \simeq \eta^2$.
 # :::
-#
-# One factor $\Sigma^{-1}$ apart, the first two agree at $\Sigma = I$. For $\Sigma = \tau I$ their ratio is $1/\tau$. A distance does not change when the axes are rescaled;
+# The two left sides differ by one factor $\Sigma^{-1}$ and agree at $\Sigma = I$. For $\Sigma = \tau I$ their ratio is $1/\tau$. A distance does not change when the axes are rescaled;
 # a norm of scores does. The variance-preserving process has $\Sigma_t \approx I$ at $t \approx T$, where the paper measures, and there the
 # statement holds. Weighted by $\Sigma_c$ it holds everywhere.
 
@@ -420,9 +414,8 @@ run.figure(figure, "fisher", about="Squared score difference over squared distan
 # score 0; along, $\sigma_t^2\, \E s_i^2 = q_i^2\, \alpha_t^2 \tau_i^2 / \sigma_t^2 = q_i (1 - q_i)$, and $1 - q_i + q_i (1 - q_i) = 1 - q_i^2$.
 # At noisy points $\E(\tr H + \norm{s}^2) = 0$, which is Lemma B.2.
 # :::
-#
-# Both tend to $k$ as $q_i \to 0$, FLIPD sooner. But FLIPD belongs to noise-free points: averaged over the noisy points of a
-# sampling path it is the ambient dimension, whatever the data. The effective dimension, which is $-\tr H$ shifted and scaled, can be read anywhere.
+# At noise-free points both tend to $k$ as $q_i \to 0$, FLIPD faster. But FLIPD is defined at noise-free points only: averaged over the noisy points of a
+# sampling path it is the ambient dimension, whatever the data. The effective dimension, which is $\tr H$ scaled and shifted, can be evaluated anywhere.
 
 # %% tags=["hide-input"]
 ambient, intrinsic = 50, 5
@@ -440,7 +433,7 @@ run.record("flipd_predicted", early["predicted clean"], about=f"Its closed form 
 about = "tr(sigma^2 H + I), same data and time, at noisy points"
 run.record("effective_dimension", early["effective"], about=about)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Against time: FLIPD at noise-free points starts at five and falls slowly; the effective dimension also starts at five and falls sooner; FLIPD at noisy points stays at fifty throughout."}, "figure": {"caption": "Five dimensions in fifty. Dots are means over draws with 99 % intervals, lines are predictions. FLIPD finds the five at noise-free points only.", "name": "fig-dimension"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Against time: FLIPD at noise-free points starts at five and falls slowly; the effective dimension also starts at five and falls sooner; FLIPD at noisy points stays at fifty throughout."}, "figure": {"caption": "Five dimensions in fifty. Dots are means over draws with 99 % intervals, lines are predictions. FLIPD is near five at noise-free points only.", "name": "fig-dimension"}}
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 t, effective, everywhere = dimension["t"], dimension["effective"], np.full(len(dimension), ambient)
 plots.interval_dots(ax, t, dimension["clean"], plots.GENERAL, "FLIPD at noise-free points")
@@ -465,9 +458,9 @@ run.figure(figure, "dimension", about=about, data=tables.frame(dimension))
 # {glue:text}`effective_dimension:.2f`.
 
 # %% [markdown]
-# ## What a single sample can tell
+# ## How well a single sample estimates sharpness
 #
-# The lemmas speak of means; a detector has one sample, or four. How far is $\norm{s}^2$ at one point from the $-\tr H$ it stands for?
+# The lemmas speak of means; a detector has one sample, or four. How far is $\norm{s}^2$ at one point from the $-\tr H$ that it estimates?
 #
 # :::{prf:lemma} Spread of a quadratic form
 # :label: concentration
@@ -484,7 +477,7 @@ run.figure(figure, "dimension", about=about, data=tables.frame(dimension))
 # The form is $\sum_i a_i z_i^2$ with $a_i$ the eigenvalues of $A$ and independent standard normal $z_i$: mean $\sum a_i$, variance $2 \sum a_i^2$.
 # :::
 #
-# For $\norm{s}^2$, $A = \Sigma^{-1}$: the relative spread is $\sqrt{2/d}$ if all directions are alike. Four draws halve it, sixteen quarter it.
+# For $\norm{s}^2$, $A = \Sigma^{-1}$: the relative spread is $\sqrt{2/d}$ if all directions have the same variance. The mean of four draws halves it, that of sixteen quarters it.
 
 # %% tags=["hide-input"]
 sizes, times = sorted({2, 5, *dimensions, 30}), [steps - 1, steps // 2, steps // 10, steps // 50]
@@ -492,14 +485,14 @@ rows = []
 for dim in [*sizes, pixels]:
     world = gaussian(torch.zeros(dim).double(), torch.eye(dim).double())
     gap = world.score(world.sample(draws, generator)).square().sum(1) / dim - 1
-    row = {"world": "one Gaussian", "t": "any", "d": dim, "spread": gap.std().item()}
+    row = {"density": "one Gaussian", "t": "any", "d": dim, "spread": gap.std().item()}
     rows.append(row | {"within": share(gap.abs() < 0.2)})
 for dim, t in itertools.product(sizes, times):
     world = random_mixture(5, dim, generator, separation=3 / np.sqrt(2 * dim)).diffused(*levels[t])
     x = world.sample(draws // 8, generator)
     sharp = -world.hessian(x).diagonal(dim1=1, dim2=2).sum(1)
     gap = (world.score(x).square().sum(1) - sharp) / sharp.mean()
-    row = {"world": "mixture", "t": str(t), "d": dim, "spread": gap.std().item()}
+    row = {"density": "mixture", "t": str(t), "d": dim, "spread": gap.std().item()}
     rows.append(row | {"within": share(gap.abs() < 0.2)})
     if dim in dimensions and t == steps // 10:
         where = f"single draws of a random mixture, d = {dim}, t = {t}"
@@ -512,13 +505,13 @@ about = "Deviation of ||s||^2 from -tr H at single draws, relative to the mean o
 run.table(single, "single", about=about)
 about = "Dimension from which the relative spread of an isotropic Gaussian is below 20 %"
 run.record("usable_dimension_gaussian", int(np.ceil(2 / 0.2**2)), about=about)
-shown = single.pivot_table(index=["world", "t"], columns="d", values="spread", sort=False)
+shown = single.pivot_table(index=["density", "t"], columns="d", values="spread", sort=False)
 shown.columns = [f"d = {dim}" for dim in shown.columns]
 tables.shown(shown.reset_index())
 
 # %% [markdown]
 # Now the paper's setting in its extreme form: under the condition the data are one point, $\Sigma_{c,t} = \sigma_t^2 I$; without it they are a Gaussian with the
-# spectrum of images, variances falling like $i^{-2}$. How many dimensions count in each statistic?
+# spectrum of images, variances falling like $i^{-2}$. What is the effective dimension of each statistic?
 
 # %% tags=["hide-input"]
 found = [exact_checks.effective_dimensions(image_variances, *levels[t]) for t in shown_times]
@@ -530,12 +523,12 @@ for (key, statistic), (end, k) in itertools.product(statistics.items(), (("last"
     )
     run.record(f"effective_{key}_{end}", effective[key][k], about=about)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: relative spread of single draws against dimension falls along the square root of two over d for one Gaussian; mixtures lie near it or above. Right: against time, the effective dimension of the score norm is constant at seven hundred and eighty four, that of the difference and of the amplified statistic is near one at the largest time and grows to hundreds as noise vanishes."}, "figure": {"caption": "Left: relative spread of the squared score norm around the sharpness at single draws; the line is the square root of 2/d. Right: how many dimensions count in each statistic when a point stands against an image-like Gaussian.", "name": "fig-single"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: relative spread of single draws against dimension falls along the square root of two over d for one Gaussian; mixtures lie near it or above. Right: against time, the effective dimension of the score norm is constant at seven hundred and eighty four, that of the difference and of the amplified statistic is near one at the largest time and grows to hundreds as noise vanishes."}, "figure": {"caption": "Left: relative spread of the squared score norm around the sharpness at single draws; the line is the square root of 2/d. Right: effective dimension of each statistic, for a point against an image-like Gaussian.", "name": "fig-single"}}
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 line = np.array([2, pixels])
 axes[0].plot(line, np.sqrt(2 / line), color=plots.NEUTRAL, linewidth=0.8)
 shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(times) + 1))
-for ((world, t), group), color in zip(single.groupby(["world", "t"], sort=False), shades, strict=True):
+for ((world, t), group), color in zip(single.groupby(["density", "t"], sort=False), shades, strict=True):
     label = world if t == "any" else f"{world}, $t = {t}$"
     axes[0].plot(group["d"], group["spread"], "o-", markersize=4, linewidth=0.8, color=color, label=label)
 axes[0].axhline(0.2, color=plots.NEUTRAL, linewidth=0.6, linestyle=":")
@@ -551,19 +544,20 @@ about = "Spread of single draws, and effective dimension of the statistics"
 run.figure(figure, "effective", about=about, data={"t": shown_times} | effective)
 
 # %% [markdown]
-# One draw of an isotropic Gaussian tells its sharpness to 20 % from dimension {glue:text}`usable_dimension_gaussian:.0f` on. A mixture at a tenth of the schedule has
+# One draw of an isotropic Gaussian gives its sharpness to 20 % (one standard deviation) from dimension {glue:text}`usable_dimension_gaussian:.0f` on. A mixture at a tenth of the schedule has
 # a relative spread of {glue:text}`spread_mixture_d2:.2f` in the plane and of {glue:text}`spread_mixture_d100:.2f` in dimension 100.
 #
-# For differences the ambient dimension does not matter. At the largest time only the few directions in which the data vary at all tell the two densities apart:
+# For differences the ambient dimension does not matter. At the largest time only the few directions in which the data vary at all distinguish the two densities:
 # the effective dimension of $\norm{s_\Delta}^2$ is {glue:text}`effective_difference_last:.1f`, that of $\norm{H_\Delta s_\Delta}^2$
 # {glue:text}`effective_gain_last:.1f`. Squared, amplified statistics at the first step are therefore heavy-tailed over the noise, and averaging over several noises
-# pays. At the smallest time they have {glue:text}`effective_difference_first:.0f` and {glue:text}`effective_gain_first:.0f`.
+# pays. At the smallest time their effective dimensions are {glue:text}`effective_difference_first:.0f` and {glue:text}`effective_gain_first:.0f`.
 
 # %% [markdown]
-# ## Sharp, and not copied
+# ## Sharpness without copying
 #
-# A data point that has nothing near it is a narrow peak of the density whether it occurs once or a hundred times. Two such peaks in ten dimensions, one with the mass of a single point
-# among a thousand, the other with that of a hundred copies, and a broad mode with the rest. The mean scaled eigenvalue $\tr(\sigma_t^2 H)/d$ at each, exactly:
+# An isolated data point is a narrow peak of the density whether it occurs once or a hundred times. We take two such peaks in ten dimensions, one with the mass of a
+# single point among a thousand, the other with that of a hundred copies, and a broad mode with the remaining mass. The mean scaled eigenvalue
+# $\tr(\sigma_t^2 H)/d$ at each is exact:
 
 # %% tags=["hide-input"]
 needles = isolated_points([0.001, 0.1], distance=4.0, width=1e-4, dim=10)
@@ -593,8 +587,8 @@ about = "Mean scaled eigenvalue at isolated and broad points against time"
 run.figure(figure, "needles", about=about, data=sharp)
 
 # %% [markdown]
-# At small noise both have {glue:text}`needle_copied:.4f`. The copied point is that sharp from about $t = $ {glue:text}`needle_onset_copied:.0f` on, the single one from
-# {glue:text}`needle_onset_once:.0f`. Sharpness finds isolation; whether isolation came from copying has to be known from elsewhere.
+# At small noise both have {glue:text}`needle_copied:.4f`. The copied point is below $-0.9$ from about $t = $ {glue:text}`needle_onset_copied:.0f` on, the single one from
+# {glue:text}`needle_onset_once:.0f`. Sharpness detects isolation; whether the isolation is due to copying needs other evidence.
 # More such cases are collected under {doc}`../book/failures`.
 
 # %% [markdown]

@@ -14,10 +14,9 @@
 # # A mixture in the plane
 #
 # Two dimensions, two modes, and every quantity known exactly. Does the Hessian show which sampling paths will end as copies, and from when on?
-#
-# **It does.** The smallest eigenvalue of the learned Hessian tells the paths that will end as copies from all others from $t =$ {glue:text}`separation_time_learned:.0f` of 1,000
+# **It does.** The smallest eigenvalue of the learned Hessian separates the paths that will end as copies from all others from $t =$ {glue:text}`separation_time_learned:.0f` of 1,000
 # on (from there the whole interval of the area under the ROC curve lies above 0.9). At the last step it is {interval}`last_step_memorized_learned:.3f` in units of $1/\sigma_t^2$ on these paths and
-# {interval}`last_step_general_learned:.4f` on the others. Under the exact score it tells them apart from the first step on.
+# {interval}`last_step_general_learned:.4f` on the others. Under the exact score it separates them from the first step on.
 #
 # ```{glue:figure} figure_paths
 # :alt: Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling.
@@ -30,14 +29,13 @@
 #
 # - **Answers** Figure 1 of the paper {cite}`jeon2024understanding`: the learned score at the last step, and the eigenvalues of the Hessian
 #   along the sampling path of a memorized and of a general sample.
-# - **Adds** the exact score and Hessian beside the learned ones, a hundred paths instead of two, the time at which the two
-#   kinds separate, with intervals, and what the second-order loss of appendix A.1 does to the Hessian.
+# - **Adds** the exact score and Hessian beside the learned ones, many paths instead of two, the time at which the two kinds separate, with intervals, and what the second-order loss of appendix A.1 does to the Hessian.
 # - **Takes** less than a minute on two cores; a GPU does not help. Retraining (`train=True`) takes about eight minutes.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noise from which sampling starts
-starts: int = 2000  # [300, 10**6] noises that are carried to samples
+starts: int = 1500  # [300, 10**6] starting noises, each sampled to the end
 paths: int = 60  # [2, starts] sampling paths per mode whose eigenvalues are followed
 steps: int = 500  # [20, 1000] DDIM steps, as in the paper
 weights: list[float] = [0.5]  # [0.01, 100] weights of the second-order loss; the first is the paper's
@@ -153,14 +151,13 @@ tables.shown(quality, formats=".3f")
 
 # %% [markdown]
 # ## Eigenvalues along the sampling path
-#
-# Noises are carried to samples by 500 DDIM steps with the learned score, and again with the exact one. A path is memorized if
+# Starting noises become samples by 500 DDIM steps with the learned score, and again with the exact one. A path is memorized if
 # it ends within 0.05 of the spot; all others are general. We follow the eigenvalues of the Hessian along paths of both kinds: those of the learned score along its
 # own paths, those of the exact one along its own ({numref}`fig-paths`).
 
 # %% tags=["hide-input"]
 noise = torch.randn(starts, 2, generator=generator)
-kept = sorted({round(k) for k in np.linspace(0, steps - 1, 60)})
+kept = sorted({round(k) for k in np.linspace(0, steps - 1, 40)})
 times = np.array([schedule.timesteps(steps)[k] for k in kept])
 trajectories = {
     "learned": ddim(learned, schedule, noise, steps=steps, keep=kept),
@@ -216,15 +213,14 @@ run.figure(
 # ## When do the two kinds separate?
 #
 # The paper reads from its Figure 1b that the memorized sample turns strongly negative "from the middle" of denoising. With many
-# paths this becomes a question with an answer: how well does the smallest eigenvalue at time $t$ tell in which mode a path will
-# end? The area under the ROC curve (AUC) is 0.5 if it does not tell at all and 1 if it tells without error. Which times are quoted was
-# declared beforehand, the first and the one from which on the interval lies above 0.9; {numref}`fig-foretell` and its table hold all of them.
-#
-# What is drawn is the noise of a path, and one path in a hundred ends beside the spot, outside the copies, where its eigenvalue is a hundred times that of the others. Whether a few such
-# paths are among those drawn decides a *mean*, and an interval of Student's around it does not know of those that are not. So the last step is described by the *median* over all paths of a kind, with an
-# interval between two order statistics, which holds for any distribution, by the share of general paths within {glue:text}`near_zero:.2f` of zero, and by the one that is farthest from it.
+# paths this becomes a question with an answer: how well does the smallest eigenvalue at time $t$ predict in which mode a path will
+# end? The area under the ROC curve (AUC) is 0.5 for chance and 1 for prediction without error. Two times, declared beforehand, are quoted:
+# the first, and the one from which on the interval lies above 0.9; {numref}`fig-foretell` and its table hold all of them.
+# Starting noises are drawn at random, and about one path in a hundred ends next to the spot without being a copy; its eigenvalue there is a hundred times that of the other general
+# paths. A *mean* depends on whether a few such paths were drawn, and Student's interval around it does not allow for those that were not. So the last step is described by the *median* over all paths of a kind, with an
+# interval between two order statistics, which holds for any distribution, by the share of general paths within {glue:text}`near_zero:.2f` of zero, and by the general path farthest from zero.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t foretells where the path ends, with 95 % bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC of the smallest eigenvalue against time, for the learned and the exact score, with 95 percent bands."}, "figure": {"caption": "How well the smallest eigenvalue at time t predicts where the path ends, with 95 % bands. A value below one half means that the sign is reversed: there the paths that will be memorized are the flatter ones.", "name": "fig-foretell"}}
 foretelling = {
     name: [
         intervals.auc(-followed[name, TINY][:, k, 0], -followed[name, BROAD][:, k, 0])
@@ -272,7 +268,7 @@ tables.tabulate(
     run,
     "separation",
     rows,
-    about="Samples in the tiny mode, and how well the smallest eigenvalue tells that a path will end there",
+    about="Samples in the tiny mode, and how well the smallest eigenvalue predicts that a path will end there",
     record={
         "share": (
             "tiny_share_{score}",
@@ -286,7 +282,7 @@ tables.tabulate(
         "least_time": ("least_auc_time_{score}", "Time of the least AUC, {score} score"),
         "separation": (
             "separation_time_{score}",
-            "Largest t from which on the {score} smallest eigenvalue tells the modes apart (interval of the AUC above 0.9); 0 if never",
+            "Largest t from which on the {score} smallest eigenvalue separates the modes (interval of the AUC above 0.9); 0 if never",
         ),
         "memorized": ("last_step_memorized_{score}", "Median " + last_step.format("all memorized")),
         "general": ("last_step_general_{score}", "Median " + last_step.format("all general")),
@@ -297,21 +293,21 @@ tables.tabulate(
         "sharpest": ("last_step_sharpest_{score}", "Least " + last_step.format("all general")),
     },
 )
-headings = {"score": "score", "share": "samples on the spot", "first": "AUC at the first step"}
+headings = {"score": "score", "share": "share of samples on the spot", "first": "AUC at the first step"}
 headings |= {
     "separation": "separated from t =",
     "memorized": "last step, memorized",
     "general": "last step, general",
-    "flat": "of these near zero",
-    "sharpest": "farthest from it",
+    "flat": "share near zero, general",
+    "sharpest": "least, general",
 }
 tables.shown(rows, headings, dict.fromkeys(headings, ".3f") | {"general": ".5f"})
 
 # %% [markdown]
 # (plane-second-order)=
-# ## What the second-order loss can do
+# ## The second-order loss against the exact Hessian
 #
-# The paper trains its toys with the second-order term so that the Hessian of the model is more accurate. On MNIST ({doc}`04_mnist`) a network of equal length that was trained with it lost even on its own objective; that was one pair,
+# The paper trains its small models with the second-order term so that the Hessian of the model is more accurate. On MNIST ({doc}`04_mnist`) a network of equal length that was trained with it was worse even by that loss itself; that was one pair,
 # one weight and one random direction. In the plane the exact Hessian decides, and everything can be varied. Declared before the result:
 #
 # - **Outcome**: the relative error of the Hessian over points of $p_t$, as in the table above, its logarithm averaged over $t =$ 800, 400, 200, 100 and 50. Beside it the error of the score and the asymmetry.
@@ -341,10 +337,10 @@ tables.tabulate(
         for name, key in second_order.ERRORS.items()
     },
 )
-tables.shown(compared, {"variant": "loss", "base": "over"} | {name: name for name in second_order.ERRORS})
+tables.shown(compared, {"variant": "loss", "base": "against"} | {name: name for name in second_order.ERRORS})
 
 # %% [markdown]
-# Below 1 the variant is the better one. With the paper's weight and the whole Jacobian the error of the Hessian is {interval}`second_hessian_whole_over_plain:.2f` of that of the plain loss after the same
+# A ratio below 1 means that the variant is the better one. With the paper's weight and the whole Jacobian the error of the Hessian is {interval}`second_hessian_whole_over_plain:.2f` of that of the plain loss after the same
 # steps, and {interval}`second_hessian_whole_over_longer:.2f` of that of the plain loss after five times as many. With one random direction it is {interval}`second_hessian_direction_over_plain:.2f`, and five times
 # the steps alone give {interval}`second_hessian_longer_over_plain:.2f`. The error of the score is {interval}`second_score_whole_over_plain:.2f` of the plain one's.
 # {doc}`../book/results` says what follows from it and on which run that rests.
@@ -355,9 +351,9 @@ tables.shown(compared, {"variant": "loss", "base": "over"} | {name: name for nam
 # - **The end** is as in the paper. At the last step memorized paths have a smallest scaled eigenvalue of
 #   {glue:text}`last_step_memorized_learned:.3f` under the learned score, general ones {glue:text}`last_step_general_learned:.4f` (medians). A share of
 #   {interval}`last_step_flat_learned:.3f` of the general ones lies within {glue:text}`near_zero:.2f` of zero; the sharpest of them has {glue:text}`last_step_sharpest_learned:.2f`.
-#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network smooths the narrow peak, and the
+#   The exact value is {glue:text}`last_step_memorized_exact:.3f`: at the smallest noises the network smooths the narrow peak, and the learned
 #   curve rises again.
-# - **The middle** is where the learned score begins to tell them apart: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
+# - **The middle** is where the learned score begins to separate them: from $t =$ {glue:text}`separation_time_learned:.0f` on, the smallest eigenvalue
 #   predicts the mode with an AUC whose interval lies above 0.9.
 # - **The beginning** is a surprise. Under the exact score the eigenvalue predicts the mode from the first step on (AUC
 #   {interval}`first_step_auc_exact:.3f`): in a deterministic sampler the noise fixes
@@ -368,18 +364,18 @@ tables.shown(compared, {"variant": "loss", "base": "over"} | {name: name for nam
 #   them.
 
 # %% [markdown]
-# ## The landscape in motion
+# ## Animation of the landscape
 
 # %% tags=["hide-input"]
 training_points, moving = training_set()[:400].numpy(), []
-for t in schedule.timesteps(24):
+for t in schedule.timesteps(16):
     alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
     diffused = mixture.diffused(alpha, sigma)
     at_spot = torch.linalg.eigvalsh(diffused.hessian(alpha * spot[None])).min()
     title = rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot:,.1f}"
     moving.append((diffused.log_prob(fine).numpy(), alpha * training_points, title))
 run.animation(
-    plots.density_animation(moving + 8 * moving[-1:], extent),
+    plots.density_animation(moving + 5 * moving[-1:], extent),
     "landscape",
     about="The diffused log density of the mixture as the noise falls: one hill splits into a broad mode and a needle",
 )

@@ -17,8 +17,8 @@
 # matrix is not formed. Everything the paper measures can be computed from products $Jv$ with a vector, each of which costs about as much as one pass
 # through the network. Which products should one take, how many, and how far can one trust the results?
 #
-# **Orthogonalise twice, and estimate traces from plain sign probes.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above $-1/(2\sigma_t^2)$. One pass of
-# Gram-Schmidt, which the paper's algorithm takes, counts {glue:text}`ghost_memorized_once:.0f`; two passes count {glue:text}`ghost_memorized_twice:.0f`. With 60 products the error of sign probes is
+# **Orthogonalise twice, and estimate traces with Hutchinson's random signs.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above $-1/(2\sigma_t^2)$. One pass of
+# Gram-Schmidt, as in the paper's algorithm, gives a count of {glue:text}`ghost_memorized_once:.0f`; two passes give {glue:text}`ghost_memorized_twice:.0f`. With 60 products the error of Hutchinson's estimator is
 # {glue:text}`trace_gain_memorized:.2f` of that of the better of Hutch++ and XTrace at a memorized image, and {glue:text}`trace_gain_general:.2f` of it at a general one.
 #
 # ```{glue:figure} figure_ghosts
@@ -40,10 +40,10 @@
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of noises, start vectors and probes
 time: int = 20  # [0, 1000) time index at which the Hessians are taken, of 1,000
-repeats: int = 40  # [2, 10**4] repetitions of each random estimator
-budgets: list[int] = [12, 24, 36, 60, 96, 144, 240]  # ascending of [12, 784] products of the trace estimators
+repeats: int = 20  # [2, 10**4] repetitions of each random estimator
+budgets: list[int] = [12, 24, 36, 60, 96, 144]  # ascending of [12, 784] products of the trace estimators
 krylov_steps: list[int] = [20, 40, 60, 80, 120, 160, 200]  # ascending of [2, 784] of the ghost experiment
-starts: int = 8  # [2, 1000] start vectors of the counts at the paper's threshold
+starts: int = 4  # [2, 1000] start vectors of the counts at the paper's threshold
 asymmetry_times: list[int] = [1, 20, 100, 300, 600, 999]  # ascending of [0, 1000) of asymmetry
 probes: int = 16  # [2, 784] random directions of the asymmetry estimates
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
@@ -111,7 +111,7 @@ data |= {"stderr": smooth.stderr.cpu() / sigma**2}
 run.figure(figure, "spectra", about="Exact spectra of both Hessians and their quadrature estimate", data=data)
 
 # %% [markdown]
-# ## Ghosts
+# ## Ghost eigenvalues
 #
 # The paper counts eigenvalues, and obtains them from Arnoldi's method with one pass of modified Gram-Schmidt. In floating point
 # that pass leaves the new direction slightly inside the space already spanned, and wherever an eigenvalue has converged it is
@@ -164,7 +164,7 @@ run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, on
 # ### At the paper's own threshold
 #
 # The paper counts eigenvalues that are not negative, a threshold that lies above the whole memorized spectrum: no second copy of an eigenvalue that exists can be counted there. Declared
-# beforehand: threshold 0, the largest number of steps above, both learned Hessians, and {glue:text}`zero_starts:.0f` start vectors, as what one start finds is a matter of chance.
+# beforehand: threshold 0, the largest number of steps above, both learned Hessians, and {glue:text}`zero_starts:.0f` start vectors, because the count from one start vector is random.
 
 # %% tags=["hide-input"]
 fresh, shown = torch.Generator().manual_seed(seed), []
@@ -195,7 +195,7 @@ tables.shown(shown, {"Hessian": "Hessian"} | ghosts.COUNTS, ".1f")
 # %% [markdown]
 # The memorized Hessian has {glue:text}`zero_memorized_true:.0f` eigenvalues that are not negative; its largest is {glue:text}`zero_largest:.2f` in units of $1/\sigma_t^2$. Two passes count
 # {glue:text}`zero_memorized_twice:.0f` from every start. One pass counts {interval}`zero_memorized_once:.1f` in float64 and {interval}`zero_memorized_once32:.1f` in float32, never less than
-# {glue:text}`zero_memorized_least_once:.0f` and {glue:text}`zero_memorized_least_once32:.0f`. These are no eigenvalues at all: the largest Ritz value is {glue:text}`zero_memorized_ritz_once:.0e` of $1/\sigma_t^2$ in float64 and
+# {glue:text}`zero_memorized_least_once:.0f` and {glue:text}`zero_memorized_least_once32:.0f`. The values counted are not eigenvalues: the largest Ritz value is {glue:text}`zero_memorized_ritz_once:.0e` of $1/\sigma_t^2$ in float64 and
 # {glue:text}`zero_memorized_ritz_once32:.0e` in float32. Where the basis vectors are no longer independent the small matrix is close to singular, and its spurious zeros lie exactly on the paper's threshold, above or below it by rounding. On the
 # general Hessian, which has {glue:text}`zero_general_true:.0f`, one pass counts {interval}`zero_general_once:.1f`, and two at most {glue:text}`zero_general_twice:.0f`.
 
@@ -214,7 +214,7 @@ tables.shown(shown, {"Hessian": "Hessian"} | ghosts.COUNTS, ".1f")
 # A Hessian is symmetric; the Jacobian of a network need not be. Then $Jv$ and $J^\top v$ differ, eigenvalues may be complex, and
 # "the" statistic depends on which product was taken. The ratio $\lVert J - J^\top \rVert_F / \lVert J \rVert_F$ is 0 for a
 # gradient and $\sqrt 2$ for a matrix without any relation to its transpose. It is estimated from random directions, at no more
-# than three sweeps each, for the finished model and for one stopped after a ninth of its training.
+# than three passes through the network each, for the finished model and for one stopped after a ninth of its training.
 
 # %% tags=["hide-input"]
 found = []
@@ -324,11 +324,11 @@ axes[1].legend(fontsize=8)
 run.figure(figure, "traces", about="Root mean square error of the trace estimators against products")
 
 # %% [markdown]
-# On these Hessians the order of the textbooks is reversed: plain sign probes win. Two reasons, both in numbers. The error of a
-# sign probe comes from the entries *off* the diagonal alone, its variance being
+# On these Hessians the order expected in theory is reversed: Hutchinson's plain estimator has the smallest error, for two reasons. The error of a
+# random-sign probe comes from the entries *off* the diagonal alone, its variance being
 # $2\,(\lVert S \rVert_F^2 - \sum_i S_{ii}^2)$ for a symmetric $S$, and over pixels these Hessians are nearly diagonal. And
-# $\sigma_t^2 H + I$ is not as low in rank as theory has it for exact scores: a trained network leaves hundreds of eigenvalues
-# spread between 0 and 1. Suppose the 30 best directions were known at no cost, and 30 sign probes spent on what remains:
+# $\sigma_t^2 H + I$ is not as low in rank as for exact scores: a trained network leaves hundreds of eigenvalues
+# spread between 0 and 1. Suppose the 30 best directions were known at no cost, and 30 probes were spent on the remainder:
 
 # %% tags=["hide-input"]
 at_sixty = trace_table[trace_table["products"] == 60].set_index(["estimator", "kind"])["rms error"]
@@ -352,18 +352,18 @@ for k, kind in enumerate(kinds):
 # %% [markdown]
 # The gain is {glue:text}`deflation_gain_memorized:.2f` on the memorized Hessian and {glue:text}`deflation_gain_general:.2f` on the
 # general one, where 1 is no gain and less is a loss: the directions that are removed spread over pixels, so that the remainder
-# is less diagonal than the whole was. Hutch++ and XTrace have to learn the directions besides, and the better of them arrives
-# at {glue:text}`trace_gain_memorized:.2f` and {glue:text}`trace_gain_general:.2f`. For the trace of a learned Hessian over
-# pixels, take sign probes: with 60 products they are off by {glue:text}`hutchinson_error_memorized:.2f` and
+# is less diagonal than the whole was. Hutch++ and XTrace have to find these directions first: Hutchinson's error is
+# {glue:text}`trace_gain_memorized:.2f` and {glue:text}`trace_gain_general:.2f` of that of the better of them. For the trace of a learned Hessian over
+# pixels, use Hutchinson's estimator: with 60 products its root mean square error is {glue:text}`hutchinson_error_memorized:.2f` and
 # {glue:text}`hutchinson_error_general:.2f`. The shifted form is for spectra that really are low in rank, as those of exact
 # scores are.
 
 # %% [markdown]
-# ## Dimension
+# ## Local dimension
 #
 # A scaled eigenvalue near 0 is a direction along the data. Counting them with a smooth step gives a local dimension; so does
 # FLIPD, $d + \sigma_t^2(\operatorname{tr} H + \lVert s \rVert^2)$ {cite}`kamkari2024geometric`, from a trace and a score norm.
-# The filter is read at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$.
+# The filter is evaluated at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$.
 
 # %% tags=["hide-input"]
 filtered = sharpness.estimated_dimension(hessian.density(op, probes=24, steps=40, generator=generator), sigma)
@@ -382,7 +382,7 @@ for k, kind in enumerate(kinds):
         row |= {key: float(estimate.value[k]), f"{key}, standard error": float(estimate.stderr[k])}
     rows.append(row)
 run.table(tables.frame(rows), "dimension", about="Local dimension of both points by two estimators")
-headings = {"kind": "kind", "filter": "spectral filter", "filter, standard error": "standard error"}
+headings = {"kind": "point", "filter": "spectral filter", "filter, standard error": "standard error"}
 headings |= {
     "exact filter": "exact filter",
     "flipd": "FLIPD",
@@ -397,7 +397,7 @@ tables.shown(rows, headings, ".1f")
 # the filter ignores it.
 
 # %% [markdown]
-# ## Where the curvature sits
+# ## Curvature per pixel
 #
 # The diagonal of $\sigma_t^2 H + I$ is a map over pixels: 0 where the density is as sharp as around an isolated point, larger
 # where the image is free to change.
@@ -459,8 +459,8 @@ tables.shown(rows, formats=".1e")
 # routine of `memlib.hessian` against what one would use instead, in turns within one process; the ratio is the median over the
 # turns, with the smallest and the largest. Targets were set before anything was measured.
 #
-# Those that are missed have reasons. *Lanczos on the symmetric part* makes two products a step, and differentiating a convolution twice computes a
-# weight gradient that nobody asked for; Arnoldi on transposed products gives the eigenvalues of the Jacobian at one sweep a step.
+# The targets that are missed have reasons. *Lanczos on the symmetric part* makes two products a step, and differentiating a convolution twice computes a
+# weight gradient that is not needed; Arnoldi on transposed products gives the eigenvalues of the Jacobian at one pass a step.
 # *Counts after a fixed number of steps* cannot be right where more eigenvalues than that lie above the threshold; `count_above` goes on until they
 # are. *Traces*: see above.
 

@@ -14,16 +14,16 @@
 # # MNIST: many threes, one nine
 #
 # A class-conditional diffusion model has seen three thousand different threes, and under the label "9" one image, a hundred
-# times over. It memorizes the nine. Does its Hessian say so?
+# times over. It memorizes the nine. Does its Hessian show it?
 #
 # **It does, at the end of sampling.** At the last step samples of the nine have {recorded}`memorized_count_last:.0f` non-negative eigenvalues of 784, samples of threes
 # {recorded}`general_count_last:.0f`, and every sample of the nine has fewer than every three. At the first step no eigenvalue of either is non-negative, and only the mean
-# tells them apart: it is higher for threes by {recorded}`mean_gap_first:.4f` of $1/\sigma_t^2$.
+# differs: it is higher for threes by {recorded}`mean_gap_first:.4f` of $1/\sigma_t^2$.
 #
 # ```{glue:figure} figure_spectra
 # :alt: Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it.
 # :name: fig-mnist-spectra
-# All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; mind the two scales). Thin lines are single samples, thick lines their mean.
+# All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; note the two scales). Thin lines are single samples, thick lines their mean.
 # ```
 #
 # :::{admonition} This chapter
@@ -32,9 +32,8 @@
 # - **Answers** Figures 2, 4 and 5 of the paper {cite}`jeon2024understanding` on MNIST: all 784 eigenvalues of the Hessian of the conditional log
 #   density for the memorized and for the general class, norms in place of traces along the path, and eigenvalues with the condition
 #   minus those without. It also asks what the paper leaves open: what does its second-order loss do?
-# - **Adds** the times in between, the same noises for both classes, several samples with their spread, a classifier that says
-#   what the samples show, the asymmetry of the learned Jacobian, and intervals.
-# - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
+# - **Adds** the times in between, the same noises for both classes, several samples with their spread, a classifier of the samples, the asymmetry of the learned Jacobian, and intervals.
+# - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
 # - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes about an hour on one
 #   core and resumes after an interruption.
 # :::
@@ -47,17 +46,17 @@
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noises
-samples: int = 3  # [2, drawn] samples per class whose spectra are taken, from the same noises
-drawn: int = 3  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
+samples: int = 2  # [2, drawn] samples per class whose spectra are taken, from the same noises
+drawn: int = 2  # [2, 10**4] samples under "3", of which those farthest from the training set are kept
 guidance: float = 5.0  # [0, 100] scale of classifier-free guidance while sampling
 steps: int = 250  # [10, 1000] DDIM steps
-positions: list[int] = [0, 245, -1]  # 2+ of [-steps, steps) sampling steps of whole spectra; -1 is the last
+positions: list[int] = [0, -1]  # 2+ of [-steps, steps) sampling steps of whole spectra; -1 is the last
 path: list[int] = [0, 50, 125, 175, 200, 225, 245, -1]  # 2+ of [-steps, steps) steps of norms and traces
-probes: int = 16  # [2, 784] random directions behind each trace
-gallery: int = 16  # [2, 5000] further samples per class, for the classifier and the copies
-gallery_steps: int = 40  # [2, 1000] DDIM steps of those
-held_out: int = 6  # [2, 800] images of each class on which the two losses are compared
-counted: int = 2  # [2, held_out] of those images, whose whole spectra are taken, too
+probes: int = 8  # [2, 784] random directions behind each trace
+gallery: int = 12  # [2, 5000] further samples per class, for classifier and ratio test
+gallery_steps: int = 25  # [2, 1000] DDIM steps of the gallery
+held_out: int = 4  # [2, 800] images of each class on which the two losses are compared
+counted: int = 2  # [2, held_out] of these images, whose whole spectra are computed as well
 train: bool = False  # True trains the network of the main sections anew instead of reading the shipped one
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/04_mnist/interactive
@@ -98,8 +97,7 @@ run.parameter_table()
 
 # %% [markdown]
 # ## Samples
-#
-# Every noise is carried to a sample under both labels.
+# Every starting noise gives a sample under both labels.
 
 # %% tags=["hide-input"]
 shown = {
@@ -117,8 +115,8 @@ figure, data = plots.image_grid(pictures), {**shown, "nearest": nearest_threes}
 run.figure(figure, "samples", about="Samples of both classes and their nearest training images", data=data)
 
 # %% [markdown]
-# Do the samples show digits, and are they copies? A small convolutional network that has seen all sixty thousand training
-# images names the digit. A sample is called a copy where the nearest image of its class is nearer than a third of the second nearest
+# Do the samples show digits, and are they copies? A small convolutional network that was trained on all sixty thousand training
+# images classifies the digit. A sample is called a copy where the nearest image of its class is nearer than a third of the second nearest
 # {cite}`yoon2023diffusion`; for nines the class is that of the 3,000 different ones, the copied nine among them.
 
 # %% tags=["hide-input"]
@@ -144,11 +142,11 @@ record = {
     ),
     "copies": ("{class}_copies", "Share of samples under {label} that are copies by the ratio test"),
 }
-tables.tabulate(run, "gallery", rows, about="What classifier and ratio test say of samples", record=record)
+tables.tabulate(run, "gallery", rows, about="Classifier and ratio test on the samples", record=record)
 tables.shown(rows, {"class": "class", "recognised": "recognised as their digit", "copies": "copies"})
 
 # %% [markdown]
-# The classifier names {interval}`classifier_accuracy:.2%` of the 10,000 test images rightly. It recognises
+# The classifier is right on {interval}`classifier_accuracy:.2%` of the 10,000 test images. It recognises
 # {interval}`general_recognised:.0%` of the samples under 3 as threes and {interval}`memorized_recognised:.0%` of those under 9 as nines. Under 9 a share of
 # {interval}`memorized_copies_of_one:.0%` are copies of the one image, under 3 a share of {interval}`general_copies:.0%` are copies of any training three.
 #
@@ -257,7 +255,7 @@ tables.shown(rows, headings, dict.fromkeys(headings, ".3f") | dict.fromkeys(labe
 # A trace costs many products, a norm one. For a Gaussian $-\operatorname{tr} H = \mathbb{E}\lVert s \rVert^2$ and
 # $-\operatorname{tr} H^3 = \mathbb{E}\lVert H s \rVert^2$ ({doc}`01_identities`). Do they agree on single images, for a learned score,
 # along a guided path? The traces are estimated from random directions, the same with the condition and without it, which has an
-# error far smaller than the spread between samples. At the first step, where a path is still its noise, further noises are added. Multiplied by $\sigma_t^2$ and $\sigma_t^6$ all four are 784 at an isolated
+# error far smaller than the spread between samples. At the first step, where a path is still pure noise, further noises are added. Multiplied by $\sigma_t^2$ and $\sigma_t^6$ all four are 784 at an isolated
 # point.
 
 # %% tags=["hide-input"]
@@ -295,7 +293,7 @@ tables.tabulate(
     run,
     "ratios",
     ratios,
-    about="Squared norms over the traces that they stand for, at both ends of the path",
+    about="Squared norms over the traces that they estimate, at both ends of the path",
     record={
         "norm": ("norm_ratio_{place}_{class}", "norm of s (squared) over -tr H, {class} samples, t = {t}"),
         "cube": ("cube_ratio_{place}_{class}", "norm of Hs (squared) over -tr H^3, {class} samples, t = {t}"),
@@ -307,7 +305,7 @@ tables.tabulate(
 # memorized and {glue:text}`norm_ratio_first_general:.2f` for general samples at the first step, and stays near 1 until the last steps.
 # The second pair does not, not even at the first step ({glue:text}`cube_ratio_first_memorized:.2f` and
 # {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and little should go wrong. How much of the
-# score lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
+# squared score norm lies along the eigenvector of the largest eigenvalue, which a few Lanczos steps find?
 
 # %% tags=["hide-input"]
 found = [measures.radial(model, label, states[name][times[0]], times[0]) for name, label in labels.items()]
@@ -320,19 +318,19 @@ run.record("radial_curvature", curvature, about=about)
 # %% [markdown]
 # Most of it does: a share of {glue:text}`score_share_of_top:.2f`. At the first step $s \approx -x_t$, so that direction is the radial one,
 # towards and away from the origin. In 784 dimensions noise has a length of $\sqrt{784} = 28$ and hardly any other, so the network
-# never saw a point of another length, and its normalisation layers make it nearly blind to length: the curvature along
+# never saw a point of another length, and its normalisation layers make it nearly insensitive to length: the curvature along
 # the radius is {glue:text}`radial_curvature:.3f` instead of $-1$. A trace averages over 784 directions so that a single wrong one hardly changes it.
 # $\lVert Hs \rVert$ weighs exactly this direction.
 
 # %% [markdown]
 # (mnist-differences)=
-# ## With the condition and without
+# ## Eigenvalues with and without the condition
 #
-# The paper's Figure 5: the eigenvalues of $H_\theta(x_t, c)$ minus those of $H_\theta(x_t)$, both sorted, at the same point. Where the
+# The paper's Figure 5 shows the eigenvalues of $H_\theta(x_t, c)$ minus those of $H_\theta(x_t)$, both sorted, at the same point. Where the
 # condition adds sharpness of its own the differences are negative. Their sum is the difference of the traces, which is cheap enough
 # to follow along the whole path.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, the mean difference of all eigenvalues against time: for general samples it stays on the zero line; for memorized ones it leaves it after the first steps, falls to its lowest near the end and comes half-way back at the last step. Below, the sorted differences at two late steps: near zero for general samples, far below it in the upper third of the spectrum for memorized ones."}, "figure": {"caption": "The paper's Figure 5 on MNIST: eigenvalues with the condition minus those without, times sigma squared: the mean of all 784 along the path, with 95 % intervals over samples (sampling runs from left to right), and the sorted eigenvalues at two steps near its end (thin lines: single samples; thick: their mean; mind the two scales).", "name": "fig-mnist-differences"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, the mean difference of all eigenvalues against time: for general samples it stays on the zero line; for memorized ones it leaves it after the first steps, falls to its lowest near the end and comes half-way back at the last step. Below, the sorted differences at the end: near zero for general samples, far below it in the upper third of the spectrum for memorized ones."}, "figure": {"caption": "The paper's Figure 5 on MNIST: eigenvalues with the condition minus those without, times sigma squared: the mean of all 784 along the path, with 95 % intervals over samples (sampling runs from left to right), and the sorted eigenvalues at its end (thin lines: single samples; thick: their mean; note the two scales).", "name": "fig-mnist-differences"}}
 differences = {
     (name, t): sharpness.scaled(
         with_condition[name][t].eigenvalues - without[name][t].eigenvalues, schedule.sigma(t).item()
@@ -343,17 +341,18 @@ differences = {
 }
 norms["shift"] = (norms["-tr H without condition"] - norms["-tr H"]) / 784
 shifts = {place: intervals.mean(part["shift"]) for place, part in norms.groupby(["t", "class"], sort=False)}
-figure, axes = plt.subplot_mosaic([["mean", "mean"], times[-2:]], figsize=(6.6, 5.6), layout="constrained")
+late = times[1:][-2:]
+figure, axes = plt.subplot_mosaic([["mean"] * len(late), late], figsize=(6.6, 5.6), layout="constrained")
 of_class = {name: [shifts[t, name] for t in path_times] for name in labels}
 plots.interval_lines(axes["mean"], path_times, of_class, colors)
 plots.time_axis(axes["mean"], path_times)
 axes["mean"].set(title="mean of all 784")
 axes["mean"].legend(loc="lower left")
-for t in times[-2:]:
+for t in late:
     for name, color in colors.items():
         plots.spectra(axes[t], differences[name, t], color, name)
     axes[t].set(title=rf"$t={t}$, $\sigma={schedule.sigma(t):.3f}$")
-for ax in (axes["mean"], axes[times[-2]]):
+for ax in (axes["mean"], axes[late[0]]):
     ax.set_ylabel(r"difference of $\lambda\,\sigma_t^2$")
 plots.level(axes.values())
 run.figure(
@@ -380,22 +379,22 @@ tables.shown({"t": path_times} | of_class, formats=".4f")
 
 # %% [markdown]
 # Under 3 the condition changes next to nothing at any step: the mean difference that is farthest from zero is
-# {interval}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {interval}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
-# step either, {interval}`shift_first_memorized:.4f`. In the middle of the path, at $t = 499$, the difference is {interval}`shift_t499_memorized:.4f`, and it grows to
-# {interval}`shift_t19_memorized:.3f` at
-# $t = 19$. At the last step it is smaller again, {interval}`shift_last_memorized:.3f`: the peak is narrower
+# {recorded}`shift_largest_general:.4f` in units of $1/\sigma_t^2$, at the last step it is {recorded}`shift_last_general:.4f`. Under 9 it adds no sharpness at the first
+# step either, {recorded}`shift_first_memorized:.4f`. In the middle of the path, at $t = 499$, the difference is {recorded}`shift_t499_memorized:.4f`, and it grows to
+# {recorded}`shift_t19_memorized:.3f` at
+# $t = 19$. At the last step it is smaller again, {recorded}`shift_last_memorized:.3f`: the peak is narrower
 # than this network can represent.
 #
-# The difference sits where one would look for it, in the upper third of the spectrum: the condition takes away the directions
+# The difference is where one would expect it, in the upper third of the spectrum: the condition takes away the directions
 # along which the unconditional density of threes and nines is flat. At the first step the conditional spectra differ
 # slightly ({ref}`mnist-against`). These differences show that the memorized class is not sharper there than without a condition; it is
-# the general one that is flatter, by {interval}`shift_first_general:.4f`.
+# the general one that is flatter, by {recorded}`shift_first_general:.4f`.
 
 # %% [markdown]
 # (mnist-second-order)=
-# ## What the second-order loss does
+# ## The effect of the second-order loss
 #
-# The paper trains its toys with $L_{\mathrm{DSM}} + \tfrac12 L^{(2)}_{\mathrm{DSM}}$, whose second term asks the Jacobian itself to be right:
+# The paper trains its small models with $L_{\mathrm{DSM}} + \tfrac12 L^{(2)}_{\mathrm{DSM}}$, whose second term penalises the error of the Jacobian itself:
 # $\lVert \sigma_t^2 H + I - \ell\ell^\top \rVert_F^2$ with $\ell = \sigma_t s + \varepsilon$. The whole Jacobian is too expensive in training, so the term is
 # estimated from one random direction per sample. Two networks that differ in the loss alone, with the same initial weights and the same
 # draws of images, times and noises, were trained for {glue:text}`pair_steps:.0f` steps each. They are smaller than the network above
@@ -449,7 +448,7 @@ run.record("second_order_cost", seconds["second-order"] / seconds["plain"], abou
 tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "change"], ".4f")
 
 # %% [markdown]
-# After the same number of steps the second-order network is behind in every row, **its own loss included**. On held-out threes
+# After the same number of steps the second-order network is worse in every row, **its own loss included**. On held-out threes
 # at $t = 299$ its first-order loss is higher by {interval}`change_first_loss_general_t299:.3f`, its second-order loss by
 # {interval}`change_second_loss_general_t299:.1f`, and its Jacobian is not more symmetric but less, by
 # {interval}`change_asymmetry_general_t299:.3f`. At $t = 1$ its mean eigenvalue is flatter by
@@ -460,8 +459,8 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # Why? The term $\ell\ell^\top$ makes the loss a fourth power of the residual. Where little noise is left, no network of this size predicts
 # it, the residual keeps a length of the order of $\sqrt d$, and a single image contributes a number of the order of $d = 784$ where the
 # first-order loss has one of the order of 1. The gradient is that of these few images, and a random direction for each adds noise of its
-# own. In the plane, where $d = 2$ and all directions are taken, the two terms are of one size; there an ablation of weights, directions and trainings against the exact
-# Hessian ({ref}`plane-second-order`) says what the loss can do.
+# own. In the plane, where $d = 2$ and all directions are taken, the two terms are of the same size; there an ablation of weights, directions and trainings against the exact
+# Hessian ({ref}`plane-second-order`) measures its effect.
 #
 # This is **one pair of networks**, of one seed, trained for {glue:text}`pair_steps:.0f` steps with one direction per sample; the intervals
 # are over images and noises, not over trainings. It does not say what the loss does once it is trained to the end, with the residual
@@ -472,15 +471,15 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # (mnist-against)=
 # ## Against the paper
 #
-# - **First step.** No eigenvalue is non-negative in either class, so the count says nothing yet (gap
-#   {glue:text}`count_gap_first:.0f`). The mean eigenvalue does: at the same noise the general class is flatter by
-#   {interval}`mean_gap_first:.4f` of $1/\sigma_t^2$ over the noises. That is the paper's "small but clear difference", with its size.
-# - **Last step.** The memorized class keeps {glue:text}`memorized_count_last:.1f` non-negative eigenvalues on average, the
-#   general one {glue:text}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
+# - **First step.** No eigenvalue is non-negative in either class, so the count is not informative yet (difference
+#   {recorded}`count_gap_first:.0f`). The mean eigenvalue does: at the same noise the general class is flatter by
+#   {recorded}`mean_gap_first:.4f` of $1/\sigma_t^2$ over the noises. That is the paper's "small but clear difference", with its size.
+# - **Last step.** The memorized class keeps {recorded}`memorized_count_last:.1f` non-negative eigenvalues on average, the
+#   general one {recorded}`general_count_last:.1f`; every memorized sample has fewer than every general one. The paper reports
 #   the same order.
 # - **What differs.** In the paper's figure the memorized spectrum is large and negative throughout. Here its upper third rises
 #   towards zero at the last step, as the general one does: at the smallest noise this network no longer resolves the peak, and
-#   the *mean* eigenvalue does not tell the two classes apart there (gap {interval}`mean_gap_last:.3f`). The count is the better statistic at small times, the
+#   the *mean* eigenvalue does not separate the two classes there (difference {recorded}`mean_gap_last:.3f`). The count is the better statistic at small times, the
 #   trace at large ones. The second-order loss, which the paper trained with, does not improve this here ({ref}`mnist-second-order`).
 # - **With the condition and without** (Figure 5). As in the paper: near zero for the general class throughout, and for the memorized
 #   class small at large noise and large towards the end, here largest a few steps before the last.

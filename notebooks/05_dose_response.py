@@ -15,15 +15,15 @@
 #
 # How many copies of one image make a diffusion model return it, and does the Hessian show it before the samples do?
 #
-# **A hundred copies under guidance, a thousand without. The Hessian shows it one step of the dose earlier than samples without guidance do.** Under guidance a share of
+# **A hundred copies under guidance, a thousand without. The Hessian shows it one dose level earlier than samples without guidance do.** Under guidance a share of
 # {recorded}`rate_guided_calibrated_100:.2f` of the samples are copies of the image at 100 copies; without guidance {recorded}`rate_calibrated_100:.2f`, and
-# {recorded}`rate_calibrated_1000:.2f` at 1,000. At 100 copies the paper's statistic at $t = 100$ tells the image from others of its class with an area under the ROC curve
+# {recorded}`rate_calibrated_1000:.2f` at 1,000. At 100 copies the paper's statistic at $t = 100$ separates the image from others of its class with an area under the ROC curve
 # (AUC) of {recorded}`gain_100_dose_100:.2f`.
 #
 # ```{glue:figure} figure_rates
 # :alt: Share of copies against the dose: near zero up to 30 copies in all cases. With guidance it jumps to more than one half at 100 copies and, by the calibrated threshold, on to one, by the ratio of one third it falls again; without guidance it stays below the dashed curve of a perfect model at 100 and 300 and meets it at 1,000.
 # :name: fig-dose-rates
-# How often the copied image comes out. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.
+# How often the copied image is returned. Error bars are intervals over networks; the grey line is a perfect model of what was drawn in training.
 # ```
 #
 # :::{admonition} This chapter
@@ -33,8 +33,8 @@
 #   copies, the *dose*, rises in eight steps from none to a thousand.
 # - **Tests** the paper's reading of its Figure 3, that fewer non-negative eigenvalues mean stronger memorization, where the
 #   strength is set by hand.
-# - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
-# - **Takes** about two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes
+# - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
+# - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes
 #   a quarter of an hour per network on one core and resumes after an interruption.
 # :::
 #
@@ -44,21 +44,21 @@
 # $k / (700 + k)$ at dose $k$. With probability 0.2 the label is left out and the image is one of the 5,600 that are not
 # copied. Several networks differ in everything random: which images are copied, which are in which class, the initial weights, the batches.
 #
-# **Intervals run over networks.** What is seen twice in one network shares its images and weights, so that each network counts
-# as one observation, however many samples and noises it is asked about. They are 95 % intervals of Student's, unless said otherwise.
+# **Intervals run over networks.** Observations from one network share its images and weights, so that each network counts
+# as one observation, however many samples and noises it gives. They are Student's 95 % intervals, unless stated otherwise.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
-networks: list[int] = [0, 1, 2]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
-samples: int = 16  # [2, 2000] samples per class without guidance
-guided_samples: int = 9  # [2, 2000] samples per class with guidance
+networks: list[int] = [0, 1]  # 2+ of {0, 1, 2, 3} seeds of the trained networks
+samples: int = 12  # [2, 2000] samples per class without guidance
+guided_samples: int = 6  # [2, 2000] samples per class with guidance
 guidance: float = 5.0  # [0, 100] scale of classifier-free guidance, the paper's
 steps: int = 20  # [2, 1000] sampling steps
 times: list[int] = [20, 100, 300, 600]  # 2+ ascending of [0, 1000) time indices of the images
 repeats: int = 4  # [2, 500] noises added to the copied image of each class
-others: int = 8  # [2, 64] other training images of each class, one noise each
+others: int = 6  # [2, 64] other training images of each class, one noise each
 probes: int = 2  # [2, 784] random directions of the trace estimate
-sample_times: list[int] = [100, 300, 600]  # ascending of [0, 1000) time indices on those paths
+sample_times: list[int] = [100, 300, 600]  # ascending of [0, 1000) time indices on the sampling paths
 spectra: int = 1  # [1, 64] whole spectra of the copied image, and of other images, per class
 train: bool = False  # True trains the networks anew instead of reading the shipped checkpoints
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
@@ -208,16 +208,16 @@ data = tables.frame({"dose": DOSES, "perfect": perfect} | rates)
 run.figure(figure, "rates", about="Share of copies against the dose", data=data, opening=True)
 
 # %% [markdown]
-# How often the image comes out is in {numref}`fig-dose-rates`. Is it more or less often than a perfect model would return it? The difference of the two shares, at the four largest doses:
+# How often the image is returned is in {numref}`fig-dose-rates`. Would a perfect model return it more often, or less? The table has the difference of the two shares, at the four largest doses:
 
 # %% tags=["hide-input"]
 tables.shown(
     sorted((row for row in rows if row["excess"]), key=lambda row: row["dose"]),
-    {"dose": "dose", "samples": "samples", "perfect": "perfect", "excess": "share less perfect"},
+    {"dose": "dose", "samples": "samples", "perfect": "k / (700 + k)", "excess": "share − k / (700 + k)"},
 )
 
 # %% [markdown]
-# ## The image itself
+# ## Statistics at the copied image
 #
 # An auditor who suspects an image need not wait for samples. Here the copied image $x_0$ is noised, $x_t = \alpha_t x_0 + \sigma_t \varepsilon$, and the statistics at
 # $x_t$ under the label of its class are compared with those at other training images of the class, noised alike:
@@ -226,10 +226,9 @@ tables.shown(
 #   constant this is also the effective dimension $\operatorname{tr}(I + \sigma_t^2 H)$;
 # - $\sigma_t \lVert s_\Delta \rVert$, the norm of the score difference between label and no label {cite}`wen2024detecting`;
 # - $\sigma_t^3 \lVert H_\Delta s_\Delta \rVert$, the paper's statistic, by a forward difference along $s_\Delta$ (a product from the right, $J_\Delta s_\Delta$);
-# - local dimension by FLIPD {cite}`kamkari2024geometric`, at $\alpha_t x_0$ without noise, where it is meant to be read.
-#
-# How well does a statistic tell the image from the others? The area under the ROC curve says: one half is
-# not at all. Two doses are controls. At dose 1 the image is one of 701 that occur once each, except that it is left out of the unlabelled draws; at
+# - local dimension by FLIPD {cite}`kamkari2024geometric`, at $\alpha_t x_0$ without noise, where it is defined.
+# How well a statistic separates the image from the others is measured by the area under the ROC curve, where one half is
+# chance. Two doses are controls. At dose 1 the image is one of 701 that occur once each, except that it is left out of the unlabelled draws; at
 # dose 0 the network has never seen it.
 
 # %% tags=["hide-input"]
@@ -244,7 +243,7 @@ points = run.table(pd.concat(parts, ignore_index=True), "points", about="Every s
 
 # %% [markdown]
 # The whole spectrum costs 784 products a point, and is taken at one time, $t = 20$, for the copied image and another of its class
-# under the same noise. For the comparison the other images of all classes of a network are averaged, so that one odd image weighs less. It gives the count of non-negative eigenvalues, the paper's measure, and a local dimension that holds at noisy points: the number of
+# under the same noise. For the comparison the other images of all classes of a network are averaged, so that one unusual image weighs less. The spectrum gives the count of non-negative eigenvalues, the paper's measure, and a local dimension that holds at noisy points: the number of
 # eigenvalues that are small against $1/\sigma_t^2$ (the spectral filter of {cite:t}`osada2026spectral`).
 
 # %% tags=["hide-input"]
@@ -260,7 +259,7 @@ about = "Relative asymmetry of the Jacobian, all images, the small time"
 run.record("asymmetry", intervals.mean(whole.groupby("network")["asymmetry"].mean()), about=about)
 
 # %% [markdown]
-# ### What each statistic says of a dose
+# ### Each statistic against the dose
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four statistics in rows, four times in columns, against the dose. The two norms at the copied image rise by an order of magnitude from 30 or 100 copies on, sharpness rises and FLIPD falls by less; at the largest time there is little difference."}, "figure": {"caption": "Mean statistics (norms: geometric mean) at the copied image (red) and at other images of its class (blue), with intervals over networks. Columns are times.", "name": "fig-dose-values"}}
 titles = {
@@ -297,7 +296,7 @@ judged = {
     for (name, t), (of_dose, null) in series.items()
     for level in (0.95, simultaneous)
 }
-run.record("series", len(series), about="Statistics times times that are followed over the doses")
+run.record("series", len(series), about="Pairs of a statistic and a time that are followed over the doses")
 rows = [
     {"statistic": name, "t": t, "dose": dose, "value": estimate}
     for name, t in series
@@ -307,7 +306,7 @@ about = "{statistic} at the copied image, t = {t}, dose {dose}: AUC, or other im
 record = {"value": ("{statistic}_{t}_dose_{dose}", about)}
 tables.tabulate(run, "responses", rows, about="Response of each statistic to the dose", record=record)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Area under the ROC curve against the dose in four panels, one line for each time. All scatter around one half up to 10 copies; all rise from 30 copies on and are near one at 100, at the largest time later or never."}, "figure": {"caption": "How well each statistic tells the noised copied image from other noised images of its class. One half is chance; bars are intervals over networks.", "name": "fig-dose-auc"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Area under the ROC curve against the dose in four panels, one line for each time. All scatter around one half up to 10 copies; all rise from 30 copies on and are near one at 100, at the largest time later or never."}, "figure": {"caption": "How well each statistic separates the noised copied image from other noised images of its class. One half is chance; bars are intervals over networks.", "name": "fig-dose-auc"}}
 at_95 = {(name, t): estimates for (name, t, level), estimates in judged.items() if level == 0.95}
 figure = doses.figures.areas(at_95, {name: titles[name] for name in at_point})
 data = tables.frame([row for row in rows if row["statistic"] in at_point])
@@ -319,13 +318,12 @@ figure = doses.figures.whole(whole, at_small_noise)
 run.figure(figure, "whole", about="Counts and local dimension against the dose")
 
 # %% [markdown]
-# ## Which comes first?
-#
-# For each statistic and time, the smallest dose from which on it tells the image from others: going down from the largest dose,
-# as long as the interval over networks lies above what chance gives ({cite}`maurer1995multiple`). Tested in this order, the doses need no correction for their number.
-# Many statistics at many times do: the stricter column has intervals of {glue:text}`simultaneous_level:.2%`, which hold for all series at once
-# (Bonferroni). The same for samples: the dose of the first copy at all, and the smallest
-# at which the interval of the share of copies lies above that of dose 0. A statistic is early if it tells the image at a smaller dose than that of the first copy.
+# ## Which shows the image first, a statistic or a sample?
+# The table has, for each statistic and time, the smallest dose from which on it separates the image from others: going down from the largest dose,
+# as long as the interval over networks lies above chance ({cite}`maurer1995multiple`). Tested in this order, the doses need no correction for their number.
+# Many statistics at many times are tested together, which does need one: the column *simultaneous* has intervals of {glue:text}`simultaneous_level:.2%`, which hold for all series at once
+# (Bonferroni). For samples the table has the dose of the first copy at all, and the smallest
+# at which the interval of the share of copies lies above that of dose 0. A statistic is early if it separates the image at a smaller dose than that of the first copy.
 
 # %% tags=["hide-input"]
 run.record("simultaneous_level", simultaneous, about="Level of intervals that hold for all series together")
@@ -334,42 +332,42 @@ for way, (scale, kind, words, *_) in looks.items():
     share = shares.loc[scale][kind].unstack("dose")
     increase = [intervals.mean(share[dose] - share[0]) for dose in DOSES[1:]]
     first_copy = float(min((dose for dose in DOSES if share[dose].max() > 0), default=np.inf))
-    row = {"way": way, "what": f"copies, {words}", "first copy": first_copy}
-    samples_rows.append(row | {"sure": doses.smallest_sure(increase, 0.0), "sure of all": None})
+    row = {"way": way, "series": f"copies, {words}", "first copy": first_copy}
+    samples_rows.append(row | {"detected from": doses.smallest_sure(increase, 0.0), "simultaneous": None})
 answers = [
-    {"what": f"{in_words[name]}, t = {t}", "first copy": None}
+    {"series": f"{in_words[name]}, t = {t}", "first copy": None}
     | {
         column: doses.smallest_sure(judged[name, t, level][1:], null)
-        for column, level in (("sure", 0.95), ("sure of all", simultaneous))
+        for column, level in (("detected from", 0.95), ("simultaneous", simultaneous))
     }
     for (name, t), (_, null) in series.items()
 ]
-first_doses = samples_rows + sorted(answers, key=lambda row: (row["sure"], row["sure of all"]))
-about = "Smallest dose at which copies appear and at which each statistic sees the image"
+first_doses = samples_rows + sorted(answers, key=lambda row: (row["detected from"], row["simultaneous"]))
+about = "Smallest dose at which copies appear and at which each statistic detects the image"
 run.table(tables.frame(first_doses).drop(columns="way"), "first_doses", about=about)
-shown = tables.shown(first_doses, ["what", "first copy", "sure", "sure of all"], ",.0f")
+shown = tables.shown(first_doses, ["series", "first copy", "detected from", "simultaneous"], ",.0f")
 shown.format(lambda text: {"inf": "none"}.get(text, text))
 
 # %% tags=["hide-input"]
 of_way = {row["way"]: row for row in samples_rows}
 before = {
     "copy": min(of_way["plain"]["first copy"], of_way["calibrated"]["first copy"]),
-    "onset": of_way["plain"]["sure"],
+    "onset": of_way["plain"]["detected from"],
 }
 for key, dose in before.items():
-    for suffix, column in (("", "sure"), ("_of_all", "sure of all")):
+    for suffix, column in (("", "detected from"), ("_of_all", "simultaneous")):
         seen = sum(row[column] < dose for row in answers)
-        about = "Series that see the image at a smaller dose than samples show copies"
+        about = "Series that detect the image at a smaller dose than samples show copies"
         run.record(f"seen_before_{key}{suffix}", seen, about=about)
 for way, row in of_way.items():
-    for key, column in (("first_copy", "first copy"), ("onset", "sure")):
+    for key, column in (("first_copy", "first copy"), ("onset", "detected from")):
         if np.isfinite(row[column]):
             about = f"Smallest dose with a copy (first), or significantly many (onset): {way}"
             run.record(f"{key}_{way}", row[column], about=about)
 
 # %% [markdown]
-# Does the paper's statistic see the image better than the norm of the score difference that it is built on? Their areas under the ROC curve, one
-# less the other, on average over the doses 10, 30 and 100 where the question is open:
+# Does the paper's statistic detect the image better than the norm of the score difference, on which it is built? The table has the difference of their areas under the ROC
+# curve, averaged over the doses 10, 30 and 100, where the question is open:
 
 # %% tags=["hide-input"]
 rows = []
@@ -386,13 +384,13 @@ record = {
 }
 about = "The paper's statistic against the score difference, and FLIPD of ordinary images"
 tables.tabulate(run, "gain_less_difference", rows, about=about, record=record)
-tables.shown(rows, {"t": "t", "lead": "difference of areas"})
+tables.shown(rows, {"t": "t", "lead": "difference of AUC"})
 
 # %% [markdown]
 # ## Along the sampling path
 #
-# Without the suspected image there are only samples. Do the statistics tell during sampling which of them will be copies? At the states of the samples
-# without guidance, copies (calibrated) against the rest of the same class, in networks that have both.
+# Without the suspected image there are only samples. Do the statistics predict during sampling which of them will be copies? They are computed at the states of the samples
+# without guidance; copies (calibrated) are compared with the rest of the same class, in networks that have both.
 
 # %% tags=["hide-input"]
 parts = []
@@ -420,39 +418,39 @@ tables.shown(rows, {"words": "statistic", "t": "t", "dose": "dose", "AUC": "AUC"
 # %% [markdown]
 # ## What came out
 #
-# - **When copying starts.** Without guidance the first copy among all samples appears at a dose of {glue:text}`first_copy_plain:,.0f`, and copies are significantly more
-#   frequent than at dose 0 from {glue:text}`onset_plain:,.0f` on. Under guidance, by the calibrated threshold, the first appears at {glue:text}`first_copy_guided_calibrated:,.0f`
-#   and the share there is {interval}`rate_guided_calibrated_100:.2f`.
+# - **When copying starts.** Without guidance the first copy among all samples appears at a dose of {recorded}`first_copy_plain:,.0f`, and copies are significantly more
+#   frequent than at dose 0 from {recorded}`onset_plain:,.0f` on. Under guidance, by the calibrated threshold, the first appears at {recorded}`first_copy_guided_calibrated:,.0f`
+#   and the share there is {recorded}`rate_guided_calibrated_100:.2f`.
 # - **Below or above a perfect model.** Without guidance below it in between: at doses of 100 and 300 the share of copies (calibrated) differs from $k / (700 + k)$ by
-#   {interval}`excess_calibrated_100:+.2f` and
-#   {interval}`excess_calibrated_300:+.2f`. At 1,000 it is
-#   {interval}`excess_calibrated_1000:+.2f`. Guidance goes beyond: at 100 by
-#   {interval}`excess_guided_calibrated_100:+.2f`.
+#   {recorded}`excess_calibrated_100:+.2f` and
+#   {recorded}`excess_calibrated_300:+.2f`. At 1,000 it is
+#   {recorded}`excess_calibrated_1000:+.2f`. Guidance goes beyond: at 100 by
+#   {recorded}`excess_guided_calibrated_100:+.2f`.
 #   A network this small smooths the peak of the image away unless it has much mass. Guidance turns an image seen too often into one that is returned too often.
-# - **The ratio test under guidance.** At the largest dose it calls {glue:text}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
-#   {glue:text}`rate_guided_calibrated_1000:.2f`. The picture shows which is right: guidance increases the contrast, and the distance to the copied image
+# - **The ratio test under guidance.** At the largest dose it calls {recorded}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
+#   {recorded}`rate_guided_calibrated_1000:.2f`. The guided samples above show which is right: guidance increases the contrast, and the distance to the copied image
 #   becomes larger than a third of that to the next.
-# - **Does a statistic show it before a sample does?** Of {glue:text}`series:.0f` statistics and times, {glue:text}`seen_before_copy:.0f` tell the image from others at a smaller dose than that of the
-#   first unguided copy. With intervals that hold for all series at once it is {glue:text}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {interval}`gain_20_dose_30:.2f` at 30 copies. Compared with the dose at which copies become significantly frequent without guidance, the
-#   numbers are {glue:text}`seen_before_onset:.0f` and {glue:text}`seen_before_onset_of_all:.0f`: at 100 copies, where a sampler without guidance hardly ever returns the image, score difference and paper's
-#   statistic tell it at $t = 100$ with AUCs of {glue:text}`difference_100_dose_100:.2f` and {glue:text}`gain_100_dose_100:.2f`, sharpness with
-#   {interval}`sharpness_100_dose_100:.2f`.
-#   So: yes, by about one step of the dose against an unguided sampler; a guided one shows copies at that dose too.
-# - **The largest time tells least.** At $t = 600$ the AUC of sharpness at 1,000 copies is {interval}`sharpness_600_dose_1000:.2f`, that of the score difference {interval}`difference_600_dose_1000:.2f`.
-# - **The paper's statistic and the score difference** are not told apart here: the difference of their AUCs at $t = 300$ is {interval}`gain_less_difference_300:+.2f`.
-# - **Controls.** At dose 1, where no effect is expected, the score difference at $t = 100$ has an AUC of {interval}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half says
-#   little; one at a large dose that excludes it says much.
-# - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {glue:text}`flipd_value_100:.0f`, which is not a dimension. It still falls with the dose. The local dimension
-#   from the whole spectrum falls by {interval}`dimension_20_dose_1000:.0f` at 1,000 copies.
+# - **Does a statistic show it before a sample does?** Of {recorded}`series:.0f` statistics and times, {recorded}`seen_before_copy:.0f` separate the image from others at a smaller dose than that of the
+#   first unguided copy. With intervals that hold for all series at once it is {recorded}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {recorded}`gain_20_dose_30:.2f` at 30 copies. Compared with the dose at which copies become significantly frequent without guidance, the
+#   numbers are {recorded}`seen_before_onset:.0f` and {recorded}`seen_before_onset_of_all:.0f`: at 100 copies, where a sampler without guidance hardly ever returns the image, score difference and paper's
+#   statistic separate it at $t = 100$ with AUCs of {recorded}`difference_100_dose_100:.2f` and {recorded}`gain_100_dose_100:.2f`, sharpness with
+#   {recorded}`sharpness_100_dose_100:.2f`.
+#   So the answer is yes, by about one dose level, against an unguided sampler; a guided one shows copies at that dose too.
+# - **The largest time is the least informative.** At $t = 600$ the AUC of sharpness at 1,000 copies is {recorded}`sharpness_600_dose_1000:.2f`, that of the score difference {recorded}`difference_600_dose_1000:.2f`.
+# - **The paper's statistic and the score difference** cannot be ranked here: the difference of their AUCs at $t = 300$ is {recorded}`gain_less_difference_300:+.2f`.
+# - **Controls.** At dose 1, where no effect is expected, the score difference at $t = 100$ has an AUC of {recorded}`difference_100_dose_1:.2f`. With so few networks an interval that covers one half is
+#   weak evidence; one at a large dose that excludes it is strong.
+# - **Local dimension.** FLIPD of ordinary images at $t = 100$ is {recorded}`flipd_value_100:.0f`, which is not a dimension. It still falls with the dose. The local dimension
+#   from the whole spectrum falls by {recorded}`dimension_20_dose_1000:.0f` at 1,000 copies.
 #
 # ## Against the paper
 #
 # - The paper compares one class of copies only with one of many images. Here both live in one class, as they do in a real data set, and the dose decides.
-# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {interval}`count_20_dose_100:.1f` at 100 copies and by {interval}`count_20_dose_1000:.1f` at 1,000, where hardly any is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
-#   the image; below that the count says nothing.
+# - The count of non-negative eigenvalues at $t = 20$ is lower at the copied image by {recorded}`count_20_dose_100:.1f` at 100 copies and by {recorded}`count_20_dose_1000:.1f` at 1,000, where hardly any is left. Fewer non-negative eigenvalues do mean stronger memorization, from the dose on at which guidance returns
+#   the image; below that the count is not informative.
 # - What differs: the network is small, so that doses are those of this network, data and length of training, and not a law; samples are drawn with
 #   ancestral steps; the copied image is left out of the unlabelled draws. The Jacobian's relative asymmetry at $t = 20$ is
-#   {glue:text}`asymmetry:.2f`.
+#   {recorded}`asymmetry:.2f`.
 
 # %% [markdown]
 # ## What the run shows
@@ -463,7 +461,7 @@ run.check("nothing_copied_at_dose_0", none == 0, "no sample may be a copy of an 
 run.check(
     "guidance_exceeds",
     most > perfect[-1],
-    "under guidance the image copied a thousand times must come out more often than it was drawn",
+    "under guidance the image copied a thousand times must be returned more often than it was drawn",
 )
 at_most = whole[whole["copied"] & (whole["dose"] == 1000)]["count"].max()
 run.check(

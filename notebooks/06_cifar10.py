@@ -14,11 +14,11 @@
 # # CIFAR-10: from copying to generalising
 #
 # A diffusion model that has seen 64 photographs of cars returns them. One that has seen thousands draws cars of its own, as well as it can. Somewhere
-# in between, copying ends. Does the Hessian, which does not use the training set, show the difference? And does it tell which sample is a copy?
+# in between, copying ends. Does the Hessian, which does not use the training set, show the difference? And does it show which sample is a copy?
 #
 # **It shows the difference, and it ranks samples with some error.** At the last step samples of the network on 64 images, of which a share of {recorded}`copied_64:.2f` are copies, have a local
 # dimension of {recorded}`dimension_64_last:.1f`; those of the network on 4,096, which copies a share of {recorded}`copied_4096:.2f`, have {recorded}`dimension_4096_last:.0f`. Within the
-# network on 128, which draws both, the number of non-negative eigenvalues tells copies in the middle of the path with an area under the ROC curve (AUC) of {recorded}`auc_within_128_count_middle:.2f`.
+# network on 128, which draws both, the number of non-negative eigenvalues separates copies from the rest in the middle of the path with an area under the ROC curve (AUC) of {recorded}`auc_within_128_count_middle:.2f`.
 #
 # ```{glue:figure} figure_statistics
 # :alt: Four panels against time. Lines for all sizes coincide at large times and part towards the end: the trace falls least at 64, non-negative eigenvalues and local dimension rise for 512 and more and stay near zero for 64 and 128, the norm of Hessian times score falls for all.
@@ -29,10 +29,10 @@
 # :::{admonition} This chapter
 # :class: note
 #
-# - **Answers** no figure of the paper {cite}`jeon2024understanding`, which has no CIFAR-10. It asks what the paper's measures say where nothing
-#   is copied into the data, and memorization comes from having too few of them.
+# - **Goes beyond** the paper {cite}`jeon2024understanding`, which has no CIFAR-10: what do its measures show where no image is repeated
+#   in the data, and memorization comes from a small training set?
 # - **Shows** copies against the size of the training set; spectra of the Hessian in 3,072 dimensions; two networks that share no image, and
-#   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone tells copies.
+#   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone separates copies from other samples.
 # - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
 # - **Takes** under two minutes on two cores with the shipped checkpoints. Training them took ten minutes to half an hour each on one
 #   core, and resumes after an interruption. `train=True` trains larger networks, for a GPU; not timed yet.
@@ -40,22 +40,22 @@
 #
 # The photographs are the automobiles of CIFAR-10 {cite}`krizhevsky2009learning`, 32 pixels wide: the first $N$ of the 5,000 in the training split, and for a second
 # network the last $N$. Nothing is copied and there are no labels. **The networks are small**: 1.15 million parameters, trained on one
-# core in bfloat16. What they draw is looked at below, before anything is concluded from it.
+# core in bfloat16. Their samples are shown below, before anything is concluded from them.
 #
-# Each network is one network: intervals run over its samples and are 95 % intervals, and say nothing about another training. The second network on the other half of the
+# There is one network for each training set: the 95 % intervals are over its samples and do not cover another training. The second network on the other half of the
 # data is the check on that.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noises and of the random directions
 sizes: list[int] = [64, 128, 512, 2048, 4096]  # 2+ ascending of [16, 4096] training images of each network
 halves: list[int] = [64, 512, 2048]  # 0+ ascending of [16, 4096] sizes with a second network on other images
-samples: int = 32  # [2, 2000] samples of each network, all from the same noises
-judged: list[int] = [128, 512]  # 0+ ascending of [16, 4096] sizes whose networks draw twice as many
+samples: int = 20  # [2, 2000] samples of each network, all from the same noises
+judged: list[int] = [128, 512]  # 0+ ascending of [16, 4096] sizes whose networks draw twice as many samples
 steps: int = 32  # [2, 1000] DDIM steps
-positions: list[int] = [0, 12, 21, 26, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
+positions: list[int] = [0, 12, 21, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
 probes: int = 2  # [2, 1000] random directions behind each trace, count and dimension
-krylov: int = 6  # [2, 100] Lanczos steps from each of them
-exact: int = 1  # [1, samples] samples at both ends whose Hessian is computed whole
+krylov: int = 6  # [2, 100] Lanczos steps from each direction
+exact: int = 1  # [1, samples] samples of the smallest and largest size with a whole Hessian
 train: bool = False  # True trains larger networks in build/checkpoints, or goes on there
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/06_cifar10/interactive
@@ -130,8 +130,8 @@ run.figure(
 
 # %% [markdown]
 # A copy is nearer to one training image than to any other: {cite:t}`yoon2023diffusion` call it a copy if the nearest is nearer than a third of the distance
-# to the second nearest. A third is a convention. The held-out images of the test split give a threshold of our own: the ratio
-# that only 1 % of them undercut. They are a yardstick for the distance itself, too. A generated car may be as far from all training images as a real one is.
+# to the second nearest. A third is a convention. The held-out images of the test split give a second, calibrated threshold: the ratio
+# that only 1 % of them undercut. They calibrate the distance itself, too: a generated car may be as far from all training images as a real one is.
 #
 # **Twins.** CIFAR-10 holds near-duplicates, inside the training split and across the splits {cite}`barz2020train`. A twin in the training set would
 # hide a copy, since its second nearest image is as near as the first; images whose pixels correlate above 0.9 therefore count as one. Twins
@@ -163,9 +163,9 @@ headings = {
     "copied_calibrated": "copies, calibrated",
 }
 headings |= {
-    "false": "held-out called copies",
-    "too_near": "nearer than held-out",
-    "too_far": "farther than held-out",
+    "false": "held-out images called copies",
+    "too_near": "nearer than 97.5 % of held-out",
+    "too_far": "farther than 97.5 % of held-out",
 }
 tables.shown(rows, headings)
 
@@ -221,7 +221,7 @@ run.figure(figure, "power", about="Power spectra of samples and held-out images"
 # of held-out photographs: a share of {glue:text}`too_near_512:.2f` at 512 and {glue:text}`too_near_4096:.2f` at 4,096 is nearer than 97.5 % of these, and
 # {glue:text}`too_far_512:.2f` and {glue:text}`too_far_4096:.2f` farther.
 #
-# The eye is stricter than these numbers. The network on 64 returns photographs. The one on 128 returns some, and draws others that are rough versions of one, or of several.
+# Visual inspection is stricter than these numbers. The network on 64 returns photographs. The one on 128 returns some, and draws others that are rough versions of one, or of several.
 # At 512 the samples are blotches of light and dark, with the outline of a car in many of them. At 2,048, and more so at 4,096, most are cars with body, windows and ground, in
 # one piece; details run, contrasts are strong, and few would pass for a photograph. These two networks were trained the longest, and went through their images equally often.
 # The one on 512 was trained for fewer steps but went through its images more often: part of its roughness may be its training, and no network here was trained until it got no better.
@@ -272,26 +272,26 @@ axes[0, 0].legend()
 run.figure(figure, "statistics", about="Statistics of sharpness against time, for each network", opening=True)
 
 # %% [markdown]
-# **The end of the path tells copies from the rest.** At the last step a copy of one of 64 photographs has a local dimension of
+# **The end of the path separates copies from the rest.** At the last step a copy of one of 64 photographs has a local dimension of
 # {interval}`dimension_64_last:.1f`: it is a point. A sample of the
 # network on 4,096 has {interval}`dimension_4096_last:.0f` directions in which it
 # could have been another. Non-negative eigenvalues: {glue:text}`count_64_last:.1f` against {interval}`count_4096_last:.0f`. In between: dimensions of
 # {glue:text}`dimension_128_last:.0f` at 128, {glue:text}`dimension_512_last:.0f` at 512, {glue:text}`dimension_2048_last:.0f` at 2,048. Copying ends between 64 and 512
 # images, for networks of this size and this length of training, and curvature and samples agree on it.
-#
-# **The beginning of the path tells networks apart, not copies.** At the first step all stand at the same pure noise. $-\operatorname{tr} H\,\sigma_t^2$ is
+# **The beginning of the path separates networks, not copies.** At the first step all start from the same pure noise. $-\operatorname{tr} H\,\sigma_t^2$ is
 # {glue:text}`trace_64_first:.2f`, {glue:text}`trace_128_first:.2f`, {glue:text}`trace_512_first:.2f`, {glue:text}`trace_2048_first:.2f` and {glue:text}`trace_4096_first:.2f` at 64, 128, 512, 2,048 and 4,096. The difference
 # between the ends, {interval}`trace_gap_first:.2f`, is far outside its interval over noises.
 # But no density has more than 3072: no direction can be sharper than noise around a point. What is measured there is, in part at least, the error
 # of each network, and one network for each size cannot say how such errors scatter.
 #
-# **FLIPD is not a dimension here.** It reads a dimension from trace and norm at noise-free points. On a noisy path it returns the dimension of
+# **FLIPD is not a dimension here.** It estimates a dimension from trace and norm at noise-free points. On a noisy path it returns the dimension of
 # the image space for copies and all others alike ({glue:text}`flipd_64_last:.0f` and {glue:text}`flipd_4096_last:.0f` at the last step), as
 # {doc}`01_identities` shows it must.
 #
 # ### How good are the estimates?
 #
-# For one sample of the smallest and of the largest set the whole Hessian is computed from 3,072 products, which gives the exact values for this network.
+# For one sample of the smallest and of the largest set the whole Hessian is computed from 3,072 products, which gives the exact values for this network. Beside them stand the estimate used above, by reverse products, and a larger one,
+# 4 directions of 40 steps each, on the symmetric part.
 
 # %% tags=["hide-input"]
 whole, quick = {}, {}
@@ -308,9 +308,9 @@ for count in ends:
     for row in set_sizes.beside_whole_spectra(whole[count], quick[count], sigma):
         name, k = row["name"], row["sample"]
         checked.append(
-            {"N": count, "statistic": measures.WORDS[name], "whole": row["whole"]}
-            | {f"{probes} x {krylov} products": statistics[count, middle, name][k].item()}
-            | {"4 x 40 symmetric": row["estimate"], "asymmetry": whole[count].asymmetry[k].item()}
+            {"N": count, "statistic": measures.WORDS[name], "whole Hessian": row["whole"]}
+            | {f"estimate, {probes} x {krylov} products": statistics[count, middle, name][k].item()}
+            | {"estimate, 4 x 40": row["estimate"], "asymmetry": whole[count].asymmetry[k].item()}
         )
 run.table(tables.frame(checked), "dense", about="Statistics from whole Hessians beside their estimates")
 tables.shown(checked, formats=dict.fromkeys(checked[0], ".1f") | {"asymmetry": ".3f"})
@@ -415,17 +415,13 @@ run.figure(figure, "agreement", about="Agreement of two networks on disjoint hal
 # In the middle of the path ($t$ as in the figure) the disagreement is {glue:text}`disagreement_64_middle:.2f` at 64, {glue:text}`disagreement_512_middle:.3f` at 512 and
 # {interval}`disagreement_2048_middle:.3f` at 2,048. The network on 64 makes
 # {glue:text}`gap_64_middle:.0f` times the error on held-out photographs that it makes on its own; the one on 4,096 {interval}`gap_4096_middle:.2f` times.
-#
-# ## Does sharpness tell copies from other samples?
-#
-# Every statistic is now read as a detector, in the direction in which the theory points: a copy should have the larger norms, the larger $-\operatorname{tr} H$, the
+# ## Does sharpness separate copies from other samples?
+# Every statistic is now used as a detector, in the direction in which the theory points: a copy should have the larger norms, the larger $-\operatorname{tr} H$, the
 # fewer non-negative eigenvalues, the lower dimension. The area under the ROC curve (AUC) is the probability that a copy gets the higher
-# number than another sample. Below 0.5 the theory points the wrong way, and it is shown like that.
+# number than another sample. An AUC below 0.5 means that the theory points the wrong way; it is shown as it is.
 #
-# Three questions are asked. *Pooled*: copies against other samples, those of all networks together. That is in part another question, since it can be answered by telling which
-# network a sample comes from. *Within the network on 128*, which draws both copies and others: what a detector would have to do for the owner of
-# one model. *Within the network on 512*, which draws no copies: the half of its samples with the lower distance ratio against the other half. The last panel is the ratio
-# test itself, applied to what the network takes the sample for at that time: it has the training set.
+# Three questions are asked. *Pooled*: copies against other samples, those of all networks together. That is in part another question, since it can be answered by recognising which network a sample comes from. *Within the network on 128*, which draws both copies and others: what a detector would have to do for the owner of
+# one model. *Within the network on 512*, which draws no copies: the half of its samples with the lower distance ratio against the other half. The last panel is the ratio test itself, which uses the training set, applied to the clean image that the network predicts at that time.
 
 # %% tags=["hide-input"]
 judging = {}  # (count, t, name) -> numbers that should be higher for a copy
@@ -455,7 +451,7 @@ record = {
     "AUC": ("auc_{question}_{statistic}_{moment}", "AUC of {statistic} at t = {t}, question {question}")
 }
 tables.tabulate(
-    run, "auc", rows, about="How well each statistic tells copies from other samples", record=record
+    run, "auc", rows, about="How well each statistic separates copies from other samples", record=record
 )
 for question, text in asked.items():
     shown = [
@@ -471,9 +467,9 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 
 # %% [markdown]
 # **Pooled**, in the middle of the path $-\operatorname{tr} H$ has an AUC of {interval}`auc_pooled_tr_h_middle:.2f`, the local dimension {interval}`auc_pooled_local_dimension_middle:.2f`, the count
-# {glue:text}`auc_pooled_count_middle:.2f`. The trace has {glue:text}`auc_pooled_tr_h_first:.2f` at the first step already, where it tells the network and not the sample. At the last step $\lVert s \rVert$ has {interval}`auc_pooled_score_norm_last:.2f`.
+# {glue:text}`auc_pooled_count_middle:.2f`. The trace has {glue:text}`auc_pooled_tr_h_first:.2f` at the first step already, where it identifies the network and not the sample. At the last step $\lVert s \rVert$ has {interval}`auc_pooled_score_norm_last:.2f`.
 #
-# **Within the network on 128** the statistics disagree. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, tells copies with an AUC of
+# **Within the network on 128** the statistics disagree. In the middle of the path the number of non-negative eigenvalues, the paper's own measure, separates copies with an AUC of
 # {interval}`auc_within_128_count_middle:.2f`, and the local dimension with
 # {interval}`auc_within_128_local_dimension_middle:.2f`; $-\operatorname{tr} H$ has
 # {interval}`auc_within_128_tr_h_middle:.2f`. The norms lie below one half, which means that they point the wrong way, the more so towards the end: $\lVert s \rVert$ has
@@ -484,22 +480,22 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 # directions, is affected by this too; at the last step it has {interval}`auc_within_128_tr_h_last:.2f`, and the count
 # {interval}`auc_within_128_count_last:.2f`. The upper end of the spectrum is where copies differ.
 #
-# At the first step no statistic tells them apart: {interval}`auc_within_128_tr_h_first:.2f` for
-# $-\operatorname{tr} H$. With the training set at hand the ratio test on the network's guess has
+# At the first step no statistic separates them: {interval}`auc_within_128_tr_h_first:.2f` for
+# $-\operatorname{tr} H$. With the training set at hand the ratio test on the network's predicted clean image has
 # {interval}`auc_within_128_training_set_middle:.2f` in the middle of the path, and
 # {interval}`auc_within_128_training_set_first:.2f` at the first step.
 #
-# **Within the network on 512** no statistic tells anything, as it should be where nothing is copied: {interval}`auc_within_512_local_dimension_middle:.2f` for the local dimension in the middle, against
+# **Within the network on 512** no statistic separates the two halves, as it should be where nothing is copied: {interval}`auc_within_512_local_dimension_middle:.2f` for the local dimension in the middle, against
 # {glue:text}`auc_within_512_training_set_middle:.2f` with the training set.
 #
 # ## Against the paper
 #
 # The paper has no experiment of this kind, and each of its measures was made for a model that memorizes one thing among many. Of its statements,
-# these can be held against the above:
+# these can be compared with the results above:
 #
 # - **Memorized means sharp.** This holds at the end of the path, without overlap, in 3,072 dimensions as in the plane.
 # - **From the first step on.** At the first step the networks differ by the third digit of the trace, in a range that no density reaches. Without a second class in the same network to
-#   compare with, as in the paper's conditional models, this cannot be told from errors of learning.
+#   compare with, as in the paper's conditional models, this cannot be distinguished from errors of learning.
 # - **Fewer non-negative eigenvalues, stronger memorization** (Figure 3). In the middle of the path this holds within one network, without a condition and without
 #   the training set. It is the best of the statistics here, although only estimated.
 # - **Norms for traces.** The norms are cheap, and within one network they are misled by the quality of the samples. The paper's detectors are norms of *differences* between two scores at

@@ -16,9 +16,9 @@
 # **A text-to-image model has one density for every caption. Under a caption that always came with the same image it should have a narrow peak; under one that came with many images it should be broad.
 # Does the spectrum show it, at the first step of sampling or at the last, and does it show *where* in the image?**
 #
-# **At the last step it does, at the first only at its upper end.** Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f` are non-negative under captions of one image with many copies and
-# {interval}`count_general_last:.1f` under general ones. At the first step all are negative under both, but the largest eigenvalue tells them apart with an area under the ROC curve of {interval}`auc_largest_first:.2f`. The difference of curvatures with and without
-# the caption finds the part of an image that is memorized, cell by cell, with an area of {interval}`area_curvature:.2f`.
+# **At the last step it does, at the first only at the upper end of the spectrum.** Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f` are non-negative under captions of one image with many copies and
+# {interval}`count_general_last:.1f` under general ones. At the first step all are negative under both, but the largest eigenvalue separates them with an area under the ROC curve (AUC) of {interval}`auc_largest_first:.2f`. The difference of curvatures with and without
+# the caption finds the part of an image that is memorized, cell by cell, with an AUC of {interval}`area_curvature:.2f`.
 #
 # ```{glue:figure} figure_spectra
 # :alt: Sorted eigenvalues in four panels. Left, first step: all curves lie close to minus one and differ only at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, near minus one, and template ones highest. At the upper end exact captions stay below zero; general captions cross it first, then stated and template ones.
@@ -38,7 +38,7 @@
 #
 # The paper's models are Stable Diffusion 1.4 and 2.0, whose weights do not fit in a repository. The default here is a *model organism*: Stable Diffusion's own parts (text encoder,
 # U-Net with cross-attention, autoencoder, DDIM, classifier-free guidance) in sizes that train on a processor core, on images of which everything is known. Latents
-# have $4 \times 8 \times 8 = 256$ numbers, so that every spectrum can be computed whole. The captions come in families:
+# have $4 \times 8 \times 8 = 256$ entries, so that every spectrum can be computed whole. The captions come in families:
 #
 # - **exact**: one caption, one image, copied $k$ times, with $k$ from 1 to 1,000. Those with $k \geq 100$ count as memorized below; the others are
 #   shown apart, as *exact, few copies*.
@@ -58,11 +58,11 @@ general: int = 4  # [2, 400] captions of the family "general"
 stated: int = 4  # [2, 84] captions of the family "stated"
 noises: int = 2  # [2, 1000] noises under fixed captions
 seeds: int = 2  # [2, 1000] samples of each template caption
-points: int = 8  # [2, 1000] noises behind the terms of Lemma 4.2
-followed: int = 2  # [2, 1000] captions of each kind that are followed through time
-between: list[int] = [501, 101]  # 0+ of [0, 1000) time indices between the ends
-probes: int = 16  # [2, 10**4] products behind an estimated diagonal
-short: int = 1  # [1, 1000] captions of a kind whose spectra are computed by Krylov steps, too
+points: int = 6  # [2, 1000] noises behind the terms of Lemma 4.2
+followed: int = 2  # [2, 1000] captions of each kind that are followed along the path
+between: list[int] = [301]  # 0+ of [0, 1000) time indices between the ends
+probes: int = 8  # [2, 10**4] products behind an estimated diagonal
+short: int = 1  # [1, 1000] captions of each kind with Krylov spectra as well
 together: int = 16  # [1, 10**4] points in one batched call
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
 output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/interactive
@@ -116,8 +116,7 @@ sampling = {"times": times, "steps": STEPS, "guidance": GUIDANCE}
 #
 # All captions start from the same noise. By the card of the default model, the share of samples whose nearest training image is the caption's own is {glue:text}`recalled_30:.2f` at 30 copies,
 # {interval}`recalled_100:.2f` at 100, {glue:text}`recalled_300:.2f` at 300 (at least {glue:text}`recalled_300_lo:.2f`) and
-# {glue:text}`recalled_1000:.2f` at 1,000. These are intervals over noises: a caption gives its image from nearly all of them or from nearly none. Captions that give it from most are a share of
-# {glue:text}`captions_30:.2f` ({glue:text}`captions_30_lo:.2f` to {glue:text}`captions_30_hi:.2f`, over captions) at 30 copies and {interval}`captions_100:.2f` at 100.
+# {glue:text}`recalled_1000:.2f` at 1,000. These are intervals over noises: a caption gives its image from nearly all of them or from nearly none. The share of captions that give it from most noises is {glue:text}`captions_30:.2f` ({glue:text}`captions_30_lo:.2f` to {glue:text}`captions_30_hi:.2f`, over captions) at 30 copies and {interval}`captions_100:.2f` at 100.
 
 # %% tags=["hide-input"]
 path = paths(net, prompts, noise[:1], **sampling)
@@ -148,9 +147,8 @@ run.figure(
 
 # %% [markdown]
 # ## Spectra at both ends
-#
-# At the first step, $t = T - 1$, all captions are looked at from the same noise. At the last, $t = 1$, each at the point that its own path has reached. The Jacobian is computed three
-# times, of the score under the caption, of the score without, and of their difference, from 256 products each; eigenvalues are those of the symmetric part, times $\sigma_t^2$, so that an isolated
+# At the first step, $t = T - 1$, all captions are evaluated at the same noise. At the last, $t = 1$, each is evaluated at the point that its own path has reached. The Jacobian is computed three
+# times, of the score under the caption, of the score without it, and of their difference, from 256 products each; eigenvalues are those of the symmetric part, times $\sigma_t^2$, so that an isolated
 # point has $-1$ everywhere.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues in four panels. Left, first step: all curves lie between minus 1.4 and minus 0.6 and cover each other but at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, at minus 1.1, and template ones highest. At the upper end exact captions stay below zero; general captions cross it earliest, stated and template ones later."}}
@@ -191,8 +189,7 @@ tables.shown(both_ends, headings, dict.fromkeys(report.ABOUT, ".3f") | {"count":
 
 # %% [markdown]
 # ### Stronger memorization, fewer non-negative eigenvalues?
-#
-# The differences that the paper's ordering claims to be positive: counts under general captions less those under memorized ones, and those of partial less those of exact memorization. At
+# The table has the differences that are positive by the paper's ordering: counts under general captions minus those under memorized ones, and those of partial minus those of exact memorization. At
 # the first step the largest and the mean eigenvalue are compared, too.
 
 # %% tags=["hide-input"]
@@ -220,20 +217,18 @@ run.figure(figures.against_copies(panels), "by_copies", about="Counts and larges
 
 # %% [markdown]
 # ## Other noises
-#
-# One caption of each kind, several noises. Does the order of the captions depend on the noise? Intervals run over noises here.
+# Does the order of the captions depend on the noise? One caption of each kind is evaluated at a few noises, and intervals run over noises here.
 
 # %% tags=["hide-input"]
 fixed = [places[kind][-1] for kind in main_kinds]
-fixed_states = paths(net, prompts[fixed], noise[:noises], **sampling).states[last]
-of_fixed = {
-    end: conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
-    for end, x in (("first", noise[:noises]), ("last", fixed_states))
-}
-for end in ends:
+more_states = paths(net, prompts[fixed], noise[1:noises], **sampling).states[last]
+of_fixed = {}
+for end, x in (("first", noise[1:noises]), ("last", more_states)):  # the first noise was looked at above
+    more = conditional_curvature(net, ends[end], prompts[fixed], x, at_once=together)
+    of_fixed[end] = spectra[end].conditional.changed(lambda values: values[fixed]).with_points(more)
     report.order(run, end, of_fixed[end].statistics(sigma[end]))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from several noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The 48 largest eigenvalues of three captions from a few noises each. At the first step the curves of the general caption end highest, those of the exact and the template caption overlap below. At the last step the curves of the exact caption lie below the range shown, those of the template caption cross zero late, those of the general caption earlier."}, "figure": {"caption": "The largest eigenvalues under three captions, each from a few noises. At the last step those of the exact caption lie below the range shown.", "name": "fig-latent-noises"}}
 scaled = {end: (of_fixed[end].eigenvalues * sigma[end] ** 2).numpy() for end in ends}
 run.figure(
     figures.upper_ends({titles[end]: dict(zip(main_kinds, scaled[end], strict=True)) for end in ends}),
@@ -245,7 +240,7 @@ run.figure(
 # %% [markdown]
 # ## Krylov steps instead of whole spectra
 #
-# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is read from the ends inwards ({doc}`03_hessian_routines`). For several captions at once, at the last step, against
+# A latent of Stable Diffusion has 16,384 numbers, and its spectrum is computed from the ends inwards ({doc}`03_hessian_routines`). Here this is done for a few captions at once, at the last step, and compared with
 # the spectra above:
 
 # %% tags=["hide-input"]
@@ -265,9 +260,8 @@ agreement.style.hide(axis="index")
 # negative, fewer steps than dimensions can miss a few, and the bounds then say that the count is not settled.
 
 # %% [markdown]
-# ## With the caption and without
-#
-# The paper's Figure 5: eigenvalues under the caption less those without it, over time, each at the points of the caption's own path. The mean over all eigenvalues is a trace; between the
+# ## Eigenvalues with and without the caption
+# The paper's Figure 5 shows eigenvalues under the caption minus those without it, over time, each at the points of the caption's own path. The mean over all eigenvalues is a trace; between the
 # ends it is estimated from {glue:text}`probes_spent:.0f` products.
 
 # %% tags=["hide-input"]
@@ -294,7 +288,7 @@ record = {
 meaning = "Mean eigenvalue under the caption less that without, over time"
 tables.tabulate(run, "shift", rows, about=meaning, record=record)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.2 under stated and exact captions. Below right, last step: within 0.03 of zero for general captions, between minus 0.02 and minus 0.08 for template and stated ones; under exact ones they fall to minus 0.14 near the upper end."}, "figure": {"caption": "Eigenvalues under the caption less those without. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Above, mean difference of eigenvalues with and without caption against time: within 0.01 of zero at the first step for all, below zero at the last, most under exact captions, with wide bands. Below left, first step: sorted differences are near zero but at both ends, where they fall to minus 0.2 under stated and exact captions. Below right, last step: within 0.03 of zero for general captions, between minus 0.02 and minus 0.08 for template and stated ones; under exact ones they fall to minus 0.14 near the upper end."}, "figure": {"caption": "Eigenvalues under the caption minus those without it. Above: their mean over time, with intervals. Below: sorted spectra subtracted, thin lines are captions.", "name": "fig-latent-shift"}}
 differences = {end: spectra[end].conditional.eigenvalues for end in ends}
 differences = {
     end: (values - spectra[end].unconditional.eigenvalues) * sigma[end] ** 2
@@ -313,7 +307,7 @@ run.figure(
 # %% [markdown]
 # ## Score norms
 #
-# The paper's Figure 4 sets the squared norm of the score beside the trace, and its section 4.2 reads the score difference as a gap in curvature. Here both are known: the ratio of $\lVert s \rVert^2$ to
+# The paper's Figure 4 sets the squared norm of the score beside the trace, and its section 4.2 reads the score difference as a difference in curvature. Both sides can be computed here: the ratio of $\lVert s \rVert^2$ to
 # $-\operatorname{tr} H$, and the rank correlation over captions of $\lVert s_\Delta \rVert^2$ with $\lVert H_\Delta \rVert_F^2$.
 
 # %% tags=["hide-input"]
@@ -321,20 +315,20 @@ ratios = report.score_norms(run, of_kind, found)
 tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 
 # %% [markdown]
-# ## Where in the image?
+# ## Localisation in the image
 #
 # Template captions have a part that is always the same, and a part that is not. {cite:t}`kim2026localizing` look for the first in the diagonal of the Hessian difference: a coordinate whose curvature
 # rises under the caption is one that the caption fixes. Four maps are compared, over the $8 \times 8$ cells of the latents:
 #
-# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, as published;
-# - **score difference**: $s_\Delta^2$, summed over channels, their proxy without a Hessian;
+# - **curvature difference**: $-\operatorname{diag} H_\Delta$ where positive, summed over channels, estimated from {glue:text}`probes_spent:.0f` products, where 16 are published;
+# - **score difference**: $s_\Delta^2$, summed over channels, which the same authors offer as a proxy without a Hessian;
 # - **attention to the end token** {cite}`chen2025exploring`, in the first block, as published, and in all layers;
 # - **curvature alone**: $-\operatorname{diag} H$ under the caption, with nothing subtracted.
 #
-# For comparison, what a few samples show without any access to the model: **cells that do not vary** between the samples of one caption.
+# For comparison there is a map that needs a few samples and no access to the network: **cells that do not vary** between the samples of one caption.
 #
 # A map is judged three ways. The area under the ROC curve of the cells needs no threshold. The intersection over union takes as many of the largest cells as the true part has, which favours all
-# maps alike. And a threshold for use has to come from elsewhere: the third takes the cut that is best for all *other* template captions.
+# maps alike. And in use a threshold has to come from other captions: the third takes the cut that is best for all *other* template captions.
 
 # %% tags=["hide-input"]
 local = places["template"]
@@ -369,10 +363,10 @@ rows, scores = report.located(run, at_last, masks, names)
 copies = [chosen.copies[place] for place in local]
 report.compared_maps(run, scores, names, copies)
 run.record("spread_samples", seeds, about="Samples of each caption behind the map of cells that do not vary")
-headings = {"map": "map", "points": "points", "area": "AUC", "iou": "overlap"}
+headings = {"map": "map", "points": "samples a caption", "area": "AUC", "iou": "overlap"}
 tables.shown(rows, headings | {"held_out": "overlap, held-out cut"})
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. The map of the curvature difference is brighter where the part is fixed in most rows; that of the score difference has a few bright cells anywhere; attention follows the two parts but is bright in the wrong one as often as not."}, "figure": {"caption": "Maps at the last step under the template captions with most copies, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows, one template caption each: a sample, the part of the latent that is fixed, and maps of curvature difference, score difference, attention and curvature alone. Both maps of curvature are brighter where the part is fixed; that of the score difference has a few bright cells anywhere; attention is brightest near the border of the two parts or in the wrong one."}, "figure": {"caption": "Maps at the last step under the template captions with most copies, one sample each. White in the second column is the fixed part.", "name": "fig-latent-maps"}}
 most = [i for i, k in enumerate(copies) if k == max(copies)]
 titled = {
     "curvature\ndifference": "curvature_exact",
@@ -402,17 +396,16 @@ report.thresholds(run, at_last, scores, masks, unlocated, where, names)
 
 # %% [markdown]
 # (stated-captions)=
-# ## Captions that state what they show
+# ## Captions that state the colours
 #
-# Under a *stated* caption nothing was copied, and yet the statistics of the first step are as large as under an exact one ({doc}`08_latent_detection`). Lemma 4.2 offers a reason: $\E \norm{s_\Delta}^2$ is a gap between means plus a gap
-# between curvatures, and a caption that states a colour moves the mean. Both terms can be measured. Over points of $p_t(\cdot \mid c)$, which at the first step are noise, the mean of $s_\Delta$ is $H(\mu - \mu_c)$ and its covariance $H_\Delta \Sigma_c H_\Delta$, so that
+# Under a *stated* caption nothing was copied, and yet the statistics of the first step are as large as under an exact one ({doc}`08_latent_detection`). Lemma 4.2 offers a reason: $\E \norm{s_\Delta}^2$ is a difference of means plus a difference of curvatures, and a caption that states a colour moves the mean. Both terms can be measured. Over points of $p_t(\cdot \mid c)$, which at the first step are noise, the mean of $s_\Delta$ is $H(\mu - \mu_c)$ and its covariance $H_\Delta \Sigma_c H_\Delta$, so that
 #
 # ```{math}
 # \E \norm{s_\Delta}^2 = \underbrace{\norm{\E s_\Delta}^2}_{\text{means}} + \underbrace{\tr \operatorname{Cov} s_\Delta}_{\text{curvatures}} ,
 # ```
 #
 # estimated without bias from {glue:text}`points:.0f` noises. The same split of $s_\Delta$ under $H_\Delta$ gives that of the paper's statistic. Declared before the result, for both models: the share of the means under exact, general and stated captions at the first step; and how well
-# $\norm{s_\Delta}$, $\norm{H_\Delta s_\Delta}$ and $-\tr H_\Delta$ tell exact captions from stated and from general ones, at the first step and, at the points that the captions' own paths have reached, at the last. All twelve areas of each model are shown.
+# $\norm{s_\Delta}$, $\norm{H_\Delta s_\Delta}$ and $-\tr H_\Delta$ separate exact captions from stated and from general ones, at the first step and, at the points that the captions' own paths have reached, at the last. All twelve AUCs of each model are shown.
 
 # %% tags=["hide-input"]
 run.record("points", points, about="Noises behind the terms of Lemma 4.2")
@@ -423,7 +416,7 @@ at_both = {"first": (first, fresh), "last": (last, states[last][among])}
 terms, areas = told.both(run, net, some_texts, some_kinds, at_both, probes=probes)
 headings = {"captions": "captions", "n": "n", "means": "means", "curvatures": "curvatures"}
 tables.shown(
-    terms, headings | {"share": "share of the means", "gain_share": r"share in the paper's statistic"}
+    terms, headings | {"share": "share of the means", "gain_share": "their share in the paper's statistic"}
 )
 
 # %% tags=["hide-input"]
@@ -433,21 +426,22 @@ tables.shown(
 
 # %% [markdown]
 # ## The second model
-#
-# The same captions, noises and sizes. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
+# The second model has the same sizes, and is given the same captions and noises. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
 # noise, in the same way {cite}`rombach2022card`.
 
 # %% tags=["hide-input"]
 other = text_to_image.load(second, device=run.device)
-their_last = paths(other, other.encode(some_texts), noise[:1], **sampling).states[last]
-at_both["last"] = last, their_last
+followed_by_both = [*among, *places["template"][-2:]]
+theirs = other.encode([chosen.texts[place] for place in followed_by_both])
+their_last = paths(other, theirs, noise[:1], **sampling).states[last]
+at_both["last"] = last, their_last[: len(among)]
 _, their_areas = told.both(run, other, some_texts, some_kinds, at_both, probes=probes, prefix="second_")
 some = [place for kind in main_kinds for place in places[kind][-2:]]
-theirs = other.encode([chosen.texts[place] for place in some])
-ours = {"first": noise[:1], "last": paths(other, theirs, noise[:1], **sampling).states[last]}
+positions = [followed_by_both.index(place) for place in some]
+their_points = {"first": noise[:1], "last": their_last[positions]}
 of_second = {}
 for end, t in ends.items():
-    curvature = conditional_curvature(other, t, theirs, ours[end], at_once=together)
+    curvature = conditional_curvature(other, t, theirs[positions], their_points[end], at_once=together)
     data = pd.DataFrame(columns(curvature.statistics(other.level(t)["sigma"])))
     groups = data.groupby([chosen.kinds[place] for place in some], sort=False)
     of_second |= {(end, kind): rows for kind, rows in groups}
@@ -470,13 +464,13 @@ tables.shown(
 #
 # - **At the last step the count orders captions as the paper says.** Of 256 eigenvalues {glue:text}`count_exact_last:.1f` are non-negative under exact captions with many copies, {interval}`count_template_last:.1f` under template captions and {interval}`count_general_last:.1f` under general ones. The count under general captions exceeds that under template captions by {interval}`count_gap_general_template_last:.1f`, and that under template captions exceeds that under exact ones by {interval}`count_gap_template_exact_last:.1f`.
 # - **It follows the number of copies.** {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10, {interval}`count_dose_100_last:.1f` at 100, {glue:text}`count_dose_300_last:.1f` at 300 and {glue:text}`count_dose_1000_last:.1f` at 1,000, with a rank correlation of {interval}`rank_count_last:.2f`. At ten copies, where a share of {glue:text}`recalled_10:.2f` of the samples is nearest to the copied image, the count does not differ from that of general captions.
-# - **At the first step the count says nothing.** It is {glue:text}`count_exact_first:.0f` under exact and {glue:text}`count_general_first:.0f` under general captions: no eigenvalue is near zero. The order is there nevertheless, in the
+# - **At the first step the count is not informative.** It is {glue:text}`count_exact_first:.0f` under exact and {glue:text}`count_general_first:.0f` under general captions: no eigenvalue is near zero. The order is there nevertheless, in the
 #   largest eigenvalue times $\sigma_t^2$: {glue:text}`largest_exact_first:.2f`, {glue:text}`largest_template_first:.2f` and {glue:text}`largest_general_first:.2f` under exact, template and general captions; the difference of general and exact is
 #   {interval}`largest_gap_general_exact_first:.2f`, with an AUC of {interval}`auc_largest_first:.2f`. The mean eigenvalue differs by {interval}`mean_gap_general_exact_first:.3f`.
-# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {interval}`largest_stated_first:.2f`, that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {interval}`count_stated_last:.1f`, that of general ones {glue:text}`count_general_last:.1f`. A condition that says much leaves little open, and that is what a spectrum measures.
-#   Neither term of Lemma 4.2 tells them apart from exact captions at the first step. The share of the means in $\norm{s_\Delta}^2$ is {interval}`means_share_exact:.2f` under exact, {interval}`means_share_stated:.2f` under stated and
+# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {interval}`largest_stated_first:.2f`, that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {interval}`count_stated_last:.1f`, that of general ones {glue:text}`count_general_last:.1f`. A detailed caption leaves little freedom, and freedom is what a spectrum measures.
+#   Neither term of Lemma 4.2 distinguishes them from exact captions at the first step. The share of the means in $\norm{s_\Delta}^2$ is {interval}`means_share_exact:.2f` under exact, {interval}`means_share_stated:.2f` under stated and
 #   {interval}`means_share_general:.2f` under general captions, in the second model {interval}`second_means_share_exact:.2f`, {interval}`second_means_share_stated:.2f` and {interval}`second_means_share_general:.2f`: a caption of one image moves the mean as one that states colours does.
-#   And what is left, the gap of the curvatures, is no smaller under stated captions, {interval}`curvatures_stated:.2f` against {interval}`curvatures_exact:.2f` under exact and {interval}`curvatures_general:.2f` under general ones. So $\norm{H_\Delta s_\Delta}$ at the first step has an AUC of
+#   And the remaining term, the difference of curvatures, is no smaller under stated captions, {interval}`curvatures_stated:.2f` against {interval}`curvatures_exact:.2f` under exact and {interval}`curvatures_general:.2f` under general ones. So $\norm{H_\Delta s_\Delta}$ at the first step has an AUC of
 #   {interval}`told_stated_gain_first:.2f` for exact against stated captions ({interval}`second_told_stated_gain_first:.2f` in the second model), where less than one half points the wrong way.
 #   Two statistics were chosen beforehand as answers that need no second model: $-\tr H_\Delta$ at the first step has {interval}`told_stated_trace_first:.2f` and {interval}`second_told_stated_trace_first:.2f`, $\norm{H_\Delta s_\Delta}$ at the last, where the mean is settled, {interval}`told_stated_gain_last:.2f` and
 #   {interval}`second_told_stated_gain_last:.2f`.
@@ -484,23 +478,23 @@ tables.shown(
 #   are {glue:text}`smallest_exact_last:.2f` and {glue:text}`smallest_general_last:.2f`. Under template captions, of whose images a part is memorized, the mean is {interval}`mean_template_last:.2f`.
 # - **Noise.** The exact caption lies below the general one at a share of {interval}`below_largest_first:.2f` of the noises at the
 #   first step, by the largest eigenvalue, and at {glue:text}`below_count_last:.2f` of them at the last, by the count. With so few noises the intervals are wide.
-# - **With the caption and without.** The mean eigenvalue under exact captions less the unconditional one is {interval}`shift_exact_first:.3f`
+# - **With and without the caption.** The mean eigenvalue under exact captions minus the unconditional one is {interval}`shift_exact_first:.3f`
 #   at the first step and {interval}`shift_exact_last:.3f` at the last; under general ones {glue:text}`shift_general_first:.3f` and
 #   {glue:text}`shift_general_last:.3f`.
 # - **Score norms.** The ratio of $\lVert s \rVert^2$ to $-\operatorname{tr} H$ at the first step is nearly the same under every kind of caption ({glue:text}`ratio_exact_first:.2f` under exact,
 #   {glue:text}`ratio_general_first:.2f` under general ones). At the last it is {interval}`ratio_exact_last:.2f` and
 #   {interval}`ratio_general_last:.2f`. Over captions, at the last step without those of few copies, $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation
 #   of {interval}`gap_rank_first:.2f` at the first and {interval}`gap_rank_last:.2f` at the last step.
-# - **Where.** At the last step the curvature difference finds the fixed part with an AUC of {interval}`area_curvature:.2f`. That of the score
+# - **Localisation.** At the last step the curvature difference finds the fixed part with an AUC of {interval}`area_curvature:.2f`. That of the score
 #   difference is {interval}`area_score:.2f`, where less than one half points to the part that is free; the first less the second is
 #   {interval}`lead_over_score:+.2f`. Attention in the first block, the published choice, has
 #   {interval}`area_attention:.2f`, in all layers {interval}`area_attention_all:.2f`; curvature alone {interval}`area_alone:.2f`. At the first step the
 #   score difference has an overlap of {interval}`iou_score_t981:.2f`, the curvature difference of {glue:text}`iou_curvature_t981:.2f`. At the last the overlaps are {glue:text}`iou_curvature:.2f`, {glue:text}`iou_score:.2f`,
 #   {glue:text}`iou_attention:.2f`, {glue:text}`iou_attention_all:.2f` and {glue:text}`iou_alone:.2f`, where chance gives {glue:text}`chance_iou:.2f`.
-# - **Copies.** The overlap of the curvature difference is {interval}`iou_curvature_dose_100:.2f` at 100 copies of the part,
+# - **Overlap and number of copies.** The overlap of the curvature difference is {interval}`iou_curvature_dose_100:.2f` at 100 copies of the part,
 #   {interval}`iou_curvature_dose_300:.2f` at 300 and {interval}`iou_curvature_dose_1000:.2f` at 1,000.
-# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {interval}`area_spread:.2f`, at the price of sampling; the area of the curvature difference is higher by {interval}`lead_over_spread:+.2f`.
-# - **A threshold from elsewhere.** Cut where it is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
+# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {interval}`area_spread:.2f`, at the cost of sampling; the AUC of the curvature difference is higher by {interval}`lead_over_spread:+.2f`.
+# - **A threshold from other captions.** With the cut that is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
 #   {glue:text}`held_out_attention:.2f` (attention, first block). The same cut marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and
 #   {interval}`flagged_curvature_general:.2f` under general ones, where none should; with the score difference
 #   {glue:text}`flagged_score_exact:.2f` and {glue:text}`flagged_score_general:.2f`.
@@ -511,7 +505,7 @@ tables.shown(
 # ## Against the paper
 #
 # - The paper's figure has counts above zero at the first step, in 16,384 dimensions and at the same noise level. Here they are zero under every caption, and the same is true of MNIST ({doc}`04_mnist`): whether the count can be
-#   used there is a property of the model, not of memorization. The signal is in the upper end of the spectrum.
+#   used there depends on the model, not on memorization. The signal is in the upper end of the spectrum.
 # - Partial memorization lies between exact and none, as in the paper, where the captions were labelled by others and strength could not be set.
 # - What differs: one network, trained here, whose Jacobian has a relative asymmetry of {glue:text}`asymmetry_general_first:.2f` at the first and {glue:text}`asymmetry_general_last:.2f` at the last step under general captions; eigenvalues are those of
 #   the symmetric part. Points at the last step lie on guided paths, as in the paper, and are not samples of the density whose Hessian is taken.

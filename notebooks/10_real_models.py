@@ -13,11 +13,10 @@
 # %% [markdown]
 # # Models that others trained
 #
-# **What can be reproduced of Figure 3, Table 1 and Figure 6 when all that is known is a list of prompts?** The three chapters before this one know how often every image was copied. Of Stable Diffusion one has a list
-# of prompts that somebody calls memorized, a list of others, and perhaps the training images of the first. This chapter asks the three questions with nothing more.
+# **What can be reproduced of Figure 3, Table 1 and Figure 6 when all that is known is a list of prompts?** In the three chapters before this one it is known how often every image was copied. For Stable Diffusion there is a list
+# of prompts reported as memorized, a list of others, and perhaps the training images of the first. This chapter asks the same three questions with this alone.
 #
-# **The answer below is that of a rehearsal**: a model that ships, treated as if nothing were known of it. From the first step the paper's statistic tells the listed prompts from the others with an area under
-# the ROC curve of {interval}`opening_auc:.2f`. At the last step the spectra have {interval}`count_memorized_last:.1f` non-negative eigenvalues under listed prompts and {interval}`count_others_last:.1f` under others. Without mitigation
+# **The answer below is that of a rehearsal**: a model that ships, treated as if nothing were known of it. At the first step the paper's statistic separates the listed prompts from the others with an area under the ROC curve (AUC) of {interval}`opening_auc:.2f`. At the last step the spectra have {interval}`count_memorized_last:.1f` non-negative eigenvalues under listed prompts and {interval}`count_others_last:.1f` under others. Without mitigation
 # {interval}`copy_none:.2f` of the images are called copies, under SAIL as printed {interval}`copy_sail_printed:.2f`.
 #
 # ```{glue:figure} figure_auc
@@ -48,11 +47,11 @@
 # - `prompts` is `sd1`, `sd2` (the published prompts, which are fetched then and only then), or a CSV file with the columns `text` and `family`, where the families are *exact*, *template*, *general* and *stated*.
 # - `listing` names the training images of memorized prompts, in the layout of the archive that {cite:t}`wen2024detecting` offer: lines such as `{"caption": "A cat", "index": 17}` beside `gt_images/17/*.png`. Images of
 #   `sd2_mem.jsonl` have to be fetched into such folders first.
-# - `clip` and `dino` are the networks that judge agreement and similarity; empty ones fetch those of the paper's evaluation, and DINOv2 in place of SSCD, which is published as pickles alone.
+# - `clip` and `dino` are the networks that judge agreement and similarity; left empty, those of the paper's evaluation are fetched, and DINOv2 in place of SSCD, which is published as pickles alone.
 # - `precision=float16` halves memory on a GPU. Products are then taken in reverse mode, since a difference of scores would be lost in rounding.
 #
 # Memory: the networks have 1.07 billion weights, 4.3 GB in single precision. A reverse product through the U-Net takes about 4 GB beside them for each row, and a step of SAIL has four rows: 16 GB are
-# enough for one image at a time (`rows=1`). `make rehearsal` runs all of this chapter at full size with random weights, so that a fault shows before the download. The expected times stand in the section *What it will cost*.
+# enough for one image at a time (`rows=1`). `make rehearsal` runs all of this chapter at full size with random weights, so that a fault shows before the download. The expected times are in the section *What it will cost*.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
@@ -64,17 +63,17 @@ dino: str = "pixels"  # judge of similarity: "pixels", a folder or hub id; empty
 captions: int = 40  # [2, 10**4] captions of each family at the first step, at most
 whole_captions: int = 8  # [2, captions] captions of each family followed to the last step, at most
 spectra: int = 3  # [2, 10**4] captions of each class whose spectra are computed
-mitigated: int = 3  # [2, 10**4] memorized captions with training images, at most
-harmless: int = 8  # [2, 10**4] other captions that say what is ordinary
+mitigated: int = 2  # [2, 10**4] memorized captions with training images, at most
+harmless: int = 6  # [2, 10**4] other captions, whose values are the reference level
 seeds: int = 3  # [1, 1000] noises of each caption
 whole_seeds: int = 2  # [1, seeds] of these, followed to the last step
 steps: int = 15  # [2, 1000] sampling steps
 guidance: float = 7.5  # [0, 100] scale of classifier-free guidance
 layer: int = 1  # [0, 100] cross-attention layer whose entropy is taken; 3 for Stable Diffusion 1.4
-krylov: int = 64  # [1, 10**4] Lanczos steps of a spectrum
+krylov: int = 48  # [1, 10**4] Lanczos steps of a spectrum
 probes: int = 4  # [2, 1000] random directions of the curvature maps; 16 as published
-multiples: list[float] = [1.5, 2.5]  # ascending of (0, 100] thresholds of mitigation, in ordinary levels
-descent_steps: int = 4  # [0, 1000] gradient steps of a mitigation, at most
+multiples: list[float] = [1.5, 2.5]  # ascending of (0, 100] thresholds of mitigation, in reference levels
+descent_steps: int = 3  # [0, 1000] gradient steps of a mitigation, at most
 rows: int = 64  # [1, 10**5] captions times seeds in one pass; bounds the memory
 precision: str = "float32"  # {float32, float16, bfloat16} of the networks
 device: str = "auto"  # {auto, cpu, cuda*} to compute on
@@ -124,8 +123,8 @@ watch = real_models.Stopwatch.of(network, noise, times[0])
 # %% [markdown]
 # ## Spectra: what Figure 3 becomes
 #
-# Latents of Stable Diffusion have 16,384 numbers or more, so that a spectrum is read from its ends by Lanczos steps ({doc}`03_hessian_routines`), and a count of non-negative eigenvalues comes with bounds. A list of
-# prompts knows no strength of memorization: there are two classes where the paper has three. All captions start from one noise; at the last step each is looked at where its own path has arrived.
+# Latents of Stable Diffusion have 16,384 numbers or more, so that a spectrum is computed from its ends by Lanczos steps ({doc}`03_hessian_routines`), and a count of non-negative eigenvalues comes with bounds. A list of
+# prompts gives no strength of memorization: there are two classes where the paper has three. All captions start from one noise; at the last step each is evaluated at the end of its own path.
 
 # %% tags=["hide-input"]
 classes = {"memorized": known.memorized, "others": others}
@@ -171,7 +170,7 @@ headings = {
 tables.shown(spectral, headings | {"settled": "counts settled"})
 
 # %% [markdown]
-# *Counts settled*: under how many captions the bounds leave one number. Where they do not, the count is that of the Ritz values, and more steps would settle it. *Score norm over trace*: the ratio
+# *Counts settled*: the number of captions for which both bounds agree. Where they do not, the count is that of the Ritz values, and more steps would settle it. *Score norm over trace*: the ratio
 # that the paper's Figure 4 says is one.
 #
 # ## Detection: what Table 1 becomes
@@ -224,8 +223,8 @@ run.figure(figure, "auc", about="AUC of every statistic for every question", ope
 #
 # ## Mitigation: what Figure 6 becomes
 #
-# Without counted copies an image is called a copy if it resembles the training images of its caption more than those of other captions do, but for one in a hundred of them. Agreement with the prompt is judged by a
-# network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of what other captions have.
+# Without counted copies an image is called a copy if it resembles the training images of its caption more than all but one in a hundred of the training images of other captions do. Agreement with the prompt is judged by a
+# network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of the objective's value under other captions.
 
 # %% tags=["hide-input"]
 copied = [
@@ -334,6 +333,6 @@ run.check("every_method_ran", set(images["method"]) == set(methods), "Every meth
 run.check(
     "listed_prompts_are_found",
     model != "organism_epsilon" or evaluations[question.name, "jeon_1", seeds].auc.low > 0.5,
-    "The paper's statistic tells the listed prompts of the shipped model from the others.",
+    "The paper's statistic separates the listed prompts of the shipped model from the others.",
 )
 run.finish()

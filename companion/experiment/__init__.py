@@ -1,4 +1,4 @@
-"""Recorded runs: parameter checks, results files, provenance, presets, and a driver that executes notebooks.
+"""Recorded runs: parameter checks, results files, presets, and a driver that executes notebooks.
 
 A notebook needs `start` alone; the rest is for the pipeline and for reading what runs left behind.
 """

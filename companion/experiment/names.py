@@ -1,4 +1,4 @@
-"""Names of runs: folders, arguments of job schedulers and words of a shell, safe as each of them."""
+"""Names of files, and of runs: folders, arguments of job schedulers and words of a shell, safe as each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ LONGEST = 80
 """Characters: with what is put before and behind it, a name stays within the 255 of file systems."""
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.]*")
 
 
@@ -25,6 +26,24 @@ def checked(name: str) -> str:
         raise ValueError(
             f"run {shown!r} ({len(name)} characters) cannot be the name of a run; "
             f"use letters, digits and . _ + -, a letter or digit first, {LONGEST} characters at most"
+        )
+    return name
+
+
+def as_file(kind: str, name: str) -> str:
+    """Return `name` if it is safe as a file name on every system, else raise `ValueError`.
+
+    Args:
+        kind: what messages call the name, such as "run".
+        name: letters, digits and . _ = , + -, of which a letter or digit comes first.
+
+    Raises:
+        ValueError: another character.
+    """
+    if not _FILE.fullmatch(name):
+        raise ValueError(
+            f"{kind} {name!r} cannot be a file name; "
+            "use letters, digits and . _ = , + -, a letter or digit first"
         )
     return name
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.experiment import notebooks, parameters, provenance, values
+from companion import provenance
+from companion.experiment import names, notebooks, parameters, values
 from companion.experiment.context import Context
 from companion.experiment.display import Animation, ParameterTable, Provenance
 from companion.experiment.results import FILE, Artifact, Check, Results, Scalar, write
 from companion.paths import project_root
-from memlib.files import checked_name, whole
+from memlib.files import whole
 from memlib.intervals import Interval
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def start(notebook: str, namespace: Mapping[str, object]) -> Run:
     given = parameters.check(declared, {})
     output = Path(str(given.pop("output", "") or (context.output if context else _interactive(notebook))))
     shown = [replace(item, default=given[item.name]) for item in declared if item.name in given]
-    return Run(checked_name("notebook", notebook), shown, output.expanduser().resolve(), context)
+    return Run(names.as_file("notebook", notebook), shown, output.expanduser().resolve(), context)
 
 
 def _interactive(notebook: str) -> Path:
@@ -115,7 +116,7 @@ class Run:
         Raises:
             ValueError: A value is NaN or infinite, the bounds are swapped, or `level` is missing.
         """
-        checked_name("record", key)
+        names.as_file("record", key)
         if isinstance(value, Interval):
             interval, level, n = value.bounds, value.level, value.n
             value = value.value
@@ -181,10 +182,13 @@ class Run:
         # A fixed salt and no date: the same figure gives the same bytes.
         figure.draw_without_rendering()  # lays it out once, not anew for each file and for the page
         figure.set_layout_engine("none")
+        box = figure.get_tightbbox().padded(
+            mpl.rcParams["savefig.pad_inches"]
+        )  # "tight" draws it again for each
         with mpl.rc_context({"svg.hashsalt": "memlib"}):
             for kind, metadata in (("png", {}), ("svg", {"Date": None})):
                 with whole(self._path("figures", name, kind)) as temporary:
-                    figure.savefig(temporary, dpi=RESOLUTION, bbox_inches="tight", metadata=metadata)
+                    figure.savefig(temporary, dpi=RESOLUTION, bbox_inches=box, metadata=metadata)
                 files.append(f"figures/{name}.{kind}")
         self._list(self._figures, name, files, about)
         if data is not None:
@@ -234,7 +238,7 @@ class Run:
         Raises:
             ValueError: the condition is not one truth value, or the name has been used.
         """
-        checked_name("check", name)
+        names.as_file("check", name)
         if name in self._checks:
             raise ValueError(f"a check {name!r} has been made; give each its own name")
         plain = values.number(f"check {name}", condition)
@@ -274,7 +278,7 @@ class Run:
         return Provenance(results, self.output, self._link(""))
 
     def _path(self, folder: str, name: str, suffix: str) -> Path:
-        return self.output / folder / f"{checked_name(folder, name)}.{suffix}"
+        return self.output / folder / f"{names.as_file(folder, name)}.{suffix}"
 
     def _link(self, file: str) -> str | None:
         """Address of a file seen from its page in the book; None outside the driver, where there is none."""

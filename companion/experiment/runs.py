@@ -16,9 +16,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from companion.experiment import names
 from companion.experiment.results import FILE
 from companion.paths import project_root
-from memlib.files import checked_name, write_text
+from memlib.files import write_text
 
 NOTEBOOK = "notebook.ipynb"
 LOG = "log.txt"
@@ -45,8 +46,8 @@ class Place:
     run: str
 
     def __post_init__(self) -> None:
-        checked_name("notebook", self.notebook)
-        checked_name("run", self.run)
+        names.as_file("notebook", self.notebook)
+        names.as_file("run", self.run)
 
     @property
     def final(self) -> Path:

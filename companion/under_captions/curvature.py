@@ -67,11 +67,15 @@ class Curvature:
         """The same with every tensor changed."""
         return Curvature(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
+    def with_points(self, more: Curvature) -> Curvature:
+        """Further points of the same prompts after these."""
+        return self.joined([self, more], axis=1)
+
     @classmethod
-    def joined(cls, parts: Sequence[Curvature]) -> Curvature:
-        """Parts one after the other along the first axis."""
+    def joined(cls, parts: Sequence[Curvature], axis: int = 0) -> Curvature:
+        """Parts one after the other along an axis, the first by default."""
         named = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
-        return cls(**{name: torch.cat(tensors) for name, tensors in named.items()})
+        return cls(**{name: torch.cat(tensors, axis) for name, tensors in named.items()})
 
 
 def columns(statistics: Mapping[str, Float64[Tensor, "P n"]]) -> dict[str, NDArray[Any]]:

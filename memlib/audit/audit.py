@@ -42,7 +42,7 @@ class Settings:
         guidance: scale of classifier-free guidance of the images.
         rate: false discovery rate of the list, in (0, 1).
         suspicious: most suspicious captions whose images are generated, beside those of the list.
-        random: captions drawn from the others, which speak for these.
+        random: captions drawn from the others, to estimate their share of copies.
         innocent: harmless captions whose images calibrate what counts as reproduced, at most.
     """
 
@@ -62,7 +62,7 @@ class Audit:
 
     Attributes:
         model: the fine-tuned model.
-        base: what it began from, or None.
+        base: the model that it was fine-tuned from, or None.
         examples: the training images with their captions.
         calibration: prompts that are known to be harmless, as `prompt_files.read` gives them, or None.
         prompts: prompts beyond the training set, or None.

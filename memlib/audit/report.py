@@ -100,8 +100,8 @@ class Report(_Record):
 
     Attributes:
         captions: the most suspicious one first.
-        at_least: at k - 1: of the k first, so many are memorized at least, for all k at once at 95 %; empty
-            without calibration.
+        at_least: entry k - 1 is a lower bound on the memorized among the first k captions, for all k at once
+            at 95 %; empty without calibration.
         calibration: harmless captions that p-values rest on.
         threshold: ratio below which an image counts as reproduced.
         innocent: share of images below it that cannot be copies.

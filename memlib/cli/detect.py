@@ -30,6 +30,8 @@ def detect(
     variant: options.Variant = "",
     revision: options.Revision = "",
     lora: options.Lora = "",
+    config: options.Config = "",
+    offload: options.Offload = False,
     prompts: options.Prompts,
     seeds: options.Seeds = 4,
     reference: Annotated[
@@ -123,7 +125,7 @@ def detect(
     given = prompt_files.read(prompts)
     if reference is not None:
         given = prompt_files.with_reference(given, prompt_files.read(reference))
-    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora, config, offload)
     chosen = default_product(loaded) if product == "auto" else product_named(product)
     each = range(first_seed, first_seed + seeds)
     task = detection_task(

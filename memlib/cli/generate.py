@@ -22,6 +22,8 @@ def generate(
     variant: options.Variant = "",
     revision: options.Revision = "",
     lora: options.Lora = "",
+    config: options.Config = "",
+    offload: options.Offload = False,
     prompts: options.Prompts,
     seeds: options.Seeds = 4,
     first_seed: options.FirstSeed = 0,
@@ -62,7 +64,7 @@ def generate(
     if not mitigate:
         mitigation.refuse_without(setting or [], reference)
     given = prompt_files.read(prompts)
-    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora)
+    loaded = options.load_model(model, device, dtype, revision, variant, vae_dtype, lora, config, offload)
     each = range(first_seed, first_seed + seeds)
     pictures, table = gallery.pictures_of(out), gallery.table_of(out)
     if mitigate:

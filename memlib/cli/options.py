@@ -17,7 +17,8 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Folder as diffusers saves it, or hub id such as CompVis/stable-diffusion-v1-4.",
+        help="Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a "
+        ".safetensors with --config.",
         rich_help_panel="Model",
     ),
 ]
@@ -84,6 +85,22 @@ Lora = Annotated[
         rich_help_panel="Model",
     ),
 ]
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config",
+        help="Folder or hub id with configurations and tokenizers for a --model that is one .safetensors.",
+        rich_help_panel="Model",
+    ),
+]
+Offload = Annotated[
+    bool,
+    typer.Option(
+        "--offload",
+        help="Keep on the device only the network that computes; needs accelerate, pip install -e '.[lora]'.",
+        rich_help_panel="Model",
+    ),
+]
 VaeDtype = Annotated[
     str,
     typer.Option(
@@ -120,6 +137,8 @@ def load_model(
     variant: str = "",
     vae_dtype: str = "auto",
     lora: str = "",
+    config: str = "",
+    offload: bool = False,
 ) -> TextToImage:
     """The model of the options."""
     from memlib import checks
@@ -133,6 +152,8 @@ def load_model(
         revision=revision or None,
         variant=variant or None,
         lora=lora or None,
+        config=config or None,
+        offload=offload,
     )
 
 

@@ -1,4 +1,4 @@
-"""The program: one app for all commands, errors that are told plainly, and the options they share."""
+"""The program: one app for all commands, errors that are reported plainly, and the options they share."""
 
 from __future__ import annotations
 

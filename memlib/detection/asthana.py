@@ -15,8 +15,9 @@ from memlib.text_to_image import FirstStep, Generation, unconditional_estimates
 class Anisotropy:
     """gamma_1 cos(s_Delta, s_u) at the last time plus gamma_2 ||s_Delta|| at the first, both at x_T.
 
-    The last time is taken on the same pure noise, which the model never sees there. The weights come from a
-    logistic regression on a few labelled prompts, `Anisotropy.fit`; the paper uses 20.
+    Asthana & Belagiannis (2026). The last time is taken on the same pure noise, which the model never sees
+    there. The weights come from a logistic regression on a few labelled prompts, `Anisotropy.fit`; the paper
+    uses 20.
 
     Attributes:
         cosine: gamma_1.

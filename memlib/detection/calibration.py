@@ -38,7 +38,7 @@ class Threshold:
 def calibrate(
     scores: ArrayLike, *, higher_is_memorized: bool = True, target: float = 0.01, level: float = 0.95
 ) -> Threshold:
-    """The threshold that at most the share `target` of prompts known not to be memorized lies beyond.
+    """The threshold beyond which at most the share `target` of prompts known not to be memorized lies.
 
     Args:
         scores: `(N,)` one per prompt, independent draws of what will be screened.

@@ -16,8 +16,9 @@ from memlib.text_to_image import Generation
 class TiledDistance:
     """Mean over the other seeds of the largest l2 distance between corresponding tiles of two images.
 
-    Small where every seed gives the same image. How the distances of the pairs become one number is not
-    stated where the statistic is compared; the mean keeps a value per seed whose mean is that over pairs.
+    Carlini et al. (2023, section 4.2). Small where every seed gives the same image. How the distances of the
+    pairs become one number is not stated where the statistic is compared; the mean keeps a value per seed
+    whose mean is that over pairs.
 
     Attributes:
         tiles: to a side; 4 cuts 512 pixels into tiles of 128, as published.

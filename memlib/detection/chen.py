@@ -18,8 +18,8 @@ _FIRST_BLOCK = "down_blocks.0."  # its two layers in Stable Diffusion have the r
 class BrightEnding:
     """Mean over the steps of ||(eps_c - eps_u) m|| / mean(m).
 
-    m is the attention to the end token at the last step, a mean over the cross-attention layers of the first
-    down-sampling block.
+    Chen et al. (2025). m is the attention to the end token at the last step, a mean over the cross-attention
+    layers of the first down-sampling block.
     """
 
     higher_is_memorized: bool = True

@@ -27,7 +27,7 @@ class Evaluation:
         labels: `(P,)` bool, true for memorized.
         higher_is_memorized: whether larger values were taken for memorized.
         auc: probability that a memorized prompt ranks above another, ties half. Below 0.5 it ranks the wrong
-            way round, which is reported and not turned.
+            way round, which is reported as it is.
         tpr: share of memorized prompts found at the largest false positive rate not above `target`.
         target: the false positive rate asked for.
         fpr: the one reached, at most `target`: with N others it is a multiple of 1 / N.
@@ -76,13 +76,8 @@ class Comparison:
 
     @property
     def auc_differs(self) -> bool:
-        """Whether the interval of the difference of areas leaves out 0."""
+        """Whether the interval of the difference of areas excludes 0."""
         return self.auc.low > 0 or self.auc.high < 0
-
-    @property
-    def tpr_differs(self) -> bool:
-        """Whether the interval of the difference of shares leaves out 0."""
-        return self.tpr.low > 0 or self.tpr.high < 0
 
 
 def evaluate(
@@ -97,8 +92,8 @@ def evaluate(
     """Area under the ROC curve and true positive rate at a small false positive rate, with intervals.
 
     The area's interval is Newcombe's, which keeps its width where all memorized prompts rank first. The true
-    positive rate's is the wider of two: a bootstrap over prompts of both kinds, which knows that the
-    threshold is an estimate but has no width at 0 and 1, and Wilson's at the threshold found. Where the
+    positive rate's is the wider of two: a bootstrap over prompts of both kinds, which accounts for the
+    threshold being an estimate but has no width at 0 and 1, and Wilson's at the threshold found. Where the
     threshold is one of the few largest values of the others, as at 1 % of 200, it covers a little less often
     than it says.
 

@@ -13,7 +13,7 @@ from memlib.text_to_image import FirstStep, Generation
 
 @dataclass(frozen=True)
 class HessianScoreGap:
-    """The difference of the two products H s at the first step, where `SharpnessGain` multiplies differences.
+    """||H_c s_c - H_u s_u||^2 at the first step, where `SharpnessGain` has ||H_Delta s_Delta||^2.
 
     Attributes:
         product: which product with the Jacobians.
@@ -29,6 +29,6 @@ class HessianScoreGap:
         return self.of_first_step(FirstStep.of(generation))
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples."""
+        """The statistic from scores of the first step alone, without sampling."""
         conditional, unconditional = step.products(self.product)
         return (conditional - unconditional).square().sum(2).cpu()

@@ -16,7 +16,7 @@ from memlib.text_to_image import Generation
 class UpdateNorms:
     """Mean over the first steps of the z-scores of ||z_t - z_{t+1}||, from `UpdateNorms.calibrate`.
 
-    The paper judges step by step; the mean makes one number of it.
+    Huang et al. (2026). Their paper judges step by step; the mean gives one number.
 
     Attributes:
         mean: `(steps,)` of the norms at each step over the calibration prompts.

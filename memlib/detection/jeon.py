@@ -13,7 +13,7 @@ from memlib.text_to_image import FirstStep, Generation
 
 @dataclass(frozen=True)
 class SharpnessGain:
-    """The squared norm of the Jacobian of the score difference times the difference itself.
+    """||H_Delta s_Delta||^2 at the first step (the paper, section 4.3), H_Delta the Jacobian of s_Delta.
 
     Attributes:
         product: "jvp" is the paper's J s; "difference" the same without a graph; "vjp" is J^T s, which
@@ -30,5 +30,5 @@ class SharpnessGain:
         return self.of_first_step(FirstStep.of(generation))
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples."""
+        """The statistic from scores of the first step alone, without sampling."""
         return step.curvature_gain(self.product).square().cpu()

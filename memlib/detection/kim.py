@@ -15,7 +15,7 @@ from memlib.text_to_image import Generation
 
 @dataclass(frozen=True)
 class CurvatureDifference:
-    """Spatial mean of the map of diag(-H(x, c)) - diag(-H(x)) at the last step.
+    """Spatial mean of the map of diag(-H(x, c)) - diag(-H(x)) at the last step (Kim & Lee 2026).
 
     Attributes:
         probes: sign vectors of Hutchinson's estimate; 16 as published.
@@ -35,7 +35,7 @@ class CurvatureDifference:
 
 @dataclass(frozen=True)
 class Curvature(CurvatureDifference):
-    """The same of diag(-H(x, c)) alone: sharpness under the prompt, not compared with that without."""
+    """Spatial mean of the map of diag(-H(x, c)) at the last step: sharpness under the prompt alone."""
 
     def __call__(self, generation: Generation) -> Float64[Tensor, "P n"]:
         """The mean over pixels, in units of the noise prediction."""
@@ -45,7 +45,7 @@ class Curvature(CurvatureDifference):
 
 @dataclass(frozen=True)
 class LateScoreDifference:
-    """Spatial mean of the squared score difference at the last step, which needs no Hessian."""
+    """Spatial mean of the squared score difference at the last step, without a Hessian (Kim & Lee 2026)."""
 
     higher_is_memorized: bool = True
     first_steps: int | None = None

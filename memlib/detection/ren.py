@@ -14,7 +14,7 @@ from memlib.text_to_image import Generation
 
 @dataclass(frozen=True)
 class LayerEntropy:
-    """E of one layer at the first step: -sum_i a_i log a_i, a_i the mean weight of token i.
+    """E of one layer at the first step (Ren et al. 2024): -sum_i a_i log a_i, a_i the mean weight of token i.
 
     Attributes:
         layer: index of the cross-attention layer in the order in which they run; 3 of 16 in the authors'
@@ -39,7 +39,8 @@ class LayerEntropy:
 class AttentionEntropy:
     """D: the mean entropy over the last fifth of the steps, plus how far that of the summary tokens moved.
 
-    The summary tokens are those from the end token on. With T steps, T_D = T / 5 and means over all layers,
+    Ren et al. (2024). The summary tokens are those from the end token on. With T steps, T_D = T / 5 and means
+    over all layers,
 
         D = 1/T_D sum_t E_t + 1/T_D sum_t |E_t^summary - E_T^summary|, T the first step.
 

@@ -49,7 +49,7 @@ def measure(
         model: the text-to-image model.
         prompts: P prompts.
         noise: n starting points that all prompts share: the seeds.
-        statistics: name -> statistic.
+        statistics: name -> statistic; each gives `(P, n)` float64.
         steps: the number of steps of the whole trajectory.
         guidance: scale of classifier-free guidance.
         rows: prompts times seeds at a time, at least one prompt; bounds the memory.

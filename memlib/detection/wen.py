@@ -14,7 +14,7 @@ from memlib.text_to_image import FirstStep, Generation
 
 @dataclass(frozen=True)
 class ScoreDifferenceNorm:
-    """Mean over the first steps of ||eps(x_t, c) - eps(x_t)||, a by-product of guided sampling.
+    """Mean over the first steps of ||eps(x_t, c) - eps(x_t)|| (Wen et al. 2024), a by-product of guidance.
 
     Attributes:
         steps: 1, 5 or 50 in the paper's table 1.
@@ -36,7 +36,7 @@ class ScoreDifferenceNorm:
         return lengths.mean(0)
 
     def of_first_step(self, step: FirstStep) -> Float64[Tensor, "P n"]:
-        """The same without samples.
+        """The statistic from scores of the first step alone, without sampling.
 
         Raises:
             ValueError: more than one step is averaged.

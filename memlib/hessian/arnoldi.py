@@ -52,9 +52,9 @@ def arnoldi(
 ) -> EigenResult:
     """Return complex Ritz values of B general operators from at most `steps` products per sample.
 
-    Errors are those of `lanczos`. `"most_negative"` and `"largest"` order by the real part. A
-    `k` that falls between the members of a conjugate pair returns the member with positive imaginary part
-    only.
+    Krylov-Schur restarts (Stewart 2001). Errors are those of `lanczos`. `"most_negative"` and `"largest"`
+    order by the real part. A `k` that falls between the members of a conjugate pair returns the member with
+    positive imaginary part only.
 
     Args:
         op: general operators of batch B and dimension d.

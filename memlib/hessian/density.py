@@ -100,6 +100,8 @@ def density(
 ) -> SpectralDensity:
     """Return the spectral density of each symmetric operator from `probes * min(steps, d)` products.
 
+    Stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017).
+
     Args:
         op: symmetric operator of batch B and dimension d.
         probes: random vectors, at least 2 for an error bar.

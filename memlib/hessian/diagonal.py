@@ -44,8 +44,9 @@ def diagonal(
         op: operator of batch B and dimension d. To use the shifted form of a score Hessian pass
             `sigma**2 * op + 1` and undo it with `.affine(1 / sigma**2, -1 / sigma**2)`.
         budget: products per sample at most; at least 4, or 2 for Hutchinson.
-        method: `"hutchinson"` (memory for 32 probes) or `"xdiag"` (holds B d budget numbers, several times).
-            From d products on "xdiag" multiplies with the d unit vectors instead: exact, with an error of 0.
+        method: `"hutchinson"` (Bekas et al. 2007; memory for 32 probes) or `"xdiag"` (Epperly et al. 2024;
+            holds B d budget numbers, several times). From d products on "xdiag" multiplies with the d unit
+            vectors instead: exact, with an error of 0.
         generator: source of the probes; None is a new one with seed 0.
 
     Raises:

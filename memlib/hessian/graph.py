@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from memlib.hessian.convolution import FixedConvolutions
 
 Product = Literal["vjp", "jvp", "symmetric", "difference"]
 _DETACHED = (
@@ -27,7 +29,9 @@ class Graph:
     def __init__(self, score: Callable[[Tensor], Tensor], x: Tensor, copies: int, twice: bool) -> None:
         self.input = x.repeat_interleave(copies, 0) if copies > 1 else x.clone()
         self.backward: Tensor | None = None  # of the zero cotangent `weights`, only with twice=True
-        with torch.enable_grad(), _differentiable_attention(twice):
+        # Fused attention cannot be differentiated twice.
+        attention = sdpa_kernel(SDPBackend.MATH) if twice else nullcontext()
+        with torch.enable_grad(), attention, FixedConvolutions() if twice else nullcontext():
             self.input.requires_grad_()
             self.output = checked_value(score(self.input), self.input)
             if not self.output.requires_grad:
@@ -63,11 +67,6 @@ def _vjp(output: Tensor, at: Tensor, vector: Tensor, create_graph: bool = False)
     if result is None:
         raise ValueError(_DETACHED)
     return result
-
-
-def _differentiable_attention(needed: bool) -> AbstractContextManager[None]:
-    """Attention that can be differentiated twice, for this scope only; else fused kernels stay in use."""
-    return sdpa_kernel(SDPBackend.MATH) if needed else nullcontext()
 
 
 def checked_value(s: object, x: Tensor, name: str = "the score") -> Tensor:

@@ -4,7 +4,7 @@ The Hessian of a log density is the Jacobian J of its score. For a learned score
 so there are several products, and every statistic built on them says which one it uses:
 
 - `vjp`: J^T v by reverse mode on a retained graph, about one forward pass each; the default.
-- `jvp`: J v by differentiating the reverse pass once more, about 2.3 forward passes.
+- `jvp`: J v by differentiating the reverse pass once more, about 1.3 forward passes.
 - `symmetric`: (J v + J^T v) / 2, the sum of both; its eigenvalues are real.
 - `difference`: (s(x + h v) - s(x)) / h, one forward pass, no graph, accurate to about the square root of
   the precision.
@@ -39,7 +39,7 @@ _SWEEPS = {"vjp": 1, "jvp": 2, "symmetric": 3, "difference": 1}
 
 @dataclass(frozen=True)
 class Asymmetry:
-    """How far J is from symmetric: 0 for a gradient field, sqrt(2) for unrelated entries, 2 at most.
+    """Relative asymmetry of J: 0 for a gradient field, sqrt(2) for unrelated entries, 2 at most.
 
     Attributes:
         ratio: `(B,)` float64, the estimate of ||J - J^T||_F / ||J||_F; 0 where J is zero.
@@ -60,7 +60,7 @@ class JacobianOperator(LinearOperator):
             x only. It is called with the batch repeated several times, so it must not hold per-sample
             conditions of a fixed length; `memlib.score.Score` repeats them itself.
         x: points, floating, finite, non-empty. The network runs in the dtype of x.
-        product: see the module.
+        product: "vjp" J^T v, "jvp" J v, "symmetric" (J v + J^T v) / 2, "difference" (s(x + h v) - s(x)) / h.
         value: the score at x where it is known already, of the shape and dtype of x; "difference" then spends
             no pass on it. The others need the pass for its graph.
         check: refuse a score that is random or couples rows, with one pass more than the products take (two
@@ -74,8 +74,8 @@ class JacobianOperator(LinearOperator):
 
     Attributes:
         value: the score at x, `(B, d)` in `dtype`.
-        passes: sweeps through the network, there and back, that `value` and the products took, per sample.
-        backward: those of them that went back.
+        passes: forward and backward passes through the network for `value` and the products, per sample.
+        backward: the backward ones among them.
 
     Raises:
         ValueError: for bad points, a score or `value` of another shape or dtype, one that is not finite, does
@@ -146,7 +146,7 @@ class JacobianOperator(LinearOperator):
         return self.matmat(v[:, :, None])[:, :, 0]
 
     def matmat(self, V: Float[Tensor, "B d K"]) -> Float[Tensor, "B d K"]:
-        """Several products for every sample; `passes` grows by the sweeps they took.
+        """Several products for every sample; `passes` grows by the network passes they took.
 
         Raises:
             ValueError: another shape or dtype.

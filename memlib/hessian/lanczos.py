@@ -47,6 +47,8 @@ def lanczos(
 ) -> EigenResult:
     """Return Ritz values of B symmetric operators from at most `steps` products per sample.
 
+    Two orthogonalisation passes in every step, thick restarts (Wu and Simon 2000).
+
     Args:
         op: symmetric operator of batch B and dimension d, for example `JacobianOperator(...,
             product="symmetric")`.

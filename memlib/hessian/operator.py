@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class LinearOperator:
-    """What the eigenvalue, trace and density routines ask of a batch of square matrices.
+    """What the eigenvalue, trace and density routines need of a batch of square matrices.
 
-    Of a class of your own they need these attributes and `matmat`; signs and `scipy` come with inheritance.
+    A class of your own needs these attributes and `matmat`; arithmetic and `scipy` are inherited.
 
     Attributes:
         batch: number of matrices B.
@@ -108,7 +108,7 @@ class LinearOperator:
 
 
 class DenseOperator(LinearOperator):
-    """Explicit matrices `(B, d, d)`, for toys and tests.
+    """Explicit floating-point matrices `(B, d, d)`, for small problems and tests.
 
     Raises:
         ValueError: another shape.

@@ -75,7 +75,7 @@ class CountInterval:
 
     By Cauchy's interlacing theorem no fewer eigenvalues than Ritz values lie on either side of the threshold,
     so `lower` and `upper` are bounds for the operator that was applied. Ritz values within `rounding_margin`
-    of the threshold cannot be told from it and are left between the bounds; `value` has them above.
+    of the threshold cannot be distinguished from it and are left between the bounds; `value` has them above.
 
     Attributes:
         value: best count, shape `(B,)`: see `settled`.

@@ -2,7 +2,7 @@
 
 Which one: the sketching methods win where the operator is low rank (a tenth of Hutchinson's error, or nothing
 left to estimate). Sign vectors win where it is close to diagonal with a slowly decaying rest. The standard
-errors tell; the default makes no assumption and needs little memory.
+errors show which; the default makes no assumption and needs little memory.
 
 A score Hessian is far from low rank, sigma^2 H + I is not: `memlib.sharpness.shifted_trace` makes use of
 that.
@@ -47,7 +47,8 @@ def trace(
     Args:
         op: operator of batch B and dimension d, symmetric or not.
         budget: products per sample at most; at least 4, or 2 for Hutchinson.
-        method: `"hutchinson"`, `"hutch++"` or `"xtrace"`; the last two hold B d budget numbers.
+        method: `"hutchinson"`, `"hutch++"` (Meyer et al. 2021) or `"xtrace"` (Epperly et al. 2024); the last
+            two hold B d budget numbers.
         generator: source of the probes; None is a new one with seed 0.
 
     Raises:
@@ -71,7 +72,7 @@ def trace_power(
     symmetric: bool = False,
     generator: torch.Generator | None = None,
 ) -> Estimate:
-    """Estimate tr A^power, for example tr H^3, the second-order counterpart of -||H s||^2.
+    """Estimate tr A^power, value and standard error `(B,)`; for example tr H^3 (the paper, lemma 4.3).
 
     Args:
         op: as in `trace`.
@@ -81,6 +82,9 @@ def trace_power(
         symmetric: A is symmetric, so that Hutchinson may split the power, v^T A^3 v = (A v)^T A (A v), and
             spend only ceil(power / 2) products per probe. The other methods do not use it.
         generator: as in `trace`.
+
+    Raises:
+        ValueError: as in `trace`, or a power below 1.
     """
     arguments.operator(op)
     arguments.at_least("power", power, 1)

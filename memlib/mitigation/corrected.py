@@ -1,4 +1,4 @@
-"""SAIL with its slips mended: what this project would use."""
+"""SAIL (Jeon et al. 2025) corrected: what this project would use."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from memlib.sharpness import norms
 
 @dataclass(frozen=True)
 class NoiseAdjustment:
-    """Minimise ||eps(x_T, c) - eps(x_T)|| over x_T with AdamW, each noise by itself, down to a target."""
+    """Minimise ||eps(x_T, c) - eps(x_T)|| over x_T with AdamW, each noise by itself (Han et al. 2025)."""
 
     threshold: Annotated[
         float,

@@ -25,7 +25,10 @@ class UnreachedWarning(UserWarning):
 
 
 class Method(Protocol):
-    """A way to keep a model from returning a copy."""
+    """A way to keep a model from returning a copy.
+
+    One that changes more than the noise says so by `needs`, as `TextToImage.check_applies` takes it.
+    """
 
     @property
     def name(self) -> str:
@@ -33,6 +36,11 @@ class Method(Protocol):
 
     def __call__(self, task: Task) -> Mitigated:
         """Noise, prompts and attention to sample with instead."""
+
+
+def check_applies(model: TextToImage, method: Method) -> None:
+    """Raise `ValueError` where a method has no meaning for a model, such as captions for one of labels."""
+    model.check_applies(getattr(method, "needs", "noise"), [method.name])
 
 
 def apply(
@@ -63,13 +71,14 @@ def apply(
         progress: show progress bars.
 
     Raises:
-        ValueError: for noise of another shape, or `rows` below 1.
+        ValueError: for noise of another shape, `rows` below 1, or a method without a meaning for the model.
 
     Example (of a model in a folder):
         ``apply(model, Sail(threshold=1.0), model.encode(["a cat"]), model.noise(4, generator)).sample()``
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
+    check_applies(model, method)
     noise = _per_prompt(noise, len(prompts), model)
     source = torch.Generator().manual_seed(0) if generator is None else generator
     key = int(torch.randint(2**62, (), generator=source))
@@ -102,7 +111,7 @@ def objective(
     steps: int = 50,
     rows: int = 64,
 ) -> Float64[Tensor, "P n"]:
-    """What a method minimises, at every noise as it comes; its threshold plays no part.
+    """The objective of a method at every noise, before any change; its threshold is not used.
 
     Args:
         model: the text-to-image model.

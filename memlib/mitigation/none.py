@@ -9,7 +9,7 @@ from memlib.mitigation.record import Mitigated, Task, recorded
 
 @dataclass(frozen=True)
 class NoMitigation:
-    """Returns prompts and noise as they came."""
+    """Returns prompts and noise unchanged."""
 
     @property
     def name(self) -> str:

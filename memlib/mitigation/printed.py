@@ -22,8 +22,9 @@ Penalty = Literal["norm", "squared"]
 class SailPrinted:
     """Minimise ||s_Delta(x + delta s_Delta(x)) - s_Delta(x)||^2 + alpha ||x|| over x_T.
 
-    Scores in score units; delta = 1 / ||s_Delta||, taken anew at every x, so that the displacement has length
-    one; the gradient goes through both terms of the difference and through the displacement.
+    Jeon et al. (2025, algorithm 2). Scores in score units; delta = 1 / ||s_Delta||, taken anew at every x, so
+    that the displacement has length one; the gradient goes through both terms of the difference and through
+    the displacement.
     """
 
     threshold: Annotated[

@@ -46,7 +46,7 @@ class Record:
     """What was done to each image; all on the CPU.
 
     Attributes:
-        step: `(P, n)`, gradient step after which it was accepted: 0 as it came, `NEVER` if its threshold was
+        step: `(P, n)`, gradient step after which it was accepted: 0 unchanged, `NEVER` if its threshold was
             not reached.
         candidate: `(P, n)`, the noise it started from: 0 to n - 1 are those given, later ones were drawn.
         repeated: `(P, n)`, whether its noise is that of an earlier image of the same prompt.
@@ -77,7 +77,7 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Mitigated:
-    """What to sample from instead.
+    """Model, prompts and noise to sample from, as a method returns them.
 
     Attributes:
         model: the text-to-image model.

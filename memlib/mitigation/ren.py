@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from memlib.mitigation.attention import RescaledAttention
 from memlib.mitigation.record import Mitigated, Task, recorded
@@ -11,16 +11,17 @@ from memlib.mitigation.record import Mitigated, Task, recorded
 
 @dataclass(frozen=True)
 class AttentionRescaling:
-    """Multiply the logit of the begin mark and hide the tokens after the prompt, in all conditional passes.
+    """Multiply the logit of the begin token and hide the tokens after the prompt, in all conditional passes.
 
-    A memorized prompt draws attention to its trigger and to the padding, which sums the prompt up.
+    Ren et al. (2024): a memorized prompt draws attention to its trigger and to the padding, its summary.
     """
 
     factor: Annotated[
-        float, "factor of the begin mark's logit; 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison"
+        float, "factor of the begin token's logit; 1.1, 1.2, 1.25, 1.3 and 1.5 in the paper's comparison"
     ] = 1.25
     hide: Annotated[bool, "whether the padding after the end token gets no weight"] = True
     hide_end: Annotated[bool, "whether the end token gets none either"] = False
+    needs: ClassVar[str] = "attention"
 
     def __post_init__(self) -> None:
         if not self.factor > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import torch
 
@@ -17,12 +17,13 @@ NUMBERS = 100_000
 class RandomAddition:
     """Insert tokens of the tokenizer's vocabulary, or numbers below 100,000, at random places.
 
-    One caption for all noises of a prompt. A caption that grows beyond the tokenizer's limit loses its end,
-    which `Prompts.removed` of the result names.
+    Somepalli et al. (2023). One caption for all noises of a prompt. A caption that grows beyond the
+    tokenizer's limit loses its end, which `Prompts.removed` of the result names.
     """
 
     kind: Annotated[Kind, '"token" (RTA) or "number" (RNA)'] = "token"
     count: Annotated[int, "number of additions; 1, 2, 4, 6 and 8 in the paper's comparison"] = 4
+    needs: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.count < 1:

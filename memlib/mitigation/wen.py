@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,10 @@ from memlib.sharpness import norms
 
 @dataclass(frozen=True)
 class PromptEmbedding:
-    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding."""
+    """Minimise the mean of ||eps(x_T, c) - eps(x_T)|| over a prompt's noises, with AdamW on its embedding.
+
+    Wen et al. (2024).
+    """
 
     threshold: Annotated[
         float,
@@ -25,6 +28,7 @@ class PromptEmbedding:
     ]
     steps: Annotated[int, "gradient steps at most; 10 in the authors' code"] = 10
     learning_rate: Annotated[float, "learning rate of AdamW; 0.05 in the authors' code"] = 0.05
+    needs: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from memlib.mitigation import Method, Mitigated, apply, quietly
+from memlib.mitigation.method import check_applies
 from memlib.mitigation.settings import values_of
 from memlib.screening.mitigation_table import COLUMNS, columns
 from memlib.screening.screen import Screening
@@ -96,7 +97,11 @@ def screening(
         pictures: folder for images.
         num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance.
+
+    Raises:
+        ValueError: the method has no meaning for the model.
     """
+    check_applies(model, method)
     task = MitigatedImages(model, noises(model, seeds), method, num_inference_steps, guidance, seeds[0])
     values = values_of(method)
     settings = {
@@ -115,5 +120,5 @@ def screening(
 def _changed(found: Mitigated, prompts: Prompts, noise: Tensor) -> Bool[Tensor, "P n"]:
     """Which images start from another noise, under another text or with another attention."""
     moved = (found.noise != noise).flatten(2).any(2)
-    reworded = (found.prompts.embeddings != prompts.embeddings).flatten(1).any(1)
+    reworded = found.prompts.conditions.differing(prompts.conditions)
     return moved | reworded[:, None] | (found.attention is not None)

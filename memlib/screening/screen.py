@@ -24,7 +24,7 @@ _NONE = pa.schema([])
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a screening did.
+    """Path, size and time of a finished screening.
 
     Attributes:
         path: the path of the table.

@@ -61,7 +61,7 @@ class Task(Protocol):
 
 
 def noises(model: TextToImage, seeds: Sequence[int]) -> Float[Tensor, "n ..."]:
-    """One starting point for each seed, which no other seed changes."""
+    """Standard normal latents, one for each seed, independent of the other seeds."""
     return torch.cat([model.noise(1, torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
@@ -152,7 +152,12 @@ class Images:
 
 
 def guided(num_inference_steps: int = 50, guidance: float = 7.5) -> Sampler:
-    """Plain sampling with classifier-free guidance."""
+    """Sampling with classifier-free guidance and no mitigation; gives final latents `(P, n, *sample_shape)`.
+
+    Args:
+        num_inference_steps: steps of a whole sampling.
+        guidance: scale of classifier-free guidance.
+    """
 
     @torch.no_grad()
     def sample(model: TextToImage, prompts: Prompts, noise: Float[Tensor, "n ..."]) -> Tensor:
@@ -175,11 +180,26 @@ def detection_task(
     product: Product | None = None,
     samples: bool = False,
 ) -> Task:
-    """The cheapest task that gives the statistics asked for; arguments as above."""
+    """The cheapest task that gives the statistics asked for.
+
+    Args:
+        model: the text-to-image model.
+        seeds: one starting noise each.
+        names: of the statistics, by method or key (`STATISTICS`).
+        average_steps: the number of first steps that "wen" averages.
+        num_inference_steps: steps of a whole sampling.
+        guidance: scale of classifier-free guidance.
+        product: how "jeon" and "gap" multiply with Jacobians; None takes one that fits the model.
+        samples: follow every sampling to its end and return it.
+
+    Raises:
+        ValueError: no name, an unknown or a repeated one, or a statistic that the model cannot have.
+    """
     chosen = product or default_product(model)
-    noise, found = noises(model, seeds), statistics(names, average_steps=average_steps, product=chosen)
-    if any(statistic.attention for statistic in found.values()):
-        _ = model.unet  # says that it has none, before anything is computed
+    found = statistics(names, average_steps=average_steps, product=chosen)
+    if read := [STATISTICS[name] for name, statistic in found.items() if statistic.attention]:
+        model.check_applies("attention", read)
+    noise = noises(model, seeds)
     if not samples and all(s.first_steps == 1 and hasattr(s, "of_first_step") for s in found.values()):
         return OneStepDetection(model, noise, found, num_inference_steps=num_inference_steps)
     return Detection(model, noise, found, num_inference_steps, guidance, samples)

@@ -7,19 +7,15 @@ scale. Where a statistic multiplies a Jacobian with a vector it takes the produc
 
 from memlib.sharpness.dimension import estimated_dimension, flipd, local_dimension
 from memlib.sharpness.estimates import (
-    ConditionalEstimates,
     Estimates,
-    conditional_estimates,
     estimates,
     shifted_trace,
 )
 from memlib.sharpness.norms import curvature_gain, difference_norm, hessian_score_norm, score_norm
-from memlib.sharpness.spectrum import nonnegative_count, positive_fraction, scaled, trace
+from memlib.sharpness.spectrum import nonnegative_count, scaled, trace
 
 __all__ = [
-    "ConditionalEstimates",
     "Estimates",
-    "conditional_estimates",
     "curvature_gain",
     "difference_norm",
     "estimated_dimension",
@@ -28,7 +24,6 @@ __all__ = [
     "hessian_score_norm",
     "local_dimension",
     "nonnegative_count",
-    "positive_fraction",
     "scaled",
     "score_norm",
     "shifted_trace",

@@ -28,13 +28,18 @@ def local_dimension(
 ) -> Float64[Tensor, " B"]:
     """Number of directions along the data, by the spectral filter of Osada (2026) over a whole spectrum.
 
+    The sum over eigenvalues of 1 / (1 + (sigma^2 |lambda| / c)^p).
+
     Args:
-        eigenvalues: eigenvalues of the Hessians of the log density at noise level `sigma`.
+        eigenvalues: `(B, d)`, finite, of the Hessians of the log density at noise level `sigma`.
         sigma: noise level.
         cutoff: c, the scaled |eigenvalue| at which a direction counts one half. A direction in which the data
             spread with standard deviation w has a scaled eigenvalue of -1 / (1 + (w / sigma)^2), so 0.1 means
             w = 3 sigma.
         exponent: p, how steep the filter is; a direction across the data adds `cutoff**p`, 1e-4 by default.
+
+    Raises:
+        ValueError: another shape, values that are not finite, a `cutoff` or `exponent` that is not positive.
     """
     return _along(scaled(eigenvalues, sigma).double().abs(), cutoff, exponent).sum(dim=1)
 
@@ -67,13 +72,16 @@ def estimated_dimension(
 def flipd(
     score: Score, x: Float[Tensor, "B ..."], *, probes: int, generator: torch.Generator | None = None
 ) -> Estimate:
-    """FLIPD (Kamkari et al. 2024) at points without noise, alpha x_0, from `probes` random directions.
+    """FLIPD (Kamkari et al. 2024), d + sigma^2 (tr H + ||s||^2), `(B,)`, from `probes` random directions.
 
     Args:
-        score: at the noise level asked about.
-        x: points.
-        probes: the number of random directions.
+        score: the score at one noise level.
+        x: points, `(B, *sample_shape)`, finite; FLIPD is defined at points without noise, alpha x_0.
+        probes: the number of random directions, at least 2.
         generator: draws them; None takes seed 0.
+
+    Raises:
+        ValueError: fewer probes, or points or a score that `JacobianOperator` refuses.
     """
     with JacobianOperator(score, x) as jacobian:
         trace = hessian.trace(jacobian, probes, generator=generator)

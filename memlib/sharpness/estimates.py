@@ -67,8 +67,8 @@ class Estimates:
     Attributes:
         score_norm: sigma ||s||.
         sharpness: -sigma^2 tr H; d at an isolated point.
-        nonnegative_count: number of eigenvalues that are not negative. A few steps rank points by it and do
-            not count.
+        nonnegative_count: number of eigenvalues that are not negative. A few Lanczos steps rank points; they
+            do not give the exact number.
         local_dimension: by the spectral filter of Osada (2026).
         flipd: FLIPD of Kamkari et al. (2024), made for points without noise.
         hessian_score_norm: sigma^3 ||H s||.
@@ -94,7 +94,7 @@ def estimates(
 
     Args:
         score: at the noise level of `x`.
-        x: points.
+        x: points, `(B, *sample_shape)`, finite.
         probes: random directions of `memlib.hessian.density`.
         steps: the number of Lanczos steps from each direction.
         generator: draws the directions; None takes seed 0.
@@ -111,49 +111,4 @@ def estimates(
         local_dimension=estimated_dimension(spectrum, sigma).value,
         flipd=flipd_from_trace(trace, norm, sigma, op.dim).value,
         hessian_score_norm=norms.of_product(product) * sigma**3,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class ConditionalEstimates:
-    """Statistics of B points under a condition, in units of sigma; each `(B,)` float64.
-
-    Attributes:
-        sharpness: -sigma^2 tr H / d of the conditional score; 1 at an isolated point.
-        difference_norm: sigma ||s_Delta||.
-        curvature_gain: sigma^3 ||H_Delta s_Delta||.
-    """
-
-    sharpness: Float64[Tensor, " B"]
-    difference_norm: Float64[Tensor, " B"]
-    curvature_gain: Float64[Tensor, " B"]
-
-
-def conditional_estimates(
-    conditional: Score,
-    unconditional: Score,
-    x: Float[Tensor, "B ..."],
-    *,
-    probes: int,
-    generator: torch.Generator | None = None,
-) -> ConditionalEstimates:
-    """Sharpness by Hutchinson's estimator, and both norms of the difference by a forward difference.
-
-    Args:
-        conditional: at the noise level of `x`.
-        unconditional: at the same.
-        x: points.
-        probes: random directions of the trace, products with the transpose.
-        generator: draws the directions; None takes seed 0.
-    """
-    sigma = conditional.sigma
-    with JacobianOperator(conditional - unconditional, x, product="difference") as difference:
-        s, product = difference.value, difference.matvec(difference.value)
-    # The conditional score has passed the check of rows as a part of the difference.
-    with JacobianOperator(conditional, x, check=False) as jacobian:
-        trace = hessian.trace(jacobian, probes, generator=generator)
-    return ConditionalEstimates(
-        sharpness=-(sigma**2) * trace.value / jacobian.dim,
-        difference_norm=sigma * norms.of_score(s),
-        curvature_gain=sigma**3 * norms.of_product(product),
     )

@@ -26,13 +26,14 @@ def nonnegative_count(eigenvalues: Float[Tensor, "B d"]) -> Int64[Tensor, " B"]:
     """Number of non-negative eigenvalues; fewer means more strongly memorized (the paper, figure 3).
 
     Up to rounding, see `memlib.hessian.at_or_above`: the zeros of a singular Hessian count.
+
+    Args:
+        eigenvalues: `(B, d)`, finite.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
     """
     return at_or_above(_spectrum(eigenvalues), 0.0, eigenvalues.shape[1]).sum(dim=1)
-
-
-def positive_fraction(eigenvalues: Float[Tensor, "B d"]) -> Float64[Tensor, " B"]:
-    """`nonnegative_count` divided by d."""
-    return nonnegative_count(eigenvalues).double() / eigenvalues.shape[1]
 
 
 def trace(eigenvalues: Float[Tensor, "B d"], power: int = 1) -> Float64[Tensor, " B"]:

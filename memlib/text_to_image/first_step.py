@@ -62,7 +62,7 @@ class JointDifference(ScoreDifference):
 
 
 class FirstStep:
-    """What statistics need of one step, for P prompts and n noises; each quantity is computed at first use.
+    """Scores, norms and products of one step, for P prompts and n noises; each is computed at first use.
 
     Args:
         model: the text-to-image model.

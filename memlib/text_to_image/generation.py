@@ -32,7 +32,7 @@ class Generation:
         sigma: `(S,)` noise scale at each.
         states: `(S + 1, P, n, *sample_shape)`; the last is the result of the last step.
         conditional: `(S, P, n, *sample_shape)`, `TextToImage.estimates` under the prompts: scores, or
-            predicted x_0 of models that tell these.
+            predicted x_0, see there.
         unconditional: `(S, P, n, *sample_shape)`, those without a condition.
         attention: None, or `(S, layers, P, n, L)`: weight that the conditional pass gives to each token, a
             mean over heads and pixels of each cross-attention layer, in the order in which they run.
@@ -92,6 +92,9 @@ def generate(
         guidance: scale of classifier-free guidance.
         attention: keep the cross-attention.
         progress: show a progress bar.
+
+    Raises:
+        ValueError: noise of another shape than the model's latents, or more steps than it has.
     """
     checks.batched("noise", noise, model.sample_shape)
     grid = (len(prompts), len(noise))
@@ -141,7 +144,7 @@ def paths(
     guidance: float = 7.5,
     rows: int = 64,
 ) -> Trajectory:
-    """Samples of every prompt from every noise, and where their paths were at some times.
+    """Samples of every prompt from every noise, and their states at some times.
 
     Args:
         model: the text-to-image model.

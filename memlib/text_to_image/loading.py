@@ -14,12 +14,16 @@ from safetensors import SafetensorError
 
 from memlib.text_to_image.families import FAMILIES, Family
 from memlib.text_to_image.libraries import libraries, quiet
-from memlib.text_to_image.source import ModelError, find, read_json
+from memlib.text_to_image.source import CONFIGURATION, WANTED, ModelError, find, read_json
 
 # Parts that look at images, given or made; they change no prompt and no latent.
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 # Entries of the index that the pipelines know and that change no prompt and no latent.
 _INERT = ("requires_safety_checker", "add_watermarker")
+_SAFE = (
+    "weights are read from safetensors alone, because a pickle can run code: save the model with "
+    "save_pretrained(..., safe_serialization=True)"
+)
 _STORED = ("architectures", "model_type", "torch_dtype", "dtype", "transformers_version", "dropout")
 
 
@@ -32,41 +36,112 @@ def read(
     revision: str | None,
     variant: str | None,
     lora: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    offload: bool = False,
 ) -> Any:
     """A pipeline of diffusers, networks in evaluation mode and without gradients of their weights.
 
     Raises:
-        ImportError: diffusers, transformers or, for a LoRA, peft is not installed.
+        ImportError: diffusers, transformers, or what a LoRA or offloading needs is not installed.
         ModelError: a part is missing or of another kind, or weights come only as pickles.
     """
-    diffusers, transformers = libraries()
-    folder = find(source, revision, variant=variant)
+    diffusers, _ = libraries()
+    place = torch.device("cpu" if offload else device)
+    single = Path(source) if Path(source).is_file() else None
+    _check_single(source, single, config)
+    wanted = WANTED if single is None else CONFIGURATION
+    folder = find(config or source, revision, wanted, variant=variant if single is None else None)
     index = read_json(folder / "model_index.json")
     family = _family(folder, index)
     given: dict[str, Any] = dict.fromkeys(_UNUSED)
-    for part, (library, name) in _parts(folder, index, family).items():
-        if "Tokenizer" in name:
-            _check_tokenizer(folder / part)
-        elif part == "scheduler":
-            _check_scheduler(folder, diffusers, name)
+    networks = _networks(folder, index, family)
+    for part, kind in networks.items():
+        if single is None:
+            given[part] = network(folder / part, kind, vae_dtype if part == "vae" else dtype, variant)
         else:
-            kind = getattr(diffusers if library == "diffusers" else transformers, name)
-            loaded = network(folder / part, kind, vae_dtype if part == "vae" else dtype, variant)
-            given[part] = loaded.to(device)
+            _check_no_pickles(folder / part)
     with quiet():  # imports image processors
         kind = getattr(diffusers, family.pipeline)
     known = inspect.signature(kind.__init__).parameters
     _report(folder / "model_index.json", [k for k in index if k[0] != "_" and k not in {*known, *_INERT}])
     given = {part: value for part, value in given.items() if part in known}
     given |= {name: False for name in _INERT if name in known}
-    try:
-        with quiet():
-            pipeline = kind.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **given)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{folder} cannot be loaded as {kind.__name__}: {error}") from error
+    pipeline = _built(kind, single, folder, dtype, given)
+    for part in networks:
+        module = getattr(pipeline, part).to(place)
+        if single is not None:
+            _settled(module, vae_dtype if part == "vae" else dtype)
     pipeline.set_progress_bar_config(disable=True)
     if lora is not None:
         fuse(pipeline, Path(lora))
+    if offload:
+        _offload(pipeline, device)
+    return pipeline
+
+
+def _networks(folder: Path, index: dict[str, Any], family: Family) -> dict[str, Any]:
+    """Name of a network -> its class; tokenizers and scheduler are looked at on the way."""
+    diffusers, transformers = libraries()
+    found: dict[str, Any] = {}
+    for part, (library, name) in _parts(folder, index, family).items():
+        if "Tokenizer" in name:
+            _check_tokenizer(folder / part)
+        elif part == "scheduler":
+            _check_scheduler(folder, diffusers, name)
+        else:
+            found[part] = getattr(diffusers if library == "diffusers" else transformers, name)
+    return found
+
+
+def _offload(pipeline: Any, device: str | torch.device) -> None:
+    """Keep all parts but the one that computes in the processor's memory, as diffusers does it."""
+    if importlib.util.find_spec("accelerate") is None:
+        raise ImportError(
+            "offloading needs accelerate, which is missing; in the clone of memlib: pip install -e '.[lora]'"
+        )
+    with quiet():
+        pipeline.enable_model_cpu_offload(device=torch.device(device))
+
+
+def _check_single(
+    source: str | os.PathLike[str], file: Path | None, config: str | os.PathLike[str] | None
+) -> None:
+    if file is None and config is not None:
+        raise ValueError(f"config belongs to a single file of weights, {source} has its own; leave it out")
+    if file is not None and file.suffix != ".safetensors":
+        raise ModelError(
+            f"{file} is no .safetensors; weights are read from these alone, because a pickle can run code"
+        )
+    if file is not None and config is None:
+        raise ModelError(
+            f"{file} is a single file of weights, without configurations and tokenizers; name a folder or "
+            "hub id that has those of a pipeline of its kind with config= (--config)"
+        )
+
+
+def _built(kind: Any, file: Path | None, folder: Path, dtype: torch.dtype, given: dict[str, Any]) -> Any:
+    """A pipeline as diffusers builds it, which leaves random what a single file lacks: that is refused."""
+    missing: set[str] = set()
+    load = torch.nn.Module.load_state_dict
+
+    def noted(self: torch.nn.Module, *arguments: Any, **options: Any) -> Any:
+        found = load(self, *arguments, **options)
+        missing.update(f"{type(self).__name__}'s {key}" for key in found.missing_keys)
+        return found
+
+    try:
+        with quiet():
+            if file is None:
+                return kind.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False, **given)
+            torch.nn.Module.load_state_dict = noted  # type: ignore[method-assign]
+            options = {"config": str(folder), "local_files_only": True, "torch_dtype": dtype}
+            pipeline = kind.from_single_file(str(file), **options, **given)
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{file or folder} cannot be loaded as {kind.__name__}: {error}") from error
+    finally:
+        torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
+    if lacking := sorted(key for key in missing if not key.endswith("position_ids")):
+        raise ModelError(f"{file} lacks {len(lacking)} weights, such as {lacking[:2]}; does config fit it?")
     return pipeline
 
 
@@ -148,10 +223,15 @@ def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = Non
     else:
         known = {*inspect.signature(kind.__init__).parameters}
     _report(home / "config.json", [key for key in config if key[0] != "_" and key not in known])
-    # Convolutions with the channels last take a fifth less time on processors.
-    found = found.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     # What a class keeps in single precision it keeps from half.
-    return found.double() if dtype == torch.float64 else found
+    return _settled(found, torch.float64 if dtype == torch.float64 else None)
+
+
+def _settled(module: Any, dtype: torch.dtype | None) -> Any:
+    """In evaluation mode, without gradients of weights, channels last: a fifth less time on processors."""
+    module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    with quiet():
+        return module if dtype is None else module.to(dtype)
 
 
 def _family(folder: Path, index: dict[str, Any]) -> Family:
@@ -191,12 +271,14 @@ def _check_weights(home: Path, variant: str | None) -> None:
             f"{home} holds {', '.join(sorted(names)[:3])} and no weights "
             f"{f'of the variant {variant!r}' if variant else 'without a variant'}; {remedy}"
         )
+    _check_no_pickles(home)
+    raise ModelError(f"{home} holds no weights; {_SAFE}")
+
+
+def _check_no_pickles(home: Path) -> None:
     pickles = sorted(path.name for pattern in ("*.bin", "*.ckpt", "*.pt") for path in home.glob(pattern))
-    came = f"only pickles, {', '.join(pickles)}" if pickles else "no weights"
-    raise ModelError(
-        f"{home} holds {came}; weights are read from safetensors alone, because a pickle can run code: "
-        "save the model with save_pretrained(..., safe_serialization=True)"
-    )
+    if pickles and not any(home.glob("*.safetensors")):
+        raise ModelError(f"{home} holds only pickles, {', '.join(pickles)}; {_SAFE}")
 
 
 def _check_tokenizer(home: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,7 @@ from memlib.text_to_image.validation import (
     check_prediction,
 )
 
+Needs = Literal["noise", "text", "attention"]
 Observer = Callable[[float, Tensor, Tensor, Tensor], None]
 
 _GUIDANCE = 7.5  # any above 1 makes a pipeline run without a condition, too
@@ -38,11 +39,11 @@ _FAILURES = (RuntimeError, ValueError, TypeError, AttributeError)
 
 
 class TextToImage:
-    """A pipeline of diffusers, whose own call says what its denoiser is told.
+    """A pipeline of diffusers; the inputs of its denoiser are recorded from the pipeline's own call.
 
     Times are what the pipeline's schedule counts in: indices of discrete noise levels, or the noise scale t
     in (0, 1] of a rectified flow. Where alpha = 0 every score is -x / sigma^2 whatever the prompt; there
-    the predicted x_0 stands for the score.
+    the predicted x_0 replaces the score.
 
     Args:
         pipeline: of a supported class, its networks in evaluation mode. Its parts are attributes here.
@@ -71,7 +72,14 @@ class TextToImage:
         parts = ("vae", "tokenizer", "text_encoder")
         self.vae, self.tokenizer, self.text_encoder = (getattr(pipeline, part, None) for part in parts)
         weight = next(self.denoiser.parameters())
-        self.device, self.dtype = weight.device, weight.dtype
+        if weight.device.type == "meta":
+            raise ModelError(
+                f"the weights of {self.source} come and go layer by layer (enable_sequential_cpu_offload); a "
+                "product goes back through layers whose weights are gone; use enable_model_cpu_offload"
+            )
+        offloaded = hasattr(self.denoiser, "_hf_hook")  # its weights come when it is called
+        self.device = pipeline._execution_device if offloaded else weight.device
+        self.dtype = weight.dtype
         check_configuration(self.source, self.denoiser.config, self.tokenizer)
         allowed = () if self.family.vae else ("clip_sample",)  # it clips samples, not scores
         self.scheduler, self.schedule, self.prediction = read_noise(pipeline.scheduler, self.source, allowed)
@@ -103,16 +111,18 @@ class TextToImage:
         revision: str | None = None,
         variant: str | None = None,
         lora: str | os.PathLike[str] | None = None,
+        config: str | os.PathLike[str] | None = None,
+        offload: bool = False,
     ) -> TextToImage:
-        """Read a pipeline folder, or a model of the hub by its id.
+        """Read a pipeline folder, a model of the hub by its id, or a single file of weights.
 
         Weights are read from safetensors alone, never from a pickle, and no code of the folder runs. Of a hub
-        repository only the needed files are fetched. One pass at the noisiest time tells whether the network
+        repository only the needed files are fetched. One pass at the noisiest time checks that the network
         predicts what its configuration says; a warning names the correlation if not.
 
         Args:
-            source: a folder as written by diffusers' `save_pretrained`, or an id such as
-                "CompVis/stable-diffusion-v1-4".
+            source: a folder as written by diffusers' `save_pretrained`, an id such as
+                "CompVis/stable-diffusion-v1-4", or a .safetensors with the weights of a whole pipeline.
             device: where the networks run.
             dtype: the dtype of all networks but the autoencoder; points given to scores have the same.
             vae_dtype: of the autoencoder, many of which overflow in float16; None takes `dtype`, or float32
@@ -120,10 +130,13 @@ class TextToImage:
             revision: commit, tag or branch on the hub; a commit makes the result repeatable.
             variant: of the weights, such as "fp16" of files named so; None takes those without one.
             lora: file of a LoRA, .safetensors, whose change of the weights is added to them.
+            config: of a single file, a folder or hub id whose configurations and tokenizers fit it.
+            offload: keep on the device only the network that computes (text encoders, denoiser, autoencoder).
 
         Raises:
-            ImportError: diffusers, transformers or, for a LoRA, peft is not installed.
+            ImportError: diffusers, transformers, peft for a LoRA or accelerate to offload is not installed.
             ModelError: a part is missing or of another kind, or weights come only as pickles.
+            ValueError: `config` beside a folder.
         """
         half = torch.finfo(dtype).bits < torch.finfo(torch.float32).bits
         vae_dtype = vae_dtype or (torch.float32 if half else dtype)
@@ -135,6 +148,8 @@ class TextToImage:
             revision=revision,
             variant=variant,
             lora=lora,
+            config=config,
+            offload=offload,
         )
         model = cls(pipeline, source)
         check_prediction(model)
@@ -157,12 +172,31 @@ class TextToImage:
         Raises:
             ValueError: it is a transformer.
         """
-        if self.family.denoiser[0] != "unet":
-            raise ValueError(
-                f"{self.source} has a {type(self.denoiser).__name__}, expected a U-Net: attention maps, and "
-                "whatever reads or changes cross-attention, do not apply to it"
-            )
+        self.check_applies("attention", ["attention maps"])
         return self.denoiser
+
+    def check_applies(self, needs: Needs, names: Sequence[str]) -> None:
+        """Refuse methods by name whose meaning the model lacks, before anything is computed.
+
+        Args:
+            needs: what they read or change: "noise", the "text" of captions, or cross-"attention" to it.
+            names: of the methods.
+
+        Raises:
+            ValueError: its prompts are no text, or its denoiser is no U-Net.
+        """
+        kind, which = type(self.denoiser).__name__, ", ".join(names)
+        if needs == "attention" and self.family.denoiser[0] != "unet":
+            raise ValueError(
+                f"{self.source} has a {kind}, expected a U-Net: {which} cannot be had of it. "
+                "They are defined for cross-attention of U-Nets; transformers attend to text and image "
+                "together, or to text without the marks and the padding that these methods speak of"
+            )
+        if needs != "noise" and self.family.reads != "text":
+            raise ValueError(
+                f"{self.source} reads {self.family.reads}, expected text: {which} cannot be had of it, for "
+                "it changes captions or their embeddings"
+            )
 
     def encode(self, captions: Sequence[str]) -> Prompts:
         """Captions as the pipeline encodes them; too long ones are cut, reported and warned of.
@@ -251,7 +285,7 @@ class TextToImage:
         return found[:, : x.shape[1]]  # further channels are a variance
 
     def estimates(self, t: float, x: Float[Tensor, "B ..."], conditions: Conditions) -> Tensor:
-        """What differences are taken of, for rows of x, each under its own conditions; errors as `predict`.
+        """What differences are computed from, for rows of x under their conditions; errors as `predict`.
 
         Scores. Of a rectified flow, and of velocities where alpha < 0.01, predicted x_0: scores of different
         prompts nearly agree at small alpha, their difference is rounding. `unit` makes score units of it.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 _CHUNK = 256  # captions per pass of the text encoders
@@ -51,6 +51,11 @@ class Conditions:
         """The same with other values of some arguments."""
         return Conditions(self.arguments | arguments, self.shared, self.rows)
 
+    def differing(self, other: Conditions) -> Bool[Tensor, " rows"]:
+        """Which rows have another value of any argument."""
+        pairs = zip(_tensors(self.arguments), _tensors(other.arguments), strict=True)
+        return torch.stack([(one != two).reshape(self.rows, -1).any(1) for one, two in pairs]).any(0)
+
     @classmethod
     def joined(cls, parts: Sequence[Conditions]) -> Conditions:
         """The rows of parts of one model, one after the other."""
@@ -60,6 +65,11 @@ class Conditions:
 
 def _cat(*values: Tensor) -> Tensor:
     return torch.cat(values)
+
+
+def _tensors(arguments: dict[str, Any]) -> list[Tensor]:
+    inside = [_tensors(value) if isinstance(value, dict) else [value] for value in arguments.values()]
+    return [value for values in inside for value in values if isinstance(value, Tensor)]
 
 
 def _each(
@@ -136,7 +146,7 @@ class Prompts:
         captions: P strings.
         tokens: `(P, L)` ids, padded to the length L that the model reads; L = 0 for labels.
         lengths: `(P,)` tokens before the padding, begin and end tokens included, at most L.
-        conditions: P rows, what the denoiser is told of them.
+        conditions: P rows, the inputs of the denoiser that depend on them.
         removed: index of a caption that was too long -> the text that was cut from its end.
     """
 
@@ -163,7 +173,7 @@ class Prompts:
 
     @property
     def embeddings(self) -> Float[Tensor, "P L D"]:
-        """What the denoiser attends to, in its dtype."""
+        """The text embeddings that the denoiser attends to, in its dtype."""
         found: Tensor = self.conditions.arguments["encoder_hidden_states"]
         return found
 
@@ -250,7 +260,7 @@ def encode(
     prompts = Prompts(
         tuple(given), padded.input_ids, padded.attention_mask.sum(1), found, _removed(tokenizer, texts, limit)
     )
-    told = [v for v in found.arguments.values() if isinstance(v, Tensor) and v.dtype.is_floating_point]
+    told = [value for value in _tensors(found.arguments) if value.dtype.is_floating_point]
     if not (good := torch.cat([torch.isfinite(v).reshape(len(v), -1) for v in told], 1).all(1)).all():
         first = given[int((~good).nonzero()[0])]
         raise FloatingPointError(

@@ -11,7 +11,8 @@ from typing import Any
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # All that is fetched of a repository on the hub: no pickles, no code, no checkpoint beside the parts.
-WANTED = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
+CONFIGURATION = ("model_index.json", "*/*.json", "*/*.txt", "*/*.model")
+WANTED = (*CONFIGURATION, "*/*.safetensors")
 _HALF = ("*.fp16.*", "*.fp16-*")
 _UNWANTED = ("*non_ema*", "safety_checker/*", "feature_extractor/*")
 
@@ -39,12 +40,6 @@ def find(
     """
     if Path(source).is_dir():
         return Path(source)
-    if Path(source).is_file():
-        raise ModelError(
-            f"{source} is a single file, expected a folder of parts; convert it once, with the library's own "
-            f'loader: python -c "import diffusers; diffusers.StableDiffusionPipeline.from_single_file('
-            f"{str(source)!r}).save_pretrained('folder')\" (for SDXL: StableDiffusionXLPipeline, and so on)"
-        )
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source) or source.startswith("."):
         raise ModelError(f"there is no folder {source}, and it is not a hub id such as owner/name")
     from huggingface_hub import snapshot_download

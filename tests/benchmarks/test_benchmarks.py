@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -19,13 +23,14 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import memory, one_step, others, text_to_image, traces
+from benchmarks import gpu, memory, one_step, others, text_to_image, traces
 from benchmarks.growth import exponent
 from benchmarks.rows import Results, Row
 from benchmarks.setting import TINY, Bench
 from benchmarks.timing import Target, Timed, compare, difference, in_turn
 
-RECORDED = sorted((Path(__file__).resolve().parents[2] / "benchmarks" / "results").glob("*.json"))
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
 def names(suite: str) -> list[str]:
@@ -33,15 +38,105 @@ def names(suite: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def results(forked: None) -> Results:
-    """All of the routines for Hessians, once, at sizes that take seconds."""
-    return command.measure("hessian", TINY, "cpu", 2, lambda _: None)
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make gpu` leaves, on a processor and at sizes that take seconds."""
+    folder = tmp_path_factory.mktemp("gpu")
+    given = {"DEVICE": "cpu", "TINY": "1", "VENV": "none", "PYTHON": sys.executable, "OUTPUT": str(folder)}
+    command = ["make", "gpu", *(f"{name}={value}" for name, value in given.items())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return folder
+
+
+def read(folder: Path, suite: str) -> Results:
+    return Results.model_validate_json((folder / f"{suite}-cpu.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def latent(forked: None) -> Results:
+def results(card: Path) -> Results:
+    """All of the routines for Hessians, once, at sizes that take seconds."""
+    return read(card, "hessian")
+
+
+@pytest.fixture(scope="module")
+def latent(card: Path) -> Results:
     """The same for text to image."""
-    return command.measure("latent", TINY, "cpu", 2, lambda _: None)
+    return read(card, "latent")
+
+
+@pytest.mark.slow
+class TestCard:
+    def test_every_part_has_run_and_says_where(self, card: Path) -> None:
+        report = json.loads((card / "report.json").read_text())
+        assert [(part["part"], part["status"]) for part in report["parts"]] == [
+            ("tests", "done"),
+            ("benchmarks hessian", "done"),
+            ("benchmarks latent", "done"),
+            ("benchmarks models", "done"),
+            ("preset tiny_chapter", "done"),
+        ]
+        assert report["machine"].startswith(platform.machine())
+        assert {"torch", "python", "memlib"} <= {*report["versions"]}
+        assert platform.node() not in (card / "report.json").read_text()
+
+    def test_the_tests_of_the_numerics_were_not_skipped(self, card: Path) -> None:
+        (suite,) = ElementTree.parse(card / "tests.xml").getroot()  # noqa: S314 - pytest wrote it
+        assert int(suite.attrib["tests"]) >= 4
+        assert int(suite.attrib["skipped"]) == int(suite.attrib["failures"]) == 0
+
+    def test_the_chapter_leaves_its_numbers(self, card: Path) -> None:
+        numbers = json.loads((card / "tiny_chapter.json").read_text())
+        assert numbers["parameters"]["device"] == "cpu"
+        assert numbers["versions"]["torch"] == torch.__version__
+
+    def test_models_are_held_against_their_network_alone(self, card: Path) -> None:
+        rows = read(card, "models").rows
+        assert {row.benchmark for row in rows} == set(names("models"))
+        throughput = [row for row in rows if row.benchmark == "throughput"]
+        assert [row.reads for row in throughput] == ["prompts a second", "times the time of"] * 2
+        assert [bool(row.target) for row in throughput] == [False, True, False, False]  # vjp goes back, too
+        for rate, alone in zip(throughput[::2], throughput[1::2], strict=True):
+            assert alone.seconds_instead == rate.seconds
+            assert rate.megabytes > 0  # type: ignore[operator]
+
+
+class TestParts:
+    """What the driver makes of a part, with scripts in its place."""
+
+    @staticmethod
+    def outcome(tmp_path: Path, script: str, left: float = 60, **more: object) -> gpu.Outcome:
+        return gpu.run(gpu.Part("toy", more.pop("needs", ()), ("-c", script), 60, **more), left, tmp_path)  # type: ignore[arg-type]
+
+    def test_a_missing_package_is_named(self, tmp_path: Path) -> None:
+        found = self.outcome(tmp_path, "raise SystemExit(1)", needs=("json", "no_such_package"))
+        assert (found.status, found.why) == ("skipped", "not installed: no_such_package")
+
+    def test_a_failure_is_told(self, tmp_path: Path) -> None:
+        found = self.outcome(tmp_path, "raise SystemExit(3)")
+        assert (found.status, found.why) == ("failed", "it ended with 3")
+
+    def test_nothing_begins_without_time(self, tmp_path: Path) -> None:
+        found = self.outcome(tmp_path, f"open({str(tmp_path / 'x')!r}, 'w')", left=1)
+        assert (found.status, found.why) == ("skipped", "no time is left")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_part_is_stopped_with_what_it_started(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gpu, "SHORTEST", 0)
+        file = tmp_path / "child"
+        child = f"import time; time.sleep(3); open({str(file)!r}, 'w')"
+        script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+        found = self.outcome(tmp_path, script, left=1)
+        assert (found.status, found.why) == ("cut short", "after 1 s")
+        time.sleep(3)
+        assert not file.exists()
+
+    def test_results_are_kept_of_a_part_that_was_cut_short(self) -> None:
+        kept: list[Results] = []
+        found = command.measure("hessian", TINY, "cpu", 1, lambda _: None, ["growth", "traces"], kept.append)
+        assert [{row.benchmark for row in one.rows} for one in kept] == [{"growth"}, {"growth", "traces"}]
+        assert kept[-1] == found
 
 
 @pytest.mark.slow
@@ -108,7 +203,7 @@ class TestTinyLatentRun:
         assert row.target == "at most 180"
         assert row.ratio == row.seconds
 
-    def test_the_size_of_the_full_model_is_an_option(self, forked: None) -> None:
+    def test_the_size_of_the_full_model_is_an_option(self) -> None:
         found = command.measure("full-size", TINY, "cpu", 1, lambda _: None)
         assert [row.benchmark for row in found.rows] == ["full_size"] * 3
         assert (found.checkpoint, found.file_name) == ("tiny", "full-size-cpu.json")

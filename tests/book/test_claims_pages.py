@@ -14,7 +14,7 @@ from companion.claims.ledger import Ledger, read
 from companion.claims.pages import shown
 from companion.claims.papermap import Failures, PaperMap, faults
 from companion.claims.verdicts import number
-from companion.experiment import recorded
+from companion.experiment import parameters, presets, recorded
 from companion.experiment.notebooks import all_notebooks
 from companion.experiment.results import Results
 
@@ -45,6 +45,16 @@ def test_the_numbers_of_a_page_agree_with_its_recorded_run(runs: dict[str, Resul
         found = recorded.agreement(runs[name], kept)
         assert found.compared, f"{name} shares no interval with its recorded run"
         assert len(found.apart) <= 0.1 * len(found.compared), f"{name}: {', '.join(found.apart)}"
+
+
+def test_recorded_runs_are_what_their_preset_gives_today(project: Path) -> None:
+    """A default that changes must not change what `make record` repeats."""
+    given = presets.load(recorded.PRESET).notebooks
+    for path in all_notebooks(project / "notebooks"):
+        kept = recorded.load(path.stem)
+        if kept is not None:
+            today = parameters.check(parameters.read(path), given[path.stem])
+            assert kept.parameters == {name: today[name] for name in today if name != "output"}, path.stem
 
 
 def test_every_chapter_of_the_ledger_is_a_notebook(ledger: Ledger, project: Path) -> None:

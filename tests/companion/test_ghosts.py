@@ -44,3 +44,13 @@ def test_few_steps_agree_with_each_other_and_with_the_spectrum():
     matrix = rotated(torch.linspace(-3, 2, 12).double(), generator)
     found = ghosts.counted(matrix, torch.randn(1, 12, generator=generator, dtype=torch.float64), [12], 0.0)
     assert found[["once", "once32", "twice", "true"]].iloc[0].tolist() == [5, 5, 5, 5]
+
+
+def test_fewer_steps_are_counted_as_if_they_were_all():
+    generator = torch.Generator().manual_seed(2)
+    matrix = rotated(torch.linspace(-3, 2, 40).double(), generator)
+    starts = torch.randn(2, 40, generator=generator, dtype=torch.float64)
+    together = ghosts.counted(matrix, starts, [5, 12, 30], 0.0)
+    alone = [ghosts.counted(matrix, starts, [steps], 0.0) for steps in (5, 12, 30)]
+    for steps, some in zip((5, 12, 30), alone, strict=True):
+        assert together[together["steps"] == steps].reset_index(drop=True).equals(some)

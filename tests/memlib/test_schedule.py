@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from memlib.schedule import (
     RectifiedFlow,
+    VarianceExploding,
     VariancePreserving,
     denoised_from_prediction,
     score_from_prediction,
@@ -212,3 +213,25 @@ def test_bad_predictions_are_refused():
         score_from_prediction(torch.zeros(2, 4), x, one, one, "epsilon")
     with pytest.raises(ValueError, match=r"must be one of .*'epsilon', 'v', 'sample', 'flow'.*got 'noise'"):
         score_from_prediction(x, x, one, one, "noise")
+
+
+def test_exploding_noise_is_added_to_the_data():
+    schedule = VarianceExploding()
+    t = torch.tensor([[0.002, 3.0], [80.0, 1000.0]])
+    assert torch.equal(schedule.sigma(t), t.double())
+    assert torch.equal(schedule.alpha(t), torch.ones(2, 2, dtype=torch.float64))
+    assert schedule.noisiest == 80.0
+    for bad in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="noise scale here, positive and finite"):
+            schedule.sigma(bad)
+    with pytest.raises(ValueError, match="at least one step"):
+        schedule.timesteps(0)
+
+
+@pytest.mark.parametrize("name", ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"])
+@pytest.mark.parametrize("count", [2, 18, 50])
+def test_same_noise_scales_as_diffusers_has_for_edm(name, count):
+    theirs = getattr(pytest.importorskip("diffusers"), name)(sigma_min=0.01, sigma_max=60.0, rho=5.0)
+    theirs.set_timesteps(count)
+    ours = VarianceExploding(0.01, 60.0, 5.0).timesteps(count)
+    torch.testing.assert_close(torch.tensor(ours), theirs.sigmas[:count], rtol=1e-5, atol=0)

@@ -1,12 +1,16 @@
 """Scores of functions and of models, their differences and norms."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from companion.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
+from memlib.hessian import JacobianOperator
 from memlib.mixture import GaussianMixture
-from memlib.schedule import VariancePreserving
-from memlib.score import Denoiser, Score, ScoreDifference, score_at
+from memlib.sampling import ddim
+from memlib.schedule import VarianceExploding, VariancePreserving
+from memlib.score import Denoiser, Score, ScoreDifference, preconditioned, score_at
 from memlib.sharpness import score_norm
 
 SCHEDULE = VariancePreserving.linear()
@@ -149,3 +153,58 @@ def test_a_difference_of_denoisers_near_pure_noise_is_no_rounding():
     torch.testing.assert_close((ours - theirs)(x.float()).double(), exact, rtol=1e-5, atol=0)
     rounded = ours(x.float()) - theirs(x.float())
     assert (rounded.double() / exact - 1).abs().max() > 1e-4
+
+
+def edm(network, data=0.5):
+    return SimpleNamespace(
+        network=preconditioned(network, data), schedule=VarianceExploding(), prediction="sample"
+    )
+
+
+@pytest.mark.parametrize("sigma", [0.002, 0.5, 80.0])
+def test_an_edm_network_of_a_gaussian(sigma):
+    """The best F has the target (x_0 - c_skip x) / c_out, in the letters of Karras et al. 2022, table 1."""
+    mean, variance, data = 1.5, 0.3, 0.7
+
+    def best(scaled, noise, label):
+        s = (4 * noise).exp()
+        x = scaled * (s**2 + data**2).sqrt()
+        denoised = (variance * x + s**2 * mean) / (variance + s**2)
+        c_skip, c_out = data**2 / (s**2 + data**2), s * data / (s**2 + data**2).sqrt()
+        return (denoised - c_skip * x) / c_out
+
+    exact = GaussianMixture(torch.ones(1), torch.full((1, 3), mean), torch.tensor([variance]))
+    diffused, score = exact.diffused(1.0, sigma), score_at(edm(best, data), sigma)
+    x = mean + sigma * torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(score(x), diffused.score(x), rtol=1e-7, atol=1e-9)
+    v = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with JacobianOperator(score, x, product="vjp") as op:
+        torch.testing.assert_close(op.matvec(v), -v / (variance + sigma**2), rtol=1e-7, atol=1e-9)
+
+
+def test_an_unconditional_u_net_under_diffusers_edm_scheduler():
+    diffusers = pytest.importorskip("diffusers")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        unet = diffusers.UNet2DModel(
+            sample_size=8,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=4,
+            norm_num_groups=4,
+            dropout=0.0,
+        ).double()
+    scheduler = diffusers.EDMEulerScheduler(sigma_data=0.5)
+    scheduler.set_timesteps(6)
+    noise = 80.0 * torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = noise
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            out = unet(scheduler.scale_model_input(x, t), t).sample
+            x = scheduler.step(out, t, x).prev_sample
+    model = edm(lambda x, noise, label: unet(x, noise).sample)
+    found = ddim(lambda t: score_at(model, t), model.schedule, noise, steps=6)
+    assert x.std() > 0.1
+    torch.testing.assert_close(found.samples, x, rtol=0, atol=1e-4)

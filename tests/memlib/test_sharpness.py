@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.measures import conditional_estimates
 from memlib import hessian, sharpness
 from memlib.hessian import DenseOperator
 from memlib.mixture import GaussianMixture
@@ -22,7 +23,6 @@ def gaussian_score(variances):
 
 def test_counts_and_traces():
     assert sharpness.nonnegative_count(EIGENVALUES).tolist() == [2, 0]
-    assert sharpness.positive_fraction(EIGENVALUES).tolist() == [0.5, 0.0]
     assert sharpness.trace(EIGENVALUES).tolist() == [-3.0, -36.0]
     assert sharpness.trace(EIGENVALUES, 3).tolist() == [-64.0 - 1 + 8, -4 * 729.0]
     assert sharpness.scaled(EIGENVALUES, 1 / 3)[1].tolist() == pytest.approx([-1.0] * 4)
@@ -92,7 +92,6 @@ def test_differences_use_the_difference_of_scores():
     "statistic",
     [
         sharpness.nonnegative_count,
-        sharpness.positive_fraction,
         sharpness.trace,
         lambda e: sharpness.scaled(e, 1.0),
         lambda e: sharpness.local_dimension(e, 1.0),
@@ -142,7 +141,7 @@ def test_conditional_estimates_are_those_of_each_definition(points):
     sigma, v = 0.5, torch.tensor(VARIANCES, dtype=torch.float64)
     conditional = Score(lambda x: -x / v, alpha=1.0, sigma=sigma)
     unconditional = Score(lambda x: -x / 5, alpha=1.0, sigma=sigma)
-    found = sharpness.conditional_estimates(conditional, unconditional, points, probes=4)
+    found = conditional_estimates(conditional, unconditional, points, probes=4)
     slope = 1 / v - 1 / 5
     # Signs as probes give the trace of a diagonal matrix exactly.
     assert torch.allclose(found.sharpness, (sigma**2 * (1 / v).sum() / 4).expand(3))

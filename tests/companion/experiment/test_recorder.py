@@ -13,7 +13,8 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 from PIL import Image
 
-from companion.experiment import notebooks, provenance, recorder, results
+from companion import provenance
+from companion.experiment import notebooks, recorder, results
 from companion.experiment.context import Context
 
 from .conftest import namespace

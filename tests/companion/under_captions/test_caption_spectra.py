@@ -55,6 +55,15 @@ def test_everything_is_that_of_the_jacobians(exact, kind, generator):
                 assert of.count[p, i] == of.lower[p, i] == of.upper[p, i] == (eigenvalues >= 0).sum()
 
 
+def test_points_joined_are_points_computed_together(exact, generator):
+    noise, prompts = exact.noise(3, generator), exact.encode(CAPTIONS)
+    whole, *parts = (conditional_curvature(exact, T, prompts, x) for x in (noise, noise[:1], noise[1:]))
+    joined = parts[0].with_points(parts[1])
+    for field in fields(Curvature):
+        a, b = getattr(joined, field.name), getattr(whole, field.name)
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("krylov", [None, 20])
 def test_shared_points_are_the_same_points_for_each_prompt(exact, krylov, generator):
     noise = exact.noise(2, generator)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.measures import conditional_estimates
 from companion.products import by_product
 from memlib import detection, mitigation, sharpness
 from memlib.mitigation import NoiseAdjustment, Sail, SailPrinted, SailReleased
@@ -49,7 +50,7 @@ PRODUCT = {  # users of ||H_Delta s_Delta||
         difference_of_gaussians()[0] - difference_of_gaussians()[1], difference_of_gaussians()[2]
     ),
     "estimates": lambda model, noise: (
-        sharpness.conditional_estimates(*difference_of_gaussians(), probes=2).curvature_gain
+        conditional_estimates(*difference_of_gaussians(), probes=2).curvature_gain
     ),
     "one step": lambda model, noise: one_step(model, model.encode(CAPTIONS), noise).curvature,
     "first step": lambda model, noise: FirstStep(model, 981, model.encode(CAPTIONS), noise).curvature_gain(
@@ -68,7 +69,7 @@ SCORE = {  # users of ||s_Delta||
         difference_of_gaussians()[0] - difference_of_gaussians()[1], difference_of_gaussians()[2]
     ),
     "estimates": lambda model, noise: (
-        sharpness.conditional_estimates(*difference_of_gaussians(), probes=2).difference_norm
+        conditional_estimates(*difference_of_gaussians(), probes=2).difference_norm
     ),
     "one step": lambda model, noise: one_step(model, model.encode(CAPTIONS), noise).difference,
     "detection": lambda model, noise: detection.ScoreDifferenceNorm()(generation(model, noise)),

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from companion.printed import algorithm_1
 from memlib.hessian.counting import count_above
 from memlib.hessian.dense import dense
 from memlib.hessian.density import density
 from memlib.hessian.krylov import KrylovSpace
 from memlib.hessian.lanczos import lanczos
 from memlib.hessian.operator import DenseOperator
-from memlib.hessian.printed import algorithm_1
 from memlib.sharpness import nonnegative_count
 
 from .oracles import DEVICES, DTYPES, SPECTRA, clustered, generator, symmetric

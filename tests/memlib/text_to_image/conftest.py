@@ -51,20 +51,41 @@ def write_tokenizer(folder: Path) -> int:
     return len(vocabulary)
 
 
+def autoencoder(channels=4, **more):
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=channels,
+        norm_num_groups=4,
+        sample_size=8,
+        **more,
+    )
+
+
+def clip(kind, words, width=16):
+    config = CLIPTextConfig(
+        vocab_size=words,
+        hidden_size=width,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=LIMIT,
+        projection_dim=width,
+        bos_token_id=words - 2,
+        eos_token_id=words - 1,
+        pad_token_id=words - 1,
+    )
+    return kind(config)
+
+
 def write_pipeline(folder: Path, kind: str) -> Path:
     """A pipeline of Stable Diffusion's parts with random weights."""
     words = write_tokenizer(folder / "tokenizer")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed({"epsilon": 0, "v": 1}[kind])
         parts = {
-            "vae": AutoencoderKL(
-                block_out_channels=(8, 8),
-                down_block_types=("DownEncoderBlock2D",) * 2,
-                up_block_types=("UpDecoderBlock2D",) * 2,
-                latent_channels=4,
-                norm_num_groups=4,
-                sample_size=8,
-            ),
+            "vae": autoencoder(),
             "unet": UNet2DConditionModel(
                 sample_size=4,
                 block_out_channels=(8, 16),
@@ -75,19 +96,7 @@ def write_pipeline(folder: Path, kind: str) -> Path:
                 attention_head_dim=2,
                 norm_num_groups=4,
             ),
-            "text_encoder": CLIPTextModel(
-                CLIPTextConfig(
-                    vocab_size=words,
-                    hidden_size=16,
-                    intermediate_size=32,
-                    num_hidden_layers=2,
-                    num_attention_heads=2,
-                    max_position_embeddings=LIMIT,
-                    bos_token_id=words - 2,
-                    eos_token_id=words - 1,
-                    pad_token_id=words - 1,
-                )
-            ),
+            "text_encoder": clip(CLIPTextModel, words),
             "scheduler": SCHEDULERS[kind](),
         }
     with torch.no_grad():  # at their initial scale the layers of text hardly move the output

@@ -9,7 +9,7 @@ import diffusers
 import torch
 import transformers
 
-from .conftest import LIMIT, NOISE, write_tokenizer
+from .conftest import NOISE, autoencoder, clip, write_tokenizer
 
 LETTERS = [chr(code) for code in range(97, 123)]
 
@@ -18,22 +18,6 @@ def clip_tokenizer(folder: Path):
     if not folder.exists():
         write_tokenizer(folder)
     return transformers.CLIPTokenizer.from_pretrained(folder)
-
-
-def clip(kind, words, width=16):
-    config = transformers.CLIPTextConfig(
-        vocab_size=words,
-        hidden_size=width,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=LIMIT,
-        projection_dim=width,
-        bos_token_id=words - 2,
-        eos_token_id=words - 1,
-        pad_token_id=words - 1,
-    )
-    return kind(config)
 
 
 def t5_tokenizer():
@@ -53,18 +37,6 @@ def t5(words, width=16):
         feed_forward_proj="gated-gelu",
     )
     return transformers.T5EncoderModel(config)
-
-
-def autoencoder(channels=4, **more):
-    return diffusers.AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=channels,
-        norm_num_groups=4,
-        sample_size=8,
-        **more,
-    )
 
 
 def sd3(home: Path, **scheduler):
@@ -283,21 +255,22 @@ BUILDERS = {
 }
 
 
-def louder(pipeline):
+def louder(pipeline, scale=0.5):
     """At their initial scale the layers of text hardly move the output, and some final ones are zero."""
     network = getattr(pipeline, "transformer", None) or pipeline.unet
     with torch.no_grad():
         for weight in network.parameters():
             if weight.ndim > 1:
-                weight.add_(torch.randn_like(weight) * 0.5 / weight[0].numel() ** 0.5)
+                weight.add_(torch.randn_like(weight) * scale / weight[0].numel() ** 0.5)
     return pipeline
 
 
-def write(folder: Path, name: str, **more) -> Path:
-    """Build a pipeline with seeded random weights and save it."""
+def write(folder: Path, name: str, tuned: bool = False, **more) -> Path:
+    """Build a pipeline with seeded random weights and save it; a tuned one is a little beside it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        louder(BUILDERS[name](folder.parent / "clip", **more)).save_pretrained(folder)
+        pipeline = louder(BUILDERS[name](folder.parent / "clip", **more))
+        louder(pipeline, 0.1 if tuned else 0).save_pretrained(folder)
     if name == "dit":  # as published; save_pretrained leaves the names out
         path = folder / "model_index.json"
         names = {"id2label": {str(index): f"thing {index}, object {index}" for index in range(1000)}}

@@ -21,27 +21,14 @@ TRANSFORMERS = ("sd3", "pixart", "sana", "flux", "dit")
 FLOWS = ("sd3", "sana", "flux")
 
 
-@pytest.fixture(scope="session")
-def written(tmp_path_factory):
-    home = tmp_path_factory.mktemp("families")
-    return {name: families.write(home / name, name) for name in families.BUILDERS}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_flux():
-    """Flux has a size of images of its own; 16 latents to a side are enough here."""
-    patch = pytest.MonkeyPatch()
-    size = property(lambda self: 16, lambda self, value: None)
-    patch.setattr(diffusers.FluxPipeline, "default_sample_size", size, raising=False)
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("small_flux")
 
 
 @pytest.fixture(scope="module")
 def loaded(written, small_flux):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {name: TextToImage.load(folder, dtype=torch.float64) for name, folder in written.items()}
+        return {name: TextToImage.load(written[name], dtype=torch.float64) for name in families.BUILDERS}
 
 
 def captions_of(name):

@@ -364,12 +364,6 @@ def test_weights_of_a_variant(broken, folders):
     assert torch.equal(found.score(981)(x), expected.score(981)(x))
 
 
-def test_a_single_file(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"is a single file, .*from_single_file\(.*save_pretrained"):
-        TextToImage.load(tmp_path / "model.safetensors")
-
-
 @pytest.mark.parametrize(("trained", "said"), [("v", "epsilon"), ("epsilon", "v_prediction")])
 def test_a_prediction_that_the_configuration_does_not_say(trained, said, tmp_path):
     """The shipped models are trained, those of the other tests are not."""

@@ -9,7 +9,6 @@ import torch
 
 from memlib.text_to_image import ModelError, TextToImage, loading
 
-from . import families
 from .test_families import CAPTIONS
 
 NAMES = ("sd3", "sdxl")
@@ -18,12 +17,6 @@ needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason
 
 def network(pipeline):
     return getattr(pipeline, "transformer", None) or pipeline.unet
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    home = tmp_path_factory.mktemp("loras")
-    return {name: families.write(home / name, name) for name in NAMES}
 
 
 def opened(folder):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from companion.printed import algorithm_1
 from memlib.hessian import DenseOperator, arnoldi
-from memlib.hessian.printed import algorithm_1
 
-from .oracles import generator, orthogonal
+from ..memlib.hessian.oracles import generator, orthogonal
 
 
 def test_few_steps_agree_with_two_passes() -> None:
