@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Keeping copies from coming out
 #
-# **The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL. Does the noise know whether a copy will come out? And does changing it avoid the copy more often than drawing another noise at the same price?**
+# **The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL. Does the statistic at a noise predict whether a copy comes out? And does changing the noise avoid the copy more often than drawing another one at the same price?**
 #
-# **The noise decides in part, and a method that uses it can beat drawing again, if it is written with care.** Of noises that gave a copy, SAIL as printed makes {recorded}`escapes_sail_printed_0_25:.2f` end elsewhere, where fresh noise at the same price
+# **The noise decides in part, and changing it can do better than drawing another.** Of noises that gave a copy, SAIL as printed makes {recorded}`escapes_sail_printed_0_25:.2f` end elsewhere, where fresh noise at the same price
 # has {recorded}`escapes_redrawn_sail_printed_0_25:.2f`; as released it does worse than fresh noise ({recorded}`escapes_sail_released_0_25:.2f` against {recorded}`escapes_redrawn_sail_released_0_25:.2f`). Corrected, it makes
 # {recorded}`escapes_sail_corrected_0_25:.2f` end elsewhere against {recorded}`escapes_redrawn_sail_corrected_0_25:.2f`, and Han's method, which minimises the norm of the score difference, {recorded}`escapes_han_0_25:.2f` against {recorded}`escapes_redrawn_han_0_25:.2f`.
 #
@@ -30,9 +30,9 @@
 # :class: note
 #
 # - **Asks** what Figure 6 of the paper {cite}`jeon2025understanding` shows, on captions where a choice of noise can decide, and whether the assumption behind SAIL holds: that a noise at which the statistic is small leads away from the copy.
-# - **Runs** SAIL as the paper prints it, as its authors released it and as this project would write it, Han's adjustment of the noise, two baselines that nobody prints, and methods that change the prompt; and, for comparison, a model trained anew without
+# - **Runs** SAIL as the paper prints it, as its authors released it and as this project would write it, Han's adjustment of the noise, two baselines that the paper does not have, and methods that change the prompt; and, for comparison, a model trained anew without
 #   the copies. Other models and training images on disk are in {doc}`10_real_models`.
-# - **Takes** about two minutes of one core; its recorded run, on which the verdicts rest, about twenty.
+# - **Takes** about two minutes of one core; its recorded run, on which the verdicts and the numbers in the text rest, about 45 minutes.
 # :::
 #
 # **The captions are mixed.** Under each, one image has a share $f$ of the 300 training images, and the others are many other images of the same digit. So under one caption the noise decides, as in the paper's Figure 1: where an image has all of its
@@ -153,7 +153,7 @@ tables.shown(rates, {"share": "f", "guidance": "guidance", "model": "model", "ex
 # %% [markdown]
 # The *exact mixture* stands for a model without error: the other images of the digit are one Gaussian in the space of latents, the copy is a narrow Gaussian of weight $f$, and the score is known in closed form.
 # In the recorded run, a caption of which half of the training images are the copy gives it from {recorded}`rate_0_5_1_0:.2f` of the noises without guidance, from {recorded}`rate_0_5_3_0:.2f` with a guidance of 3 and from
-# {recorded}`rate_0_5_7_5:.2f` with 7.5. Guidance turns noises to the copy. The model copies less often than the mixture without guidance, as it has not learned the copies to the end.
+# {recorded}`rate_0_5_7_5:.2f` with 7.5. Guidance turns noises to the copy. Without guidance the model copies less often than the mixture; it may not have learned the copies fully.
 #
 # ## Does the statistic at a noise predict the copy?
 #
@@ -200,7 +200,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 # **Later the sign turns.** After 5 of the 15 steps the paper's statistic has {recorded}`later_gain_1_5:.2f` without guidance and {recorded}`later_gain_7_5_5:.2f` with 7.5, after 10 steps {recorded}`later_gain_1_10:.2f` and {recorded}`later_gain_7_5_10:.2f`:
 # samples on their way to the copy then have the *smaller* score difference. A possible reason, not tested here: near the copy the prediction without a caption leads to it, too. A larger statistic at the first step does not mean a larger one along the path.
 #
-# ## Which copied noises end elsewhere?
+# ## How many copied noises does each method turn away?
 #
 # A threshold needs a unit. Here it is the median, over held-out captions, of what each method minimises. A quantity of second
 # order goes with the square of a multiple, and the penalty $\alpha \lVert x_T \rVert$ of SAIL bears the same proportion to the ordinary level as in the paper, where it is about six times as large.
