@@ -46,18 +46,18 @@
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism2_small"  # name of a shipped model of the second generation
-shares: list[float] = [0.3, 0.5, 0.7]  # of {0.1, 0.3, 0.5, 0.7, 0.9} of a caption's images that are the copy
+shares: list[float] = [0.3, 0.5, 0.7]  # ascending of {0.1, 0.3, 0.5, 0.7, 0.9} of a caption's images
 captions: int = 3  # [1, 10] mixed captions of each share
 noises: int = 8  # [4, 1000] initial noises of each caption
-guidance: list[float] = [1.0, 7.5]  # of sampling; the last is that of the comparison of methods
-later: list[int] = [5, 10]  # steps at which the score difference is measured again
+guidance: list[float] = [1.0, 7.5]  # [0, 100] of sampling; methods are compared at the last
+later: list[int] = [5, 10]  # ascending of [1, steps) steps at which the score difference is measured again
 probes: int = 2  # [2, 1000] random directions of traces and counts
 lanczos: int = 4  # [2, 256] Lanczos steps of smallest eigenvalues and counts
 exact: int = 1  # [1, 10] captions of each share in closed form
 exact_noises: int = 32  # [4, 10**5] noises of each
 copied: int = 2  # [1, 1000] copied noises of a caption that methods are given
 general: int = 8  # [2, 300] held-out captions: they say what is ordinary
-multiples: list[float] = [0.25]  # thresholds, in ordinary levels; the first decides
+multiples: list[float] = [0.25]  # (0, 100] thresholds, in ordinary levels; the first decides
 descent_steps: int = 10  # [0, 1000] gradient steps at most
 han_steps: int = 50  # [0, 1000] those of Han's method
 candidates: int = 2  # [1, 1000] starting noises per image of the corrected SAIL
@@ -150,6 +150,18 @@ record = {
 tables.tabulate(run, "rates", rates, about="Share of noises that end in the copy", record=record)
 tables.shown(rates, {"share": "f", "guidance": "guidance", "model": "model", "exact": "exact mixture"})
 
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small coloured digits, a row for each share. At the left the copied image; to the right some samples are that image and others show the same digit in other handwriting and colours. The larger the share, the more copies."}, "figure": {"caption": "At the left the image that was copied, then samples of the same caption with the largest guidance of the run, from eight noises.", "name": "fig-mitigation-samples"}}
+grid = {}
+for place in (next(p for p, c in enumerate(chosen) if c.share == f) for f in shares):
+    encoded = network.encode([chosen[place].text])
+    end = network.sample(encoded, drawn[place][:8], steps=steps, guidance=max(guidance)).samples
+    pictures = torch.cat([judge.targets[place], network.decode(end).cpu() * 2 - 1])
+    grid[f"f = {chosen[place].share:g}"] = pictures.numpy()
+data = {name.replace(" = ", "_").replace(".", "_"): some for name, some in grid.items()}
+run.figure(
+    plots.image_grid(grid, 9), "samples", about="Copied images and samples of mixed captions", data=data
+)
+
 # %% [markdown]
 # The *exact mixture* stands for a model without error: the other images of the digit are one Gaussian in the space of latents, the copy is a narrow Gaussian of weight $f$, and the score is known in closed form.
 # In the recorded run, a caption of which half of the training images are the copy gives it from {recorded}`rate_0_5_1_0:.2f` of the noises without guidance, from {recorded}`rate_0_5_3_0:.2f` with a guidance of 3 and from
@@ -209,7 +221,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 own = start[start["guidance"] == guidance[-1]]
 counted = own.groupby("caption")["copy"].agg(["mean", "sum"])
 between = counted.index[counted["mean"].between(*RATES, inclusive="neither") & (counted["sum"] >= copied)]
-taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].to_numpy()[:copied]] for p in between]
+taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].tolist()[:copied]] for p in between]
 targets = [chosen[p] for p in between]
 run.record("decided", len(targets), about="Captions whose copied noises the methods are given")
 noise, prompts = torch.stack(taken), network.encode([c.text for c in targets])
@@ -267,6 +279,18 @@ run.figure(
 
 # %% tags=["hide-input"]
 tables.shown(beside, ["name", "method", "same price", "same length", "over price", "over move"])
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small coloured digits. In the first row the copied images, below it the same images without a method. Under SAIL and Han's method some remain and others show the same digit in other handwriting and colours, a few misshapen; under random tokens and numbers most are other images, some of another digit."}, "figure": {"caption": "The copied images, and what each method makes of noises that gave them; a column is one noise.", "name": "fig-mitigation-images"}}
+columns = min(8, noise.shape[0] * noise.shape[1])
+grid = {"copied image": torch.cat(judge.targets).repeat_interleave(noise.shape[1], dim=0)[:columns].numpy()}
+grid |= {
+    name: judged[name, setting].images.flatten(0, 1)[:columns].numpy()
+    for name, setting in (
+        {"none": "", "redrawn": ""} | {k: next(iter(v)) for k, v in (of_noise | of_prompt).items()}
+    ).items()
+}
+data = {report.key(name): some for name, some in grid.items()}
+run.figure(plots.image_grid(grid, columns), "images", about="Copied noises under every method", data=data)
 
 # %% [markdown]
 # Methods that change the prompt are the rivals of the paper's Figure 6. SAIL as printed less each of them, among the same copied noises: in escapes, and in successes, which count an escape only if the digit is there.

@@ -92,6 +92,7 @@ def test_a_model_of_ones_own(folders, captions, listing, tmp_path, kind, precisi
         captions=3,
         whole_captions=2,
         spectra=2,
+        mitigated=3,
         harmless=2,
         seeds=seeds,
         whole_seeds=seeds,
