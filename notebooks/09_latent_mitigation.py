@@ -48,7 +48,7 @@ seed: int = 0  # [0, 2**32) seed of every random draw
 model: str = "organism2_small"  # name of a shipped model of the second generation
 shares: list[float] = [0.3, 0.5, 0.7]  # ascending of {0.1, 0.3, 0.5, 0.7, 0.9} of a caption's images
 captions: int = 3  # [1, 10] mixed captions of each share
-noises: int = 8  # [4, 1000] initial noises of each caption
+noises: int = 12  # [4, 1000] initial noises of each caption
 guidance: list[float] = [1.0, 7.5]  # [0, 100] of sampling; methods are compared at the last
 later: list[int] = [5, 10]  # ascending of [1, steps) steps at which the score difference is measured again
 probes: int = 2  # [2, 1000] random directions of traces and counts
@@ -194,7 +194,7 @@ run.figure(
     of_noises.areas_figure(known, guidance),
     "knows",
     about="AUC within captions",
-    data=tables.frame(areas["knows"]),
+    data=tables.frame([row | {"source": name} for name, some in known.items() for row in some]),
 )
 
 # %% tags=["hide-input"]
@@ -219,8 +219,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 
 # %% tags=["hide-input"]
 own = start[start["guidance"] == guidance[-1]]
-counted = own.groupby("caption")["copy"].agg(["mean", "sum"])
-between = counted.index[counted["mean"].between(*RATES, inclusive="neither") & (counted["sum"] >= copied)]
+between = of_noises.undecided(own, RATES, copied)
 taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].tolist()[:copied]] for p in between]
 targets = [chosen[p] for p in between]
 run.record("decided", len(targets), about="Captions whose copied noises the methods are given")

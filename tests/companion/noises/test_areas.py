@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from companion.noises import caption_areas, paired, pooled
+from companion.noises import caption_areas, paired, pooled, undecided
 
 SIGNS = {"up": 1, "down": -1}
 
@@ -86,3 +86,14 @@ def test_the_pooled_interval_covers_what_it_says(captions, coverage):
         inside += found.low <= truth <= found.high
     likely = stats.binom(runs, coverage).interval(0.999)
     assert likely[0] <= inside <= likely[1]
+
+
+def test_undecided_captions_have_noises_of_both_kinds():
+    copies = [[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]]
+    each = pd.DataFrame([{"caption": c, "copy": bool(v)} for c, some in enumerate(copies) for v in some])
+    assert undecided(each, (0.1, 0.9), 1) == [1, 2, 4]
+    assert undecided(each, (0.1, 0.9), 2) == [1, 4]
+    with pytest.raises(
+        ValueError, match=r"1 of 5 captions have 3 copied noises or more and a copy rate between"
+    ):
+        undecided(each, (0.1, 0.9), 3)
