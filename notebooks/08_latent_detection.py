@@ -32,7 +32,7 @@
 #
 # - **Answers** Table 1 of the paper {cite}`jeon2025understanding`: detection of memorized prompts, by methods before it, by its own, and by later ones.
 # - **Uses** the model organism of the second generation, a Stable Diffusion in miniature of which it is known what was copied and how often. Real models, the published prompts and captions of one's own are in {doc}`10_real_models`.
-# - **Takes** about two minutes of one core; its recorded run, on which the verdicts rest, about a quarter of an hour. Numbers in the text are those of the recorded run; tables and figures show the run of this page, which has fewer captions.
+# - **Takes** about two minutes of one core; its recorded run, on which the verdicts rest, about half an hour. Numbers in the text are those of the recorded run; tables and figures show the run of this page, which has fewer captions.
 # :::
 #
 # **What counts as memorized** is decided by the training set, not by samples: a caption under which an image, or a fixed part of one, was seen 100 times or more. *Exact*: one image and its copies.
