@@ -86,7 +86,7 @@ run = experiment.start("09_latent_mitigation", globals())
 run.parameter_table()
 
 # %% tags=["hide-input"]
-REFERENCES, RATES = 2000, (0.1, 0.9)
+REFERENCES = 2000
 MIDDLE, PENALTY, OTHER_PENALTIES = multiples[0], 6.0, [0.0, 30.0]  # alpha sqrt(d) in ordinary levels
 network = text_to_image.load(model, device=run.device)
 t = network.timesteps(steps)[0]
@@ -219,7 +219,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 
 # %% tags=["hide-input"]
 own = start[start["guidance"] == guidance[-1]]
-between = of_noises.undecided(own, RATES, copied)
+between = of_noises.undecided(own, comparison.RATES, copied)
 taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].tolist()[:copied]] for p in between]
 targets = [chosen[p] for p in between]
 run.record("decided", len(targets), about="Captions whose copied noises the methods are given")

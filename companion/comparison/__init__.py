@@ -1,7 +1,7 @@
 """Mitigations compared where the copied images are known: copies, agreement with the prompt, the price."""
 
 from companion.comparison.baselines import RandomMove, Redrawn
-from companion.comparison.escapes import escape_lead, escape_rows, escapes, undecided_captions
+from companion.comparison.escapes import RATES, escape_lead, escape_rows, escapes, undecided_captions
 from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
 from companion.comparison.settings import Settings, objectives
@@ -11,6 +11,7 @@ from companion.comparison.trials import Trials, joined
 
 __all__ = [
     "FALSE_POSITIVE_RATE",
+    "RATES",
     "SPACES",
     "Judge",
     "Judged",
