@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from companion.claims.ledger import Entry, Ledger, Verdict
-from companion.claims.verdicts import judge_all, load_runs
+from companion.claims.verdicts import judge_what_is_there, load_runs
 from companion.experiment import names, recorded
 from memlib.files import write_text
 
@@ -44,14 +44,14 @@ def run_name(seed: int) -> str:
 def repeat(
     ledger: Ledger, build: Path, preset: str, chapters: Iterable[str], seeds: Iterable[int]
 ) -> Repetition:
-    """Count the verdicts of the runs that are there for each seed; `ValueError` if one is missing."""
+    """Count the verdicts of the runs that are there for each seed; `ValueError` if a run is missing."""
     given, chapters = list(seeds), list(chapters)
     counts: dict[str, Counter[Verdict]] = {claim.id: Counter() for claim in ledger.claims if claim.tests}
     for seed in given:
         runs = load_runs(build, run_name(seed), chapters)
-        for finding in judge_all(ledger, runs):
-            if finding.claim.tests:
-                counts[finding.claim.id][finding.verdict] += 1
+        for claim in ledger.claims:
+            if claim.tests:
+                counts[claim.id][judge_what_is_there(claim, runs)] += 1
     one = next(iter(runs.values()))
     verdicts = {name: dict(count) for name, count in counts.items()}
     return Repetition(preset=preset, seeds=given, commit=one.commit, hardware=one.hardware, verdicts=verdicts)

@@ -15,6 +15,10 @@ from companion.experiment.runs import Place
 Runs = Mapping[str, Results]
 
 
+class MissingNumberError(ValueError):
+    """A run that exists does not hold the number."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One test of a claim: the number, where it is from, how the condition came out.
@@ -78,13 +82,28 @@ def judge(claim: Claim, runs: Runs) -> Finding:
     """What the runs say about one claim.
 
     Raises:
-        ValueError: a run or a key the claim names does not exist.
+        ValueError: a run or a number the claim names does not exist.
     """
     try:
         measured = tuple(_measure(test, claim.chapter or "", runs) for test in claim.tests)
     except ValueError as error:
         raise ValueError(f"claim {claim.id}: {error}") from error
     return Finding(claim, measured, _verdict([m.outcome for m in measured]))
+
+
+def judge_what_is_there(claim: Claim, runs: Runs) -> Verdict:
+    """The verdict where a number that a run does not hold leaves its test undecided.
+
+    For runs that may draw too little to measure a number, such as no caption with copied and other noises:
+    chapters leave such a number out.
+    """
+    outcomes: list[Outcome] = []
+    for test in claim.tests:
+        try:
+            outcomes.append(_measure(test, claim.chapter or "", runs).outcome)
+        except MissingNumberError:
+            outcomes.append("undecided")
+    return _verdict(outcomes)
 
 
 def find_faults(findings: Iterable[Finding]) -> list[str]:
@@ -118,7 +137,7 @@ def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
         runs: the results of every notebook.
 
     Raises:
-        ValueError: no such run, or no such number in it.
+        ValueError: no such run; `MissingNumberError` if there is no such number in it.
     """
     notebook, _, key = reference.rpartition("::")
     notebook = notebook or chapter
@@ -129,7 +148,9 @@ def number(reference: str, chapter: str, runs: Runs) -> tuple[str, str, Scalar]:
     scalars = runs[notebook].scalars
     if key not in scalars:
         run = runs[notebook].run
-        raise ValueError(f"{notebook} (run {run}) records no {key!r}; it records {', '.join(scalars)}")
+        raise MissingNumberError(
+            f"{notebook} (run {run}) records no {key!r}; it records {', '.join(scalars)}"
+        )
     return notebook, key, scalars[key]
 
 

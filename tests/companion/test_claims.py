@@ -349,6 +349,17 @@ def test_verdicts_are_counted_over_the_runs_of_other_seeds(tmp_path: Path) -> No
         seeds.repeat(ledger, tmp_path, "quick", ["01_one"], [4])
 
 
+def test_a_number_that_a_seed_cannot_measure_leaves_its_test_undecided(tmp_path: Path) -> None:
+    ledger = ledger_of(claim(HOLDS), claim(HOLDS, {"key": "y", "above": 0}, id="both"))
+    for seed, scalars in ((1, {"y": scalar(1, 2)}), (2, {"x": scalar(1, 2), "y": scalar(1, 2)})):
+        results_file.write(results(**scalars), tmp_path / "runs/01_one" / seeds.run_name(seed))
+    found = seeds.repeat(ledger, tmp_path, "quick", ["01_one"], [1, 2])
+    assert found.verdicts == {
+        "a": {"undecided": 1, "reproduced": 1},
+        "both": {"reproduced in part": 1, "reproduced": 1},
+    }
+
+
 def test_failures_show_their_numbers_or_say_which_is_missing() -> None:
     failure = Failure(id="f", title="It fails", text="So.", measured=("02_two::x",))
     page = claim_pages.render_failures(Failures(failures=(failure,)), RUNS)
