@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
+from companion import digits
 from memlib.intervals import Interval
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def shown(
         values: rows or columns, see `frame`.
         columns: those to show, in this order; a mapping gives each its heading. None shows all.
         formats: how numbers and intervals are written: one format, or one for each column (".2f" for others).
-            Whole numbers get separators of thousands; a missing value is an empty cell.
+            Of an interval no more digits are written than it supports (`companion.digits`), and no bounds where
+            it has no width. Whole numbers get separators of thousands; a missing value is an empty cell.
     """
     read = _read(values)
     headings = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or read}
@@ -122,8 +124,10 @@ def _read(values: Rows) -> pd.DataFrame:
 def _written(item: Any, spec: str) -> str:
     if isinstance(item, str | bool):
         return str(item)
-    if not isinstance(item, Interval) and pd.isna(item):
+    if isinstance(item, Interval):
+        return digits.interval(item.value, item.low, item.high, spec)
+    if pd.isna(item):
         return ""
     if isinstance(item, Integral):
         return f"{item:,}"
-    return format(item, spec) if isinstance(item, Interval | Real) else str(item)
+    return format(item, spec) if isinstance(item, Real) else str(item)

@@ -1,43 +1,53 @@
-"""A page quotes a recorded number with its interval by one role."""
+"""A page quotes a number with its interval, and the time of a run, by one role each."""
 
-from types import SimpleNamespace
+from datetime import UTC, datetime
 
-import nbformat
 import pytest
 
+from companion import roles
 from companion.experiment import recorded
-from companion.experiment.results import Scalar
+from companion.experiment.results import Results, Scalar, write
 
 sphinx = pytest.importorskip("sphinx.application")
 pytest.importorskip("myst_nb")
 
-PYTHON = {"name": "python", "pygments_lexer": "python"}
+SCALARS = {
+    "auc": Scalar(value=0.98765, interval=[0.9, 1.0], level=0.95, n=9),
+    "all": Scalar(value=0.0, interval=[0.0, 0.0], level=0.95, n=8),
+    "count": Scalar(value=8),
+}
 
 
-def glued(**values):
-    return [
-        nbformat.v4.new_output(
-            "display_data",
-            {"application/papermill.record/text/plain": repr(value)},
-            metadata={"scrapbook": {"name": name, "mime_prefix": "application/papermill.record/"}},
-        )
-        for name, value in values.items()
-    ]
-
-
-def build(folder, prose):
-    """Text of the page and of another one that quotes it, and the warnings."""
-    cells = [
-        nbformat.v4.new_markdown_cell(f"# Title\n\n{prose}"),
-        nbformat.v4.new_code_cell("1", outputs=glued(auc=0.98765, auc_lo=0.9, auc_hi=1.0)),
-    ]
-    source = folder / "source"
-    source.mkdir()
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata={"language_info": PYTHON}), source / "index.ipynb"
+def results(notebook, scalars=SCALARS, seconds=57.2):
+    return Results(
+        notebook=notebook,
+        run="quick",
+        preset="quick",
+        parameters={},
+        scalars=scalars,
+        figures={},
+        tables={},
+        checks={},
+        seed=0,
+        device="cpu",
+        hardware="x86_64 CPU, 1 thread",
+        versions={},
+        commit="unknown",
+        dirty=None,
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        duration_s=seconds,
     )
+
+
+def build(folder, prose, run=None):
+    """Text of the page and of another one that quotes it, and the warnings."""
+    source = folder / "source"
+    staged = source / roles.RUNS / "index"
+    staged.mkdir(parents=True)
+    write(run or results("index"), staged)
+    (source / "index.md").write_text(f"# Title\n\n{prose}\n")
     (source / "other.md").write_text(
-        "---\norphan: true\n---\n# Other\n\nSee {interval}`index.ipynb::auc:.1f`.\n"
+        "---\norphan: true\n---\n# Other\n\nSee {interval}`index.ipynb::auc:.1f`, {took}`index::run`.\n"
     )
     said = folder / "warnings"
     options = {"extensions": ["myst_nb", "companion.roles"], "nb_execution_mode": "off"}
@@ -55,27 +65,43 @@ def build(folder, prose):
 def test_a_number_is_quoted_with_its_bounds_on_its_page_and_on_others(tmp_path):
     page, other, warnings = build(tmp_path, "It is {interval}`auc:.2f`, or {interval}`auc:.0%`.")
     assert "It is 0.99 (0.90 to 1.00), or 99% (90% to 100%)." in page
-    assert "See 1.0 (0.9 to 1.0)." in other
+    assert "See 1.0 (0.9 to 1.0), 57 seconds (x86_64 CPU, 1 thread)." in other
     assert warnings == ""
 
 
-def test_a_number_without_bounds_is_a_warning(tmp_path):
-    _, _, warnings = build(tmp_path, "It is {interval}`missing:.2f`.")
-    assert "No key 'missing' found" in warnings
+def test_the_number_of_draws_stands_beside_the_bounds_and_no_width_is_no_interval(tmp_path):
+    page, _, warnings = build(tmp_path, "It is {interval}`auc:.2f n`, and {interval}`all:.0f n`.")
+    assert "It is 0.99 (0.90 to 1.00; n = 9), and 0 (n = 8)." in page
+    assert warnings == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("{interval}`missing:.2f`", "no missing in the run of index"),
+        ("{interval}`count:.2f n`", "count of index has no n"),
+        ("{recorded}`absent:.2f`", "no absent in the recorded run of index"),
+        ("{recorded}`other::auc:.2f`", "no auc in the recorded run of other"),
+        ("{took}`recorded`", "has no 'recorded' whose time could be told"),
+        ("{took}`yesterday`", "say `run` or `recorded`"),
+    ],
+)
+def test_what_cannot_be_told_is_an_error(tmp_path, monkeypatch, said, complaint):
+    monkeypatch.setattr(recorded, "load", {}.get)
+    _, _, warnings = build(tmp_path, f"It is {said}.")
+    assert complaint in warnings
 
 
 def test_a_number_of_the_recorded_run_is_quoted_with_its_bounds(tmp_path, monkeypatch):
-    scalars = {"auc": Scalar(value=0.98765, interval=[0.9, 1.0], level=0.95, n=9), "n": Scalar(value=8)}
-    kept = SimpleNamespace(scalars=scalars)
-    monkeypatch.setattr(recorded, "load", {"index": kept}.get)
-    said = "It is {recorded}`auc:.2f`, and {recorded}`index::n:.0f`."
+    monkeypatch.setattr(recorded, "load", {"index": results("index", seconds=5400.0)}.get)
+    said = "It is {recorded}`auc:.2f`, and {recorded}`index::count:.0f`, after {took}`recorded`."
     page, _, warnings = build(tmp_path, said)
-    assert "It is 0.99 (0.90 to 1.00), and 8." in page
+    assert "It is 0.99 (0.90 to 1.00), and 8, after 1.5 hours (x86_64 CPU, 1 thread)." in page
     assert warnings == ""
 
 
-@pytest.mark.parametrize("key", ["absent", "other::auc"])
-def test_a_number_that_is_not_recorded_is_an_error(tmp_path, monkeypatch, key):
-    monkeypatch.setattr(recorded, "load", {"index": SimpleNamespace(scalars={})}.get)
-    _, _, warnings = build(tmp_path, f"It is {{recorded}}`{key}:.2f`.")
-    assert f"no {key.rpartition('::')[2]} in the recorded run of" in warnings
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(26.7, "27 seconds"), (131, "2 minutes"), (2785, "46 minutes"), (7200, "2.0 hours")]
+)
+def test_times_are_told_as_a_reader_would(seconds, words):
+    assert roles.duration(seconds) == words

@@ -1,0 +1,44 @@
+// What style sheets alone cannot do for a reader: open what is folded before printing, and say of tables that are
+// wider than the page that they can be moved, so that a keyboard reaches them.
+
+(() => {
+  const folded = () => document.querySelectorAll("article details:not([open])");
+  let opened = [];
+
+  addEventListener("beforeprint", () => {
+    opened = [...folded()];
+    opened.forEach((one) => { one.open = true; });
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((one) => { one.open = false; });
+    opened = [];
+  });
+
+  // A link to a place inside something folded opens it, also where the browser does not.
+  const reveal = () => {
+    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (place) {
+      for (let one = place.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+      if (place.closest("details")) place.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", reveal);
+
+  const mark = () => {
+    for (const box of document.querySelectorAll("article .scrolls, article .cell_output > .output, article .pst-scrollable-table-container")) {
+      if (box.scrollWidth > box.clientWidth + 1) {
+        box.tabIndex = 0;
+        box.setAttribute("role", "region");
+        box.setAttribute("aria-label", box.closest("figure")?.querySelector("figcaption p")?.innerText || "Table, scrolls sideways");
+      } else if (box.getAttribute("role") === "region") {
+        ["tabindex", "role", "aria-label"].forEach((name) => box.removeAttribute(name));
+      }
+    }
+  };
+  addEventListener("DOMContentLoaded", () => {
+    reveal();
+    mark();
+    document.addEventListener("toggle", mark, true);
+    addEventListener("resize", mark);
+  });
+})();
