@@ -13,13 +13,25 @@
 # %% [markdown]
 # # The paper's identities, tested
 #
-# Why should the norm of a score say anything about curvature, and the difference of two scores anything about memorization?
-# The paper's answer is a handful of expectations under Gaussians. Do they hold? Here each is stated, derived in a few lines, and put to the
-# test on random Gaussians whose scores and Hessians are exact.
+# :::{admonition} Why should the norm of a score say anything about curvature, and the difference of two scores anything about memorization?
+# :class: answer
 #
-# **They hold, once the sign of one is corrected and the range of another is stated.** Of the 99 % intervals of measured means a share of {interval}`coverage:.3f` contain the closed form. The sign with which
-# Lemma 4.2 is printed is excluded for a share of {interval}`sign_printed_excluded:.2f` of the pairs. The link to Fisher-Rao distance (Appendix A.4) holds at $\Sigma = I$;
-# at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f` instead of 1.
+# Answer
+# : Because of a handful of expectations under Gaussians. They hold, once the sign of one is corrected and the range of another is stated. Of the intervals of measured means a share of
+#   {interval}`coverage:.3f n` contain the closed form. The sign with which Lemma 4.2 is printed is excluded for a share of {interval}`sign_printed_excluded:.2f n` of random pairs. The link to Fisher-Rao distance
+#   (Appendix A.4) holds at $\Sigma = I$; at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f n` instead of 1.
+#
+# How sure
+# : The densities are exact, so that nothing rests on a training. Intervals of means are at 99 % over draws, those of shares at 95 % over checks, and both shrink with the number of draws.
+#
+# For your model
+# : The identities hold on average. A single score norm deviates from them, more so in few dimensions; and one training image far from all others is as sharp as a copied one
+#   ({numref}`fig-needles`), so that sharpness alone is no proof of copying.
+#
+# This chapter
+# : answers Lemmas 4.1 to 4.3, the statistic of Section 4.3 and Appendices A.3, A.4 and B.2 of the paper {cite}`jeon2025understanding`, and the link from sharpness to local dimension {cite}`kamkari2024geometric`. It took {took}`run`;
+#   it needs no network and no data, and a GPU does not help.
+# :::
 #
 # ```{glue:figure} figure_checks_figure
 # :alt: Four panels, one per identity. In each, forty-eight ratios of measured to predicted mean with error bars scatter around one; only a few bars miss it. Bars are shorter in higher dimension.
@@ -27,15 +39,7 @@
 # Measured mean over closed form with 99 % intervals, every pair of every identity; red where the interval misses 1. Within a panel the dimension grows from left to right.
 # ```
 #
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Lemmas 4.1 to 4.3, the statistic of Section 4.3, and Appendices A.3, A.4 and B.2 of the paper {cite}`jeon2025understanding`; the link from
-#   sharpness to local dimension that it builds on {cite}`kamkari2024geometric`.
-# - **Corrects** a sign in Lemma 4.2 and the range in which Appendix A.4 holds, and shows the numbers that settle both.
-# - **Adds** how well a single sample estimates sharpness, and a case in which sharpness does not mean copying.
-# - **Takes** less than a minute on one core; a GPU does not help. Needs no network and no data.
-# :::
+# Each identity is stated, derived in a few lines, and tested on random Gaussians whose scores and Hessians are exact ({numref}`fig-checks`).
 #
 # Throughout, $H = \nabla^2 \log p$ is the Hessian of the log density, so a Gaussian $\Normal(\mu, \Sigma)$ has $H = -\Sigma^{-1}$ everywhere, and *sharpness* is
 # $-\tr H$. A second Gaussian $\Normal(\mu_c, \Sigma_c)$ is the density under a condition $c$, a prompt or a label, and the points are drawn from it. Memorization means that $p(\cdot \mid c)$ is far sharper than $p$. The letters are those of {doc}`../book/notation`.
@@ -246,7 +250,7 @@ tables.shown(one_each, ["d", "commuting", "equal means", "mean", "closed form", 
 # this loses most of the trace, and more of it in higher dimension: over all pairs, {glue:text}`sorted_ratio:.2f` of the measured mean
 # is left. The sum of the lemma gives {glue:text}`generalized_ratio:.3f` of the mean.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Equal means, Hessians that do not commute, one pair of each dimension: drawn mean, the sum of the lemma, and the formula on sorted eigenvalues", "name": "tab-01-tilted"}
 tilted = difference[~difference["commuting"] & difference["equal means"]].copy()
 tilted["generalized"] = tilted["pair"].map(identities.generalized_energy)
 tilted["sorted eigenvalues"] = tilted["pair"].map(identities.commuting_energy)

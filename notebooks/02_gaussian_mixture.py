@@ -13,10 +13,24 @@
 # %% [markdown]
 # # A mixture in the plane
 #
-# Two dimensions, two modes, and every quantity known exactly. Does the Hessian show which sampling paths will end as copies, and from when on?
-# **It does.** The smallest eigenvalue of the learned Hessian separates the paths that will end as copies from all others from $t =$ {glue:text}`separation_time_learned:.0f` of 1,000
-# on (from there the whole interval of the area under the ROC curve lies above 0.9). At the last step it is {interval}`last_step_memorized_learned:.3f` in units of $1/\sigma_t^2$ on these paths and
-# {interval}`last_step_general_learned:.4f` on the others. Under the exact score it separates them from the first step on.
+# :::{admonition} Does the Hessian show which sampling paths will end as copies, and from when on?
+# :class: answer
+#
+# Answer
+# : Yes, as early as the score is good enough. Under the *exact* score the smallest eigenvalue separates the paths that will end as copies from the first step on (AUC {interval}`first_step_auc_exact:.2f n`). Under the
+#   *learned* score it does not at first: the AUC is {interval}`first_step_auc_learned:.2f n` at the first step, falls to {interval}`least_auc_learned:.2f` at $t =$ {glue:text}`least_auc_time_learned:.0f` of 1,000, and is above 0.9 with its whole
+#   interval from $t =$ {glue:text}`separation_time_learned:.0f` on. At the last step the eigenvalue is {interval}`last_step_memorized_learned:.3f n` in units of $1/\sigma_t^2$ on these paths and {interval}`last_step_general_learned:.4f n` on the others (medians).
+#
+# How sure
+# : One mixture and one network: intervals run over sampling paths, and do not cover another training. The curve against time is in {numref}`fig-foretell`.
+#
+# For your model
+# : The error of a network can hide, and even reverse, a difference that is there. That a statistic shows nothing at the first step does not mean that there is nothing to show; measure at several times.
+#
+# This chapter
+# : answers Figure 1 of the paper {cite}`jeon2024understanding`, with the exact score and Hessian beside the learned ones and many paths instead of two, and asks what the second-order loss of its appendix A.1 does to the Hessian. It took {took}`run`;
+#   `train=True` trains the network anew.
+# :::
 #
 # ```{glue:figure} figure_paths
 # :alt: Two panels, learned and exact. The scaled smallest eigenvalue of paths into the tiny mode falls to minus one, that of paths into the broad mode returns to zero; the bands part in the second half of sampling.
@@ -24,14 +38,7 @@
 # The paper's Figure 1b over many paths: the smallest eigenvalue times sigma squared, median and the band of 90 % of the paths. Sampling runs from left to right.
 # ```
 #
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Figure 1 of the paper {cite}`jeon2024understanding`: the learned score at the last step, and the eigenvalues of the Hessian
-#   along the sampling path of a memorized and of a general sample.
-# - **Adds** the exact score and Hessian beside the learned ones, many paths instead of two, the time at which the two kinds separate, with intervals, and what the second-order loss of appendix A.1 does to the Hessian.
-# - **Takes** less than a minute on two cores; a GPU does not help. Retraining (`train=True`) takes about eight minutes.
-# :::
+# Two dimensions, two modes, and every quantity known exactly.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of the noise from which sampling starts

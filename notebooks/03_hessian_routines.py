@@ -13,13 +13,23 @@
 # %% [markdown]
 # # Reading a Hessian one product at a time
 #
-# An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Such a
-# matrix is not formed. Everything the paper measures can be computed from products $Jv$ with a vector, each of which costs about as much as one pass
-# through the network. Which products should one take, how many, and how far can one trust the results?
+# :::{admonition} Which products with a Hessian too large to store should one take, how many, and how far can one trust the results?
+# :class: answer
 #
-# **Orthogonalise twice, and estimate traces with Hutchinson's random signs.** The Hessian at a memorized image has {glue:text}`ghost_memorized_true:.0f` eigenvalues above $-1/(2\sigma_t^2)$. One pass of
-# Gram-Schmidt, as in the paper's algorithm, gives a count of {glue:text}`ghost_memorized_once:.0f`; two passes give {glue:text}`ghost_memorized_twice:.0f`. With 60 products the error of Hutchinson's estimator is
-# {glue:text}`trace_gain_memorized:.2f` of that of the better of Hutch++ and XTrace at a memorized image, and {glue:text}`trace_gain_general:.2f` of it at a general one.
+# Answer
+# : Orthogonalise twice, and estimate traces with Hutchinson's random signs. The Hessian at a memorized image has {glue:text}`zero_memorized_true:.0f` non-negative eigenvalues. With one pass of Gram-Schmidt, as in the paper's algorithm,
+#   {interval}`zero_memorized_once:.0f n` are counted; with two passes {glue:text}`zero_memorized_twice:.0f` from every start. Above $-1/(2\sigma_t^2)$ there are {glue:text}`ghost_memorized_true:.0f`, and one pass counts
+#   {glue:text}`ghost_memorized_once:.0f`. With 60 products the error of Hutchinson's estimator is {interval}`trace_gain_memorized:.2f n` of that of the better of Hutch++ and XTrace at a memorized image, and {interval}`trace_gain_general:.2f n` of it at a general one.
+#
+# How sure
+# : Two Hessians of one network, known whole. Counts at zero are from {glue:text}`zero_starts:.0f` start vectors, those above $-1/(2\sigma_t^2)$ from one; errors of traces are over repetitions, n of them, without an interval of their ratio.
+#
+# For your model
+# : The routines of `memlib.hessian` orthogonalise twice and say whether a count has settled. A few more steps do not help one pass: they add eigenvalues that are not there ({numref}`fig-ghosts`).
+#
+# This chapter
+# : answers Algorithm 1 of the paper {cite}`jeon2024understanding` (its appendix A.2), and measures how asymmetric a learned Jacobian is, trace estimators, spectral densities, local dimension, precision and cost. It took {took}`run`.
+# :::
 #
 # ```{glue:figure} figure_ghosts
 # :alt: Three panels, counted eigenvalues against Krylov steps. On the built matrix the one-pass count climbs beyond the true twenty while the two-pass count stays on it; on the two learned Hessians the curves are compared with the true counts.
@@ -27,15 +37,9 @@
 # Counted eigenvalues above $-1/(2\sigma_t^2)$ against Krylov steps, with the true number dashed. A filled dot means that the two-pass routine itself declares its count settled.
 # ```
 #
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Algorithm 1 of the paper {cite}`jeon2024understanding` (its appendix A.2), the Arnoldi iteration behind its
-#   spectra.
-# - **Adds** what one pass of Gram-Schmidt does to a count; how asymmetric a learned Jacobian is; trace estimators with error
-#   bars; spectral densities and local dimension; precision; measured costs.
-# - **Takes** less than a minute on one core, with the shipped checkpoints. Not timed on a GPU yet.
-# :::
+# An image of 28 by 28 pixels has a Hessian of 784 by 784; a Stable Diffusion latent one of 16,384 by 16,384. Such a
+# matrix is not formed. Everything the paper measures can be computed from products $Jv$ with a vector, each of which costs about as much as one pass
+# through the network.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the parameters"}
 seed: int = 0  # [0, 2**32) seed of noises, start vectors and probes
@@ -166,7 +170,7 @@ run.figure(figure, "ghosts", about="Counted eigenvalues against Krylov steps, on
 # The paper counts eigenvalues that are not negative, a threshold that lies above the whole memorized spectrum: no second copy of an eigenvalue that exists can be counted there. Declared
 # beforehand: threshold 0, the largest number of steps above, both learned Hessians, and {glue:text}`zero_starts:.0f` start vectors, because the count from one start vector is random.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Non-negative eigenvalues counted after the largest number of steps, mean over start vectors", "name": "tab-03-zero"}
 fresh, shown = torch.Generator().manual_seed(seed), []
 run.record("zero_starts", starts, about="Start vectors of the counts at threshold 0")
 for name in kinds:

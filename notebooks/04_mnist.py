@@ -13,30 +13,29 @@
 # %% [markdown]
 # # MNIST: many threes, one nine
 #
-# A class-conditional diffusion model has seen three thousand different threes, and under the label "9" one image, a hundred
-# times over. It memorizes the nine. Does its Hessian show it?
+# :::{admonition} A model has seen three thousand different threes, and one nine a hundred times over. Does its Hessian show that it memorized the nine?
+# :class: answer
 #
-# **It does, at the end of sampling.** At the last step samples of the nine have {recorded}`memorized_count_last:.0f` non-negative eigenvalues of 784, samples of threes
-# {recorded}`general_count_last:.0f`, and every sample of the nine has fewer than every three. At the first step no eigenvalue of either is non-negative, and only the mean
-# differs: it is higher for threes by {recorded}`mean_gap_first:.4f` of $1/\sigma_t^2$.
+# Answer
+# : At the end of sampling it does. At the last step samples of the nine have {recorded}`memorized_count_last:.0f n` non-negative eigenvalues of 784 each, samples of threes {recorded}`general_count_last:.0f n`, and every sample of the nine has fewer than every three.
+#   At the first step no eigenvalue of either is non-negative, and only the mean differs: it is higher for threes by {recorded}`mean_gap_first:.4f n` of $1/\sigma_t^2$.
+#
+# How sure
+# : One network, trained once. Intervals run over the samples of the recorded run, a handful, and do not cover another training; the figure shows the run of this page, which has fewer ({ref}`recorded-runs`).
+#
+# For your model
+# : Count eigenvalues late in sampling, and compare with another class or prompt at the same time. The cheap norm $\lVert s \rVert^2$ stands in for the trace until the last steps; $\lVert H s \rVert^2$ does not, even at the first ({numref}`fig-mnist-norms`).
+#
+# This chapter
+# : answers Figures 2, 4 and 5 of the paper {cite}`jeon2024understanding` on MNIST, with several samples from the same noises, and asks what the paper leaves open: what does its second-order loss do? It took {took}`run`, the recorded run {took}`recorded`;
+#   `train=True` trains the network anew and resumes after an interruption.
+# :::
 #
 # ```{glue:figure} figure_spectra
 # :alt: Sorted eigenvalues of both classes at the first and at the last sampling step. At the first they lie close together; at the last those of the memorized class are all far below zero while the upper end of the general class is above it.
 # :name: fig-mnist-spectra
 # All 784 eigenvalues, times sigma squared, at the first and the last step (the paper's Figure 2; note the two scales). Thin lines are single samples, thick lines their mean.
 # ```
-#
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Figures 2, 4 and 5 of the paper {cite}`jeon2024understanding` on MNIST: all 784 eigenvalues of the Hessian of the conditional log
-#   density for the memorized and for the general class, norms in place of traces along the path, and eigenvalues with the condition
-#   minus those without. It also asks what the paper leaves open: what does its second-order loss do?
-# - **Adds** the times in between, the same noises for both classes, several samples with their spread, a classifier of the samples, the asymmetry of the learned Jacobian, and intervals.
-# - **Quotes** the recorded run, which has more samples, in the answer above and wherever conclusions are drawn, and the run behind this page elsewhere (see {ref}`recorded-runs`).
-# - **Takes** under two minutes on two cores with the shipped checkpoints; not timed on a GPU yet. Retraining (`train=True`) takes about an hour on one
-#   core and resumes after an interruption.
-# :::
 #
 # The setting is the paper's (its appendix C) as far as it is given: 3,000 threes; one nine copied 100 times; with probability
 # 0.2 the label is left out and the image comes from 3,000 threes and 3,000 nines; classifier-free guidance of 5; 500 DDIM

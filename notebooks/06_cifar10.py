@@ -13,30 +13,30 @@
 # %% [markdown]
 # # CIFAR-10: from copying to generalising
 #
-# A diffusion model that has seen 64 photographs of cars returns them. One that has seen thousands draws cars of its own, as well as it can. Somewhere
-# in between, copying ends. Does the Hessian, which does not use the training set, show the difference? And does it show which sample is a copy?
+# :::{admonition} A network that has seen 64 photographs returns them, one that has seen thousands draws its own. Does the Hessian, without the training set, show the difference, and which sample is a copy?
+# :class: answer
 #
-# **It shows the difference, and it ranks samples with some error.** At the last step samples of the network on 64 images, of which a share of {recorded}`copied_64:.2f` are copies, have a local
-# dimension of {recorded}`dimension_64_last:.1f`; those of the network on 4,096, which copies a share of {recorded}`copied_4096:.2f`, have {recorded}`dimension_4096_last:.0f`. Within the
-# network on 128, which draws both, the number of non-negative eigenvalues separates copies from the rest in the middle of the path with an area under the ROC curve (AUC) of {recorded}`auc_within_128_count_middle:.2f`.
+# Answer
+# : It shows the difference between networks, and ranks samples of one network with some error. At the last step samples of the network on 64 images, of which a share of {recorded}`copied_64:.2f n` are copies, have a local dimension of {recorded}`dimension_64_last:.1f n`; those of
+#   the network on 4,096, with a share of copies of {recorded}`copied_4096:.2f n`, have {recorded}`dimension_4096_last:.0f n`. Within the network on 128, which draws both, the number of non-negative eigenvalues separates copies from the rest in the middle of the path with an area
+#   under the ROC curve (AUC) of {recorded}`auc_within_128_count_middle:.2f n`.
+#
+# How sure
+# : One network for each training set: intervals run over its samples in the recorded run and do not cover another training; a second network on other images is the check on that. The figures show the run of this page, which has fewer samples ({ref}`recorded-runs`).
+#
+# For your model
+# : A local dimension near zero everywhere says that a network has memorized its set. As a test of one sample it is no proof: within the network on 128, local dimension at the last step has an AUC of {recorded}`auc_within_128_local_dimension_last:.2f n`, on the wrong side of one half.
+#
+# This chapter
+# : goes beyond the paper {cite}`jeon2024understanding`, which has no CIFAR-10, to memorization from a small training set, spectra in 3,072 dimensions, and two networks that share no image {cite}`kadkhodaie2024generalization`. It took {took}`run`, the recorded run
+#   {took}`recorded`; `train=True` trains larger networks, for a GPU.
+# :::
 #
 # ```{glue:figure} figure_statistics
 # :alt: Four panels against time. Lines for all sizes coincide at large times and part towards the end: the trace falls least at 64, non-negative eigenvalues and local dimension rise for 512 and more and stay near zero for 64 and 128, the norm of Hessian times score falls for all.
 # :name: fig-cifar10-statistics
 # Mean over samples of each network with its interval, along the sampling path, from left to right. The grey line is an isolated point.
 # ```
-#
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Goes beyond** the paper {cite}`jeon2024understanding`, which has no CIFAR-10: what do its measures show where no image is repeated
-#   in the data, and memorization comes from a small training set?
-# - **Shows** copies against the size of the training set; spectra of the Hessian in 3,072 dimensions; two networks that share no image, and
-#   where they begin to agree {cite}`kadkhodaie2024generalization`; and how well sharpness alone separates copies from other samples.
-# - **Quotes** the recorded run in the answer above, which has more samples, and the run behind this page elsewhere (see {ref}`recorded-runs`).
-# - **Takes** under two minutes on two cores with the shipped checkpoints. Training them took ten minutes to half an hour each on one
-#   core, and resumes after an interruption. `train=True` trains larger networks, for a GPU; not timed yet.
-# :::
 #
 # The photographs are the automobiles of CIFAR-10 {cite}`krizhevsky2009learning`, 32 pixels wide: the first $N$ of the 5,000 in the training split, and for a second
 # network the last $N$. Nothing is copied and there are no labels. **The networks are small**: 1.15 million parameters, trained on one
@@ -423,7 +423,7 @@ run.figure(figure, "agreement", about="Agreement of two networks on disjoint hal
 # Three questions are asked. *Pooled*: copies against other samples, those of all networks together. That is in part another question, since it can be answered by recognising which network a sample comes from. *Within the network on 128*, which draws both copies and others: what a detector would have to do for the owner of
 # one model. *Within the network on 512*, which draws no copies: the half of its samples with the lower distance ratio against the other half. The last panel is the ratio test itself, which uses the training set, applied to the clean image that the network predicts at that time.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table=[{"caption": "AUC of each statistic: copies against all other samples, all networks", "name": "tab-06-auc-all"}, {"caption": "AUC of each statistic: copies against the other samples of one network", "name": "tab-06-auc-within"}, {"caption": "AUC of each statistic: samples nearer to a training image against the others, where nothing is copied", "name": "tab-06-auc-half"}]
 judging = {}  # (count, t, name) -> numbers that should be higher for a copy
 for count, model in models.items():
     for t in times:

@@ -13,12 +13,23 @@
 # %% [markdown]
 # # Text to image: spectra under captions
 #
-# **A text-to-image model has one density for every caption. Under a caption that always came with the same image it should have a narrow peak; under one that came with many images it should be broad.
-# Does the spectrum show it, at the first step of sampling or at the last, and does it show *where* in the image?**
+# :::{admonition} Under a caption that always came with one image, a text-to-image model should have a narrow peak. Does the spectrum show it, at the first step or at the last, and *where* in the image?
+# :class: answer
 #
-# **At the last step it does, at the first only at the upper end of the spectrum.** Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f` are non-negative under captions of one image with many copies and
-# {interval}`count_general_last:.1f` under general ones. At the first step all are negative under both, but the largest eigenvalue separates them with an area under the ROC curve (AUC) of {interval}`auc_largest_first:.2f`. The difference of curvatures with and without
-# the caption finds the part of an image that is memorized, cell by cell, with an AUC of {interval}`area_curvature:.2f`.
+# Answer
+# : At the last step it does, at the first only at the upper end of the spectrum. Of 256 eigenvalues at the last step {interval}`count_exact_last:.1f n` are non-negative under captions of one image with many copies, and {interval}`count_general_last:.1f n` under general ones. At the first
+#   step all are negative under both, but the largest separates them with an area under the ROC curve (AUC) of {interval}`auc_largest_first:.2f n`. The difference of curvatures with and without the caption finds the memorized part of an image, cell by cell, with an AUC of
+#   {interval}`area_curvature:.2f n`, where one half is chance.
+#
+# How sure
+# : One network of each kind and few captions, in the run of this page: captions are the unit, n counts them, and the intervals are wide. They do not cover another training.
+#
+# For your model
+# : Compare counts at the last step between captions. At the first step look at the largest eigenvalue, or at the norms of {doc}`08_latent_detection`, and beware of captions that state what they show ({numref}`tab-07-terms`).
+#
+# This chapter
+# : answers Figures 3 and 5 of the paper {cite}`jeon2024understanding` and the part of Figure 4 that is about text to image, and tests whether curvature points to the memorized part ({cite:t}`kim2026localizing`), where it is known. It took {took}`run`. Models that others trained are in {doc}`10_real_models`.
+# :::
 #
 # ```{glue:figure} figure_spectra
 # :alt: Sorted eigenvalues in four panels. Left, first step: all curves lie close to minus one and differ only at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, near minus one, and template ones highest. At the upper end exact captions stay below zero; general captions cross it first, then stated and template ones.
@@ -26,15 +37,6 @@
 #
 # Spectra under captions at the first and at the last step, whole (above) and the 48 largest eigenvalues (below). Thin: captions; thick: their mean.
 # ```
-#
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Figures 3 and 5 of the paper {cite}`jeon2024understanding`, and the part of Figure 4 that is about text to image.
-# - **Tests** "stronger memorization, fewer non-negative eigenvalues" at both ends of sampling; and, beyond the paper, whether differences of curvature point to the part of an image that is
-#   memorized ({cite:t}`kim2026localizing`), where that part is known.
-# - **Takes** less than two minutes on two cores with the shipped models; not timed on a GPU yet. Few captions: a recorded run has more. Models that others trained are in {doc}`10_real_models`.
-# :::
 #
 # The paper's models are Stable Diffusion 1.4 and 2.0, whose weights do not fit in a repository. The default here is a *model organism*: Stable Diffusion's own parts (text encoder,
 # U-Net with cross-attention, autoencoder, DDIM, classifier-free guidance) in sizes that train on a processor core, on images of which everything is known. Latents
@@ -180,7 +182,7 @@ run.figure(
 )
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Statistics of the spectra at both ends of sampling, mean over captions", "name": "tab-07-ends"}
 of_kind = {(end, kind): found[end].loc[places[kind]] for end in ends for kind in places}
 both_ends = report.both_ends(run, of_kind, "ends")
 headings = {"end": "step", "label": "captions", "count": "non-negative", "largest": "largest eigenvalue"}
@@ -192,7 +194,7 @@ tables.shown(both_ends, headings, dict.fromkeys(report.ABOUT, ".3f") | {"count":
 # The table has the differences that are positive by the paper's ordering: counts under general captions minus those under memorized ones, and those of partial minus those of exact memorization. At
 # the first step the largest and the mean eigenvalue are compared, too.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Differences between kinds of captions, positive by the ordering of the paper", "name": "tab-07-gaps"}
 asked = ("count", "largest", "smallest", "mean")
 pairs = [*report.PAIRS, ("stated", "exact"), ("general", "rare")]
 gaps = report.gaps(run, of_kind, "gaps", pairs, asked)
@@ -243,7 +245,7 @@ run.figure(
 # A latent of Stable Diffusion has 16,384 numbers, and its spectrum is computed from the ends inwards ({doc}`03_hessian_routines`). Here this is done for a few captions at once, at the last step, and compared with
 # the spectra above:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Counts from Krylov steps beside those of whole spectra", "name": "tab-07-krylov"}
 again = [*places["exact"][-short:], *places["general"][-short:]]
 with hessian.JacobianOperator(
     net.score(last, prompts[again]), states[last][again, 0], product="symmetric"
@@ -310,7 +312,7 @@ run.figure(
 # The paper's Figure 4 sets the squared norm of the score beside the trace, and its section 4.2 reads the score difference as a difference in curvature. Both sides can be computed here: the ratio of $\lVert s \rVert^2$ to
 # $-\operatorname{tr} H$, and the rank correlation over captions of $\lVert s_\Delta \rVert^2$ with $\lVert H_\Delta \rVert_F^2$.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Ratio of $\\lVert s \\rVert^2$ to $-\\operatorname{tr} H$ under captions", "name": "tab-07-ratios"}
 ratios = report.score_norms(run, of_kind, found)
 tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 
@@ -344,7 +346,7 @@ located = {
 elsewhere = [place for kind in judged_kinds if kind != "template" for place in places[kind]]
 unlocated = maps.all_maps(net, last, prompts[elsewhere], states[last][elsewhere], probes=probes)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "How well maps find the memorized cells: AUC, and overlap at the best threshold", "name": "tab-07-maps"}
 names = {
     "curvature": f"curvature difference, {probes} products",
     "curvature_exact": "curvature difference, exact",
@@ -407,7 +409,7 @@ report.thresholds(run, at_last, scores, masks, unlocated, where, names)
 # estimated without bias from {glue:text}`points:.0f` noises. The same split of $s_\Delta$ under $H_\Delta$ gives that of the paper's statistic. Declared before the result, for both models: the share of the means under exact, general and stated captions at the first step; and how well
 # $\norm{s_\Delta}$, $\norm{H_\Delta s_\Delta}$ and $-\tr H_\Delta$ separate exact captions from stated and from general ones, at the first step and, at the points that the captions' own paths have reached, at the last. All twelve AUCs of each model are shown.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "The two terms of Lemma 4.2 at the first step", "name": "tab-07-terms"}
 run.record("points", points, about="Noises behind the terms of Lemma 4.2")
 among = [place for kind in asked_kinds for place in places[kind]]
 some_kinds, some_texts = ([column[place] for place in among] for column in (chosen.kinds, chosen.texts))
@@ -419,7 +421,7 @@ tables.shown(
     terms, headings | {"share": "share of the means", "gain_share": "their share in the paper's statistic"}
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "AUC of exact captions against stated and against general ones", "name": "tab-07-told"}
 tables.shown(
     areas, {"end": "step", "statistic": "statistic", "stated": "against stated", "general": "against general"}
 )
@@ -429,7 +431,7 @@ tables.shown(
 # The second model has the same sizes, and is given the same captions and noises. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
 # noise, in the same way {cite}`rombach2022card`.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Statistics of the spectra of the second model at both ends", "name": "tab-07-second"}
 other = text_to_image.load(second, device=run.device)
 followed_by_both = [*among, *places["template"][-2:]]
 theirs = other.encode([chosen.texts[place] for place in followed_by_both])
@@ -453,7 +455,7 @@ tables.shown(
     rows, headings | {"mean": "mean eigenvalue", "asymmetry": "asymmetry"}, dict.fromkeys(what, ".3f")
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "AUC of exact captions against stated and against general ones, second model", "name": "tab-07-second-told"}
 tables.shown(
     their_areas,
     {"end": "step", "statistic": "statistic", "stated": "against stated", "general": "against general"},

@@ -13,12 +13,25 @@
 # %% [markdown]
 # # Which captions are memorized?
 #
-# **Which of ten statistics find the captions whose image was copied, after how many steps, and is the paper's better than the norm that it builds on?** They come from seven papers and are measured on the same captions,
-# noises and samples of one text-to-image model.
+# :::{admonition} Which of ten statistics find the captions whose image was copied, after how many steps, and is the paper's better than the norm that it builds on?
+# :class: answer
 #
-# **From the first step, once the model has begun to return the copies.** Of captions whose image was copied 300 times, the paper's statistic tells nearly all from general ones, with an area under the ROC curve (AUC) of {recorded}`dose_jeon_1_300:.2f`; with 100 copies,
-# where {glue:text}`returned_100:.2f` of the samples are the copied image, {recorded}`dose_jeon_1_100:.2f`, and with 60 {recorded}`dose_jeon_1_60:.2f`. Where detectors can differ, it is equivalent to the norm of the score difference that it is built on: from one noise, its AUC less that of Wen's norm is
-# {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f`. Captions that merely state what they show hardly mislead it on this model ({recorded}`auc_stated_general_jeon_1_4:.2f`, where one half would be right), and wholly on the one of the first generation ({recorded}`second_auc_stated_general_jeon_1:.2f`).
+# Answer
+# : From the first step, once the model has begun to return the copies, and no better than the norm. Of captions whose image was copied 300 times, the paper's statistic tells nearly all from general ones, with an area under the ROC curve (AUC) of
+#   {recorded}`dose_jeon_1_300:.2f n`; with 100 copies, where {interval}`returned_100:.2f n` of the samples are the copied image, {recorded}`dose_jeon_1_100:.2f n`, and with 60 {recorded}`dose_jeon_1_60:.2f n`. Where detectors can differ, its AUC less that of Wen's
+#   norm of the score difference is {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f n` from one noise: equivalent to within 0.02.
+#
+# How sure
+# : Captions are the unit, and n counts those that were copied; the general ones are 300 that no training had. One model of each of two generations; numbers in the text are those of the recorded run, tables and figures show the run of this page, which has fewer captions.
+#
+# For your model
+# : One pass at the first step, the norm of the score difference, does what the dearer statistics do. Look at what is flagged: captions that merely *state* what they show mislead it little on this model ({recorded}`auc_stated_general_jeon_1_4:.2f n`, where one half would be
+#   right), and wholly on that of the first generation ({recorded}`second_auc_stated_general_jeon_1:.2f n`), which was trained for longer.
+#
+# This chapter
+# : answers Table 1 of the paper {cite}`jeon2025understanding`, with the methods before it, its own, and later ones, on a *model organism*: a Stable Diffusion in miniature of which it is known what was copied and how often. It took {took}`run`, the recorded run {took}`recorded`. Real
+#   models, the published prompts and captions of one's own are in {doc}`10_real_models`.
+# :::
 #
 # ```{glue:figure} figure_by_copies
 # :alt: AUC against the number of copies. Four lines rise together from near one half at 10 copies to one at 300; the entropy of attention stays near one half. The dashed share of samples nearest to the image rises later.
@@ -27,13 +40,7 @@
 # AUC of exact captions with one number of copies against general ones at the first step, with intervals, and (dashed) how often samples under such a caption are nearest to its image, from the card of the model.
 # ```
 #
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Table 1 of the paper {cite}`jeon2025understanding`: detection of memorized prompts, by methods before it, by its own, and by later ones.
-# - **Uses** the model organism of the second generation, a Stable Diffusion in miniature of which it is known what was copied and how often. Real models, the published prompts and captions of one's own are in {doc}`10_real_models`.
-# - **Takes** about two minutes of one core; its recorded run, on which the verdicts rest, about half an hour. Numbers in the text are those of the recorded run; tables and figures show the run of this page, which has fewer captions.
-# :::
+# The statistics come from seven papers and are measured on the same captions, noises and samples of one text-to-image model.
 #
 # **What counts as memorized** is decided by the training set, not by samples: a caption under which an image, or a fixed part of one, was seen 100 times or more. *Exact*: one image and its copies.
 # *Mixed*: one image has a share of the caption's 300 training images, and the others are different. *Near*: one image, each time a little moved or in another cast of colour. *Template*: a part is the same
@@ -222,7 +229,7 @@ run.figure(figure, "by_copies", about=about, data={"k": levels, "recalled": reca
 # Rows are statistics with the number of steps they need and the number of seeds averaged. The columns marked *published* are printed for other models, on other
 # captions, and are not a target: they show how hard the task was there.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Every statistic on the middle captions, beside what was published for other models", "name": "tab-08-table-1"}
 by_question = {asked: detectors.table(run, evaluations, asked, found, STEPS) for asked in known.questions}
 columns = [name for name in by_question[middle][0] if name != "FPR"]
 tables.shown(by_question[middle], columns, ".3f").set_caption(middle.words)
@@ -241,7 +248,7 @@ tables.shown(by_question[middle], columns, ".3f").set_caption(middle.words)
 # The pairs were chosen before the run: the paper's statistic against each of the others at the first step, the comparison that the paper makes (one step and four noises against five steps and
 # sixteen), and its claims about attention, tiles and the bright ending. *Power* is the chance that captions as many and as telling as these show two equal detectors to be equivalent.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Differences of AUC on the middle captions against general ones", "name": "tab-08-middle"}
 pairs = [
     ("jeon_1", 1, "wen_1", 1),
     ("jeon_1", seeds, "wen_1", seeds),
@@ -266,7 +273,7 @@ tables.shown(own, shown, {"difference": ".3f"}).set_caption(middle.words)
 # less the gap {recorded}`auc_middle_general_jeon_1_4_less_gap_1_4:.3f`, less Asthana's {recorded}`auc_middle_general_jeon_1_4_less_asthana_1_4:.3f`. The entropy of one layer less the paper's statistic is {recorded}`auc_middle_general_ren_layer_1_4_less_jeon_1_4:.3f`, that of all layers
 # {recorded}`auc_middle_general_ren_attention_all_2_less_jeon_1_2:.3f`, tiles {recorded}`auc_middle_general_carlini_all_2_less_jeon_1_2:.3f` and the bright ending {recorded}`auc_middle_general_chen_all_2_less_jeon_1_2:.3f`, from fewer captions, as they take fifty steps. No correction is made for the number of comparisons.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Differences of AUC on exact captions against stated ones", "name": "tab-08-stated"}
 own = [row for row in differences if row["question"] != middle.words]
 tables.shown(own, shown, {"difference": ".3f"}).set_caption(own[0]["question"])
 

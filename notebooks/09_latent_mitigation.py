@@ -13,11 +13,24 @@
 # %% [markdown]
 # # Keeping copies from coming out
 #
-# **The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL. Does the statistic at a noise predict whether a copy comes out? And does changing the noise avoid the copy more often than drawing another one at the same price?**
+# :::{admonition} Does the statistic at a noise predict whether a copy comes out, and does changing the noise avoid the copy more often than drawing another one at the same price?
+# :class: answer
 #
-# **The noise decides in part, and changing it can do better than drawing another.** Of noises that gave a copy, SAIL as printed makes {recorded}`escapes_sail_printed_0_25:.2f` end elsewhere, where fresh noise at the same price
-# has {recorded}`escapes_redrawn_sail_printed_0_25:.2f`; as released it does worse than fresh noise ({recorded}`escapes_sail_released_0_25:.2f` against {recorded}`escapes_redrawn_sail_released_0_25:.2f`). Corrected, it makes
-# {recorded}`escapes_sail_corrected_0_25:.2f` end elsewhere against {recorded}`escapes_redrawn_sail_corrected_0_25:.2f`, and Han's method, which minimises the norm of the score difference, {recorded}`escapes_han_0_25:.2f` against {recorded}`escapes_redrawn_han_0_25:.2f`.
+# Answer
+# : The noise decides in part, and changing it can do better than drawing another, but not as the method was published. Of noises that gave a copy, SAIL as printed makes {recorded}`escapes_sail_printed_0_25:.2f n` end elsewhere, where fresh noise at the same price
+#   has {recorded}`escapes_redrawn_sail_printed_0_25:.2f`, which is undecided; as released it does worse than fresh noise ({recorded}`escapes_sail_released_0_25:.2f` against {recorded}`escapes_redrawn_sail_released_0_25:.2f`). Corrected, it makes
+#   {recorded}`escapes_sail_corrected_0_25:.2f` end elsewhere against {recorded}`escapes_redrawn_sail_corrected_0_25:.2f`, and Han's method, which minimises the norm of the score difference, {recorded}`escapes_han_0_25:.2f` against {recorded}`escapes_redrawn_han_0_25:.2f`.
+#
+# How sure
+# : One model. Captions are the unit, and n counts them; numbers in the text are those of the recorded run, figures and tables show the run of this page, which has fewer captions and noises.
+#
+# For your model
+# : Try a fresh noise first. It costs little, and only the corrected SAIL and Han's method beat it at their price. Where an image has all of its caption no noise leads elsewhere; there the prompt must change, at the cost of what it asks for.
+#
+# This chapter
+# : asks what Figure 6 of the paper {cite}`jeon2025understanding` shows, on captions where a choice of noise can decide, with SAIL as printed, as released and corrected, Han's adjustment of the noise, methods that change the prompt, two baselines that the paper does not have, and a
+#   model trained anew without the copies. It took {took}`run`, the recorded run {took}`recorded`. Other models and training images on disk are in {doc}`10_real_models`.
+# :::
 #
 # ```{glue:figure} figure_escapes
 # :alt: Rows of methods that change the noise, with three marks each, for the method, for fresh noises drawn at the same price, and for a random move of the same length, against the share of copied noises that end elsewhere. Random moves lie at the left; the others to the right of them.
@@ -26,14 +39,7 @@
 # Of noises that gave a copy, the share that ends elsewhere under each method, beside drawing fresh noise at the same price and moving the noise as far in a random direction; intervals over captions.
 # ```
 #
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Asks** what Figure 6 of the paper {cite}`jeon2025understanding` shows, on captions where a choice of noise can decide, and whether the assumption behind SAIL holds: that a noise at which the statistic is small leads away from the copy.
-# - **Runs** SAIL as the paper prints it, as its authors released it and as this project would write it, Han's adjustment of the noise, two baselines that the paper does not have, and methods that change the prompt; and, for comparison, a model trained anew without
-#   the copies. Other models and training images on disk are in {doc}`10_real_models`.
-# - **Takes** about two minutes of one core; its recorded run, on which the verdicts and the numbers in the text rest, about 45 minutes.
-# :::
+# The paper changes the initial noise of a text-to-image model until its sharpness statistic is small, and calls that SAIL.
 #
 # **The captions are mixed.** Under each, one image has a share $f$ of the 300 training images, and the others are many other images of the same digit. So under one caption the noise decides, as in the paper's Figure 1: where an image has all of its
 # caption, no noise leads elsewhere, and no choice of noise can avoid the copy.
@@ -197,10 +203,10 @@ run.figure(
     data=tables.frame([row | {"source": name} for name, some in known.items() for row in some]),
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "AUC of the statistics of later steps for whether the noise ends in the copy", "name": "tab-09-later"}
 tables.shown(areas["later"], ["guidance", "step", "statistic", "AUC", "captions"])
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "The same at the first step, by the share of the copied image", "name": "tab-09-by-share"}
 tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "captions"])
 
 # %% [markdown]
@@ -217,7 +223,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 # A threshold needs a unit. Here it is the median, over held-out captions, of what each method minimises. A quantity of second
 # order goes with the square of a multiple, and the penalty $\alpha \lVert x_T \rVert$ of SAIL bears the same proportion to the ordinary level as in the paper, where it is about six times as large.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "What each method minimises: its ordinary level, and its value at copied noises", "name": "tab-09-levels"}
 own = start[start["guidance"] == guidance[-1]]
 between = of_noises.undecided(own, comparison.RATES, copied)
 taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].tolist()[:copied]] for p in between]
@@ -234,7 +240,7 @@ tables.shown(level_rows, ["minimised", "ordinary", "copied"], ".3g")
 # %% [markdown]
 # The methods are given {glue:text}`decided:.0f` captions with copied noises each. *Success* is an image that is no copy and shows the digit. *Lead* is over one fresh noise.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Copied noises under every method: escapes, agreement with the prompt, success, diversity, and cost", "name": "tab-09-methods"}
 settings = comparison.Settings(
     ordinary=levels,
     dimension=drawn[0, 0].numel(),
@@ -276,7 +282,7 @@ run.figure(
     opening=True,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Escapes of each method, of fresh noise at the same price and of a random move of the same length", "name": "tab-09-escapes"}
 tables.shown(beside, ["name", "method", "same price", "same length", "over price", "over move"])
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small coloured digits. In the first row the copied images, below it the same images without a method. Under SAIL and Han's method some remain and others show the same digit in other handwriting and colours, a few misshapen; under random tokens and numbers most are other images, some of another digit."}, "figure": {"caption": "The copied images, and what each method makes of noises that gave them; a column is one noise.", "name": "fig-mitigation-images"}}
@@ -294,7 +300,7 @@ run.figure(plots.image_grid(grid, columns), "images", about="Copied noises under
 # %% [markdown]
 # Methods that change the prompt are the rivals of the paper's Figure 6. SAIL as printed less each of them, among the same copied noises: in escapes, and in successes, which count an escape only if the digit is there.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "SAIL as printed less methods that change the prompt", "name": "tab-09-rivals"}
 own = ("SAIL printed", f"{MIDDLE:g}")
 rivals = report.over_rivals(
     run, images, own, {name: next(iter(some)) for name, some in of_prompt.items()}, every
@@ -317,11 +323,11 @@ tables.shown(rivals, ["method", "setting", "escape", "success"])
 #
 # That $\lVert s_\Delta \rVert^2$ in place of SAIL's first term fails to converge, and that the weight $\alpha$ hardly matters: both from the same noises, with the same optimiser and number of steps.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Descents with each of the two first terms", "name": "tab-09-terms"}
 converging = report.first_terms(run, images, settings, at_copied, MIDDLE)
 tables.shown(converging)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Descents with three weights of the penalty", "name": "tab-09-weights"}
 weighing = report.norm_weights(run, images, settings, OTHER_PENALTIES, MIDDLE)
 headings = {"weight": "α √d in ordinary levels", "copy": "copy", "agree": "agree", "success": "success"}
 tables.shown(weighing, headings | {"norm_after": "length of the noise"})

@@ -13,11 +13,23 @@
 # %% [markdown]
 # # Models that others trained
 #
-# **What can be reproduced of Figure 3, Table 1 and Figure 6 when all that is known is a list of prompts?** In the three chapters before this one it is known how often every image was copied. For Stable Diffusion there is a list
-# of prompts reported as memorized, a list of others, and perhaps the training images of the first. This chapter asks the same three questions with this alone.
+# :::{admonition} What can be reproduced of Figure 3, Table 1 and Figure 6 when all that is known is a list of prompts?
+# :class: answer
 #
-# **The answer below is that of a rehearsal**: a model that ships, treated as if nothing were known of it. At the first step the paper's statistic separates the listed prompts from the others with an area under the ROC curve (AUC) of {interval}`opening_auc:.2f`. At the last step the spectra have {interval}`count_memorized_last:.1f` non-negative eigenvalues under listed prompts and {interval}`count_others_last:.1f` under others. Without mitigation
-# {interval}`copy_none:.2f` of the images are called copies, under SAIL as printed {interval}`copy_sail_printed:.2f`.
+# Answer
+# : All three questions can be asked, and the answer below is that of a rehearsal: a model that ships, treated as if nothing were known of it. At the first step the paper's statistic separates the listed prompts from the others with an area under the ROC curve (AUC) of {interval}`opening_auc:.2f n`.
+#   At the last step the spectra have {interval}`count_memorized_last:.1f n` non-negative eigenvalues under listed prompts and {interval}`count_others_last:.1f n` under others. Without mitigation {interval}`copy_none:.2f n` of the images are called copies, under SAIL as printed
+#   {interval}`copy_sail_printed:.2f n`.
+#
+# How sure
+# : Not at all about Stable Diffusion: no run on its own weights has been recorded yet. On the shipped model prompts are the unit, n counts them, and there are few.
+#
+# For your model
+# : This is the chapter to run on it: any pipeline of Stable Diffusion's kind, from a folder or from the hub, with a list of prompts. Without a list of your own use the commands of {doc}`../book/guide/screening`.
+#
+# This chapter
+# : answers Figure 3, Table 1 and Figure 6 of the paper {cite}`jeon2025understanding` with what is known of a real model: a list of prompts reported as memorized, a list of others, and perhaps the training images of the first. It took {took}`run` with the shipped model.
+# :::
 #
 # ```{glue:figure} figure_auc
 # :alt: Two panels of dots with intervals, exact and template against general captions, one row for each statistic. Most statistics lie near one in both panels; Ren's entropy at the first step lies at one half, Carlini and Kim fall from one to the middle for templates, and Kim's statistic without its reference lies near zero.
@@ -25,14 +37,6 @@
 #
 # AUC of every statistic with intervals, lighter to darker for more seeds. Left of the line a statistic points the wrong way.
 # ```
-#
-# :::{admonition} This chapter
-# :class: note
-#
-# - **Answers** Figure 3, Table 1 and Figure 6 of the paper {cite}`jeon2025understanding` for any pipeline of Stable Diffusion's kind, from a folder or from the hub.
-# - **Shows** numbers of a small shipped model here. No run on Stable Diffusion's own weights has been recorded yet; see *Recorded runs* below.
-# - **Takes** about a minute and a half on two cores with the shipped model.
-# :::
 #
 # ## Stable Diffusion 1.4 and 2
 #
@@ -126,7 +130,7 @@ watch = real_models.Stopwatch.of(network, noise, times[0])
 # Latents of Stable Diffusion have 16,384 numbers or more, so that a spectrum is computed from its ends by Lanczos steps ({doc}`03_hessian_routines`), and a count of non-negative eigenvalues comes with bounds. A list of
 # prompts gives no strength of memorization: there are two classes where the paper has three. All captions start from one noise; at the last step each is evaluated at the end of its own path.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Ends of the spectra by class", "name": "tab-10-spectra"}
 classes = {"memorized": known.memorized, "others": others}
 places = {
     name: known.first(dict.fromkeys(some, -(-spectra // len(some))))[:spectra]
@@ -177,7 +181,7 @@ tables.shown(spectral, headings | {"settled": "counts settled"})
 #
 # Statistics, seeds, intervals and the rule of calibration are those of {doc}`08_latent_detection`. One caption in ten of either class is held back, for the weights of Asthana's statistic and the calibration of Huang's.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Detection of the listed prompts by every statistic", "name": "tab-10-auc"}
 first = known.first(dict.fromkeys((*known.judged, *known.apart, known.calibration), captions))
 whole = known.first(dict.fromkeys(known.judged, whole_captions))
 held = {"steps": steps, "guidance": guidance}
@@ -226,7 +230,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question", ope
 # Without counted copies an image is called a copy if it resembles the training images of its caption more than all but one in a hundred of the training images of other captions do. Agreement with the prompt is judged by a
 # network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of the objective's value under other captions.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] table={"caption": "Every method at its best setting", "name": "tab-10-methods"}
 copied = [
     text for text, family in zip(known.captions, known.families, strict=True) if family in known.memorized
 ]

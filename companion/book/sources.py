@@ -65,7 +65,7 @@ class Sources(SphinxTransform):
     def _number_tables(self, run: Results, cell: nodes.Element, found: Recorded, anchor: str) -> None:
         shown = [bundle for bundle in cell.findall(_is_bundle) if "<table" in _html(bundle).astext()]
         given = cell["cell_metadata"].get("table", {})
-        for bundle, own in zip(shown, given if isinstance(given, list) else [given] * len(shown), strict=True):
+        for bundle, own in zip(shown, given if isinstance(given, list) else [given] * len(shown), strict=False):
             name = next(reversed(found.tables), "")
             about = run.tables[name].about if name in run.tables else ""
             if not (caption := own.get("caption", about)):

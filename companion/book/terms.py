@@ -51,14 +51,14 @@ class Terms(SphinxPostTransform):
 
 
 def _definitions(env: BuildEnvironment) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """Each term of a glossary with its document, its anchor and what it means."""
+    """Each term of a glossary with its document, its anchor and what it means, up to a sentence "See ..."."""
     documents = {document for (kind, _), (document, _) in env.get_domain("std").objects.items() if kind == "term"}
     for document in sorted(documents):
         for item in env.get_doctree(document).findall(nodes.definition_list_item):
             for term in item.findall(nodes.term):
                 if term["ids"] and term["ids"][0].startswith("term-"):
-                    meaning = " ".join(item.children[-1].astext().split())
-                    yield term.astext(), (document, term["ids"][0], meaning)
+                    meaning, _, _ = " ".join(item.children[-1].astext().split()).partition(" See ")
+                    yield term.astext(), (document, term["ids"][0], meaning.replace("\\", ""))
 
 
 def _is_prose(text: nodes.Text) -> bool:

@@ -11,6 +11,9 @@ from companion.experiment import notebooks
 
 LIMIT = 300
 
+PARTS = ["Answer", "How sure", "For your model", "This chapter"]
+"""What the box that opens a chapter says."""
+
 
 def lines_of_code(source: str) -> int:
     """Lines that hold code: not blank, and more than a comment."""
@@ -40,19 +43,38 @@ def test_chapters_are_short(path):
 
 
 @pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
-def test_chapters_open_with_an_answer_and_a_figure(path):
+def test_chapters_open_with_a_box_and_a_figure(path):
     first = notebooks.read(path).cells[0]
     assert first.cell_type == "markdown"
-    title, *_ = first.source.splitlines()
+    title, _, box, *_ = first.source.splitlines()
     assert title.startswith("# ")
-    opening, _, _ = first.source.partition(":::{admonition}")
-    assert "?" in opening
-    before, directive, _ = opening.partition("```{glue:figure} figure_")
-    assert directive
-    assert any(f"{{{role}}}`" in before for role in ("interval", "glue:text", "recorded"))
-    (figure,) = re.findall(r"{glue:figure} figure_(\w+)", first.source)
+    assert box.startswith(":::{admonition} ")
+    assert box.endswith("?")
+    inside, _, after = first.source.partition("\n:::\n")
+    assert re.findall(r"^(\w.*)\n: ", inside, re.MULTILINE) == PARTS
+    answer, _, rest = inside.partition("\nHow sure\n")
+    assert re.search(r"{(interval|recorded)}`[^`]+ n`", answer), "a number with its interval and its n"
+    assert "{took}`run`" in rest
+    assert not re.search(r"\b(minutes?|hours?|seconds)\b", inside), "times are told by the role `took`"
+    directive, figure = after.lstrip().split("\n")[0].split()
+    assert directive == "```{glue:figure}"
     source = path.read_text(encoding="utf-8")
-    assert re.search(rf'"{figure}",(?:(?!run\.figure).)*opening=True', source, re.DOTALL)
+    name = figure.removeprefix("figure_")
+    assert re.search(rf'"{name}",(?:(?!run\.figure).)*opening=True', source, re.DOTALL)
+
+
+@pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
+def test_every_figure_and_table_is_cited(path):
+    cells = notebooks.read(path).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    names = re.findall(r"^:name: (fig-.*)$", prose, re.MULTILINE)
+    for cell in cells:
+        if cell.cell_type == "code":
+            figure, tables = cell.metadata.get("mystnb", {}).get("figure"), cell.metadata.get("table", [])
+            for item in [figure, *(tables if isinstance(tables, list) else [tables])]:
+                names += [item["name"]] if item else []
+    assert names
+    assert [name for name in names if f"{{numref}}`{name}`" not in prose] == []
 
 
 @pytest.mark.parametrize("path", notebooks.all_notebooks(), ids=lambda path: path.stem)
