@@ -150,7 +150,7 @@ run.parameter_table()
 #
 # ## Every identity on random draws
 # The pairs of Gaussians are random: variances spread over a factor of nine, axes common (commuting) or not, means equal or one standard normal apart. For each pair the mean of the statistic, computed by the same functions that later chapters apply to networks, is divided
-# by the closed form. The ratio should be 1, and an interval at level 0.99 should miss it about once in a hundred times.
+# by the closed form. The ratio should be 1, and an interval at level 0.99 should miss it about once in a hundred times ({numref}`tab-01-summary`).
 
 # %% tags=["hide-input"]
 checks = exact_checks.every_identity(dimensions, pairs, draws, generator, level)
@@ -220,7 +220,7 @@ tables.shown(one_each, ["d", "commuting", "equal means", "mean", "closed form", 
 # %% [markdown]
 # The mean over draws is {interval}`sign_measured:.3f`; the derived form gives {glue:text}`sign_derived:.3f`, the printed one
 # {glue:text}`sign_printed:.3f`. Over all random pairs, equal means or not, the intervals exclude the printed form in a share of
-# {glue:text}`sign_printed_excluded:.2f`; the table shows one pair of each kind.
+# {glue:text}`sign_printed_excluded:.2f`; {numref}`tab-01-sign` shows one pair of each kind.
 #
 # (One line below Lemma 4.3, the paper has $H \equiv -\Sigma$; it means, and uses, $-\Sigma^{-1}$.)
 
@@ -248,7 +248,7 @@ tables.shown(one_each, ["d", "commuting", "equal means", "mean", "closed form", 
 #
 # The statement is right. Is it needed? Without eigenvectors one would read the sum of Lemma 4.2 off two sorted lists of eigenvalues. When the axes differ
 # this loses most of the trace, and more of it in higher dimension: over all pairs, {glue:text}`sorted_ratio:.2f` of the measured mean
-# is left. The sum of the lemma gives {glue:text}`generalized_ratio:.3f` of the mean.
+# is left. The sum of the lemma gives {glue:text}`generalized_ratio:.3f` of the mean ({numref}`tab-01-tilted` has one pair of each dimension).
 
 # %% tags=["hide-input"] table={"caption": "Equal means, Hessians that do not commute, one pair of each dimension: drawn mean, the sum of the lemma, and the formula on sorted eigenvalues", "name": "tab-01-tilted"}
 tilted = difference[~difference["commuting"] & difference["equal means"]].copy()
@@ -274,7 +274,7 @@ tables.shown(tilted.groupby("d").head(1), ["d", "mean", "generalized", "sorted e
 # The densities of diffusion models are not Gaussian. Lemma B.2 holds all the same; Lemma 4.3 does not. We compute the ratio of $\E\norm{s}^2$ to $-\E \tr H$, and that of
 # $\E\norm{Hs}^2$ to $-\E\tr H^3$, over the same draws from random mixtures of five Gaussians, means about three standard deviations apart, and from the smallest
 # mixture, two unit Gaussians in the plane at distance four. The number of draws from the two Gaussians is chosen beforehand: the ledger calls a ratio equal to 1 if its whole interval lies within
-# {glue:text}`margin:.2f` of it, and {glue:text}`draws_two:,.0f` draws achieve this in 99 of 100 runs, by the spread of a pilot of 1,000 draws that is not used again.
+# {glue:text}`margin:.2f` of it, and {glue:text}`draws_two:,.0f` draws achieve this in 99 of 100 runs, by the spread of a pilot of 1,000 draws that is not used again ({numref}`tab-01-mixtures`).
 
 # %% tags=["hide-input"]
 half, centres = torch.tensor([0.5, 0.5]), torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
@@ -341,7 +341,7 @@ tables.shown(shown, formats=".3f")
 # :::
 # The two left sides differ by one factor $\Sigma^{-1}$ and agree at $\Sigma = I$. For $\Sigma = \tau I$ their ratio is $1/\tau$. A distance does not change when the axes are rescaled;
 # a norm of scores does. The variance-preserving process has $\Sigma_t \approx I$ at $t \approx T$, where the paper measures, and there the
-# statement holds. Weighted by $\Sigma_c$ it holds everywhere.
+# statement holds. Weighted by $\Sigma_c$ it holds everywhere ({numref}`fig-fisher`).
 
 # %% tags=["hide-input"]
 dim, step = dimensions[1], 0.02
@@ -419,7 +419,7 @@ run.figure(figure, "fisher", about="Squared score difference over squared distan
 # At noisy points $\E(\tr H + \norm{s}^2) = 0$, which is Lemma B.2.
 # :::
 # At noise-free points both tend to $k$ as $q_i \to 0$, FLIPD faster. But FLIPD is defined at noise-free points only: averaged over the noisy points of a
-# sampling path it is the ambient dimension, whatever the data. The effective dimension, which is $\tr H$ scaled and shifted, can be evaluated anywhere.
+# sampling path it is the ambient dimension, whatever the data. The effective dimension, which is $\tr H$ scaled and shifted, can be evaluated anywhere ({numref}`fig-dimension`).
 
 # %% tags=["hide-input"]
 ambient, intrinsic = 50, 5
@@ -481,7 +481,7 @@ run.figure(figure, "dimension", about=about, data=tables.frame(dimension))
 # The form is $\sum_i a_i z_i^2$ with $a_i$ the eigenvalues of $A$ and independent standard normal $z_i$: mean $\sum a_i$, variance $2 \sum a_i^2$.
 # :::
 #
-# For $\norm{s}^2$, $A = \Sigma^{-1}$: the relative spread is $\sqrt{2/d}$ if all directions have the same variance. The mean of four draws halves it, that of sixteen quarters it.
+# For $\norm{s}^2$, $A = \Sigma^{-1}$: the relative spread is $\sqrt{2/d}$ if all directions have the same variance. The mean of four draws halves it, that of sixteen quarters it ({numref}`tab-01-single`).
 
 # %% tags=["hide-input"]
 sizes, times = sorted({2, 5, *dimensions, 30}), [steps - 1, steps // 2, steps // 10, steps // 50]
@@ -515,7 +515,7 @@ tables.shown(shown.reset_index())
 
 # %% [markdown]
 # Now the paper's setting in its extreme form: under the condition the data are one point, $\Sigma_{c,t} = \sigma_t^2 I$; without it they are a Gaussian with the
-# spectrum of images, variances falling like $i^{-2}$. What is the effective dimension of each statistic?
+# spectrum of images, variances falling like $i^{-2}$. What is the effective dimension of each statistic ({numref}`fig-single`)?
 
 # %% tags=["hide-input"]
 found = [exact_checks.effective_dimensions(image_variances, *levels[t]) for t in shown_times]
@@ -561,7 +561,7 @@ run.figure(figure, "effective", about=about, data={"t": shown_times} | effective
 #
 # An isolated data point is a narrow peak of the density whether it occurs once or a hundred times. We take two such peaks in ten dimensions, one with the mass of a
 # single point among a thousand, the other with that of a hundred copies, and a broad mode with the remaining mass. The mean scaled eigenvalue
-# $\tr(\sigma_t^2 H)/d$ at each is exact:
+# $\tr(\sigma_t^2 H)/d$ at each is exact ({numref}`fig-needles`):
 
 # %% tags=["hide-input"]
 needles = isolated_points([0.001, 0.1], distance=4.0, width=1e-4, dim=10)

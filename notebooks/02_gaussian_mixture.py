@@ -91,7 +91,7 @@ run.parameter_table()
 # $\lambda \sigma_t^2 = -\sigma_t^2 / (\alpha_t^2 \tau^2 + \sigma_t^2)$, which goes to 0 as the noise does.
 #
 # The network is a perceptron trained on 3,000 draws with the paper's first- and second-order score matching
-# ($L_{DSM} + 0.5\, L^{(2)}_{DSM}$, its appendix A.1). It never sees the density itself.
+# ($L_{DSM} + 0.5\, L^{(2)}_{DSM}$, its appendix A.1). It never sees the density itself. {numref}`fig-landscape` has both.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Log density of the mixture at four times with score arrows, exact above, learned below. At the largest time both modes are one smooth hill; at the smallest the left mode is a point that all arrows nearby run into."}, "figure": {"caption": "The landscape sharpens as the noise falls: log density (colour) with score vectors, exact above and learned below. Arrow lengths are compressed logarithmically.", "name": "fig-landscape"}}
 extent, shown_times = 2.2, [800, 400, 150, 20]
@@ -126,7 +126,7 @@ run.figure(
 
 # %% [markdown]
 # How good is the learned score where it is used, at points of $p_t$ itself? And how close to a gradient is it: is its
-# Jacobian symmetric, as a Hessian must be?
+# Jacobian symmetric, as a Hessian must be ({numref}`tab-02-quality`)?
 
 # %% tags=["hide-input"]
 generator = torch.Generator().manual_seed(seed)
@@ -222,7 +222,7 @@ run.figure(
 # The paper reads from its Figure 1b that the memorized sample turns strongly negative "from the middle" of denoising. With many
 # paths this becomes a question with an answer: how well does the smallest eigenvalue at time $t$ predict in which mode a path will
 # end? The area under the ROC curve (AUC) is 0.5 for chance and 1 for prediction without error. Two times, declared beforehand, are quoted:
-# the first, and the one from which on the interval lies above 0.9; {numref}`fig-foretell` and its table hold all of them.
+# the first, and the one from which on the interval lies above 0.9; {numref}`fig-foretell` holds all of them, {numref}`tab-02-separation` the two and the last step.
 # Starting noises are drawn at random, and about one path in a hundred ends next to the spot without being a copy; its eigenvalue there is a hundred times that of the other general
 # paths. A *mean* depends on whether a few such paths were drawn, and Student's interval around it does not allow for those that were not. So the last step is described by the *median* over all paths of a kind, with an
 # interval between two order statistics, which holds for any distribution, by the share of general paths within {glue:text}`near_zero:.2f` of zero, and by the general path farthest from zero.
@@ -347,7 +347,7 @@ tables.tabulate(
 tables.shown(compared, {"variant": "loss", "base": "against"} | {name: name for name in second_order.ERRORS})
 
 # %% [markdown]
-# A ratio below 1 means that the variant is the better one. With the paper's weight and the whole Jacobian the error of the Hessian is {interval}`second_hessian_whole_over_plain:.2f` of that of the plain loss after the same
+# A ratio below 1 in {numref}`tab-02-second-order` means that the variant is the better one. With the paper's weight and the whole Jacobian the error of the Hessian is {interval}`second_hessian_whole_over_plain:.2f` of that of the plain loss after the same
 # steps, and {interval}`second_hessian_whole_over_longer:.2f` of that of the plain loss after five times as many. With one random direction it is {interval}`second_hessian_direction_over_plain:.2f`, and five times
 # the steps alone give {interval}`second_hessian_longer_over_plain:.2f`. The error of the score is {interval}`second_score_whole_over_plain:.2f` of the plain one's.
 # {doc}`../book/results` says what follows from it and on which run that rests.

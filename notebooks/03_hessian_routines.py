@@ -78,7 +78,7 @@ run.parameter_table()
 # ## Two Hessians
 #
 # The model is that of {doc}`04_mnist`: many threes, one copied nine. We look at one point of each kind, noised to the same
-# small time: the nine that was copied, and a three from the test set, which the model has never seen.
+# small time: the nine that was copied, and a three from the test set, which the model has never seen ({numref}`fig-two-spectra`).
 
 # %% tags=["hide-input"]
 model = MNIST_COPIES.load(run.device).model
@@ -197,7 +197,7 @@ run.record("zero_largest", exact_scaled[0].max(), about=about)
 tables.shown(shown, {"Hessian": "Hessian"} | ghosts.COUNTS, ".1f")
 
 # %% [markdown]
-# The memorized Hessian has {glue:text}`zero_memorized_true:.0f` eigenvalues that are not negative; its largest is {glue:text}`zero_largest:.2f` in units of $1/\sigma_t^2$. Two passes count
+# The memorized Hessian has {glue:text}`zero_memorized_true:.0f` eigenvalues that are not negative ({numref}`tab-03-zero`); its largest is {glue:text}`zero_largest:.2f` in units of $1/\sigma_t^2$. Two passes count
 # {glue:text}`zero_memorized_twice:.0f` from every start. One pass counts {interval}`zero_memorized_once:.1f` in float64 and {interval}`zero_memorized_once32:.1f` in float32, never less than
 # {glue:text}`zero_memorized_least_once:.0f` and {glue:text}`zero_memorized_least_once32:.0f`. The values counted are not eigenvalues: the largest Ritz value is {glue:text}`zero_memorized_ritz_once:.0e` of $1/\sigma_t^2$ in float64 and
 # {glue:text}`zero_memorized_ritz_once32:.0e` in float32. Where the basis vectors are no longer independent the small matrix is close to singular, and its spurious zeros lie exactly on the paper's threshold, above or below it by rounding. On the
@@ -218,7 +218,7 @@ tables.shown(shown, {"Hessian": "Hessian"} | ghosts.COUNTS, ".1f")
 # A Hessian is symmetric; the Jacobian of a network need not be. Then $Jv$ and $J^\top v$ differ, eigenvalues may be complex, and
 # "the" statistic depends on which product was taken. The ratio $\lVert J - J^\top \rVert_F / \lVert J \rVert_F$ is 0 for a
 # gradient and $\sqrt 2$ for a matrix without any relation to its transpose. It is estimated from random directions, at no more
-# than three passes through the network each, for the finished model and for one stopped after a ninth of its training.
+# than three passes through the network each, for the finished model and for one stopped after a ninth of its training ({numref}`fig-asymmetry`).
 
 # %% tags=["hide-input"]
 found = []
@@ -259,7 +259,7 @@ run.figure(figure, "asymmetry", about="Asymmetry of the learned Jacobian over ti
 # {interval}`asymmetry_undertrained_memorized:.3f` and {interval}`asymmetry_undertrained_general:.3f`. Training brings the field nearer to a
 # gradient; at small times it is farther from one.
 #
-# The effect on a statistic at the two points above: $\lVert H s \rVert$ by each product.
+# The effect on a statistic at the two points above: $\lVert H s \rVert$ by each product ({numref}`tab-03-products`).
 
 # %% tags=["hide-input"]
 rows = []
@@ -282,7 +282,7 @@ tables.shown(rows, formats=".4f")
 # \operatorname{tr} H = \frac{\operatorname{tr}(\sigma_t^2 H + I) - d}{\sigma_t^2} .
 # ```
 #
-# The error below is the root mean square over repetitions, of $\operatorname{tr}(\sigma_t^2 H)$, which is $-784$ at an isolated
+# The error in {numref}`fig-traces` is the root mean square over repetitions, of $\operatorname{tr}(\sigma_t^2 H)$, which is $-784$ at an isolated
 # point.
 
 # %% tags=["hide-input"]
@@ -367,7 +367,7 @@ for k, kind in enumerate(kinds):
 #
 # A scaled eigenvalue near 0 is a direction along the data. Counting them with a smooth step gives a local dimension; so does
 # FLIPD, $d + \sigma_t^2(\operatorname{tr} H + \lVert s \rVert^2)$ {cite}`kamkari2024geometric`, from a trace and a score norm.
-# The filter is evaluated at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$.
+# The filter is evaluated at the noised point, FLIPD where it is defined, at the clean image scaled by $\alpha_t$ ({numref}`tab-03-dimension`).
 
 # %% tags=["hide-input"]
 filtered = sharpness.estimated_dimension(hessian.density(op, probes=24, steps=40, generator=generator), sigma)
@@ -404,7 +404,7 @@ tables.shown(rows, headings, ".1f")
 # ## Curvature per pixel
 #
 # The diagonal of $\sigma_t^2 H + I$ is a map over pixels: 0 where the density is as sharp as around an isolated point, larger
-# where the image is free to change.
+# where the image is free to change ({numref}`fig-diagonal`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of images: the noised digit, the exact diagonal of sigma squared H plus I, and its estimate. The memorized map is dark everywhere; the general one lights up along the strokes."}, "figure": {"caption": "Freedom per pixel, exact and from 120 sign probes. Bright pixels are free to change.", "name": "fig-diagonal"}}
 freedom = hessian.diagonal(sigma**2 * hessian.DenseOperator(truth.matrices) + 1.0, 120, generator=generator)
@@ -428,7 +428,7 @@ run.figure(figure, "diagonal", about="Diagonal of sigma^2 H + I, exact and estim
 # ## Precision
 #
 # The network runs in its own dtype; bases, small matrices and sums are float64. Against the same network in float64, one
-# product with a random direction is off by:
+# product with a random direction is off by what {numref}`tab-03-precision` says.
 
 # %% tags=["hide-input"]
 double = MNIST_COPIES.load(run.device).model
@@ -459,7 +459,7 @@ tables.shown(rows, formats=".1e")
 # %% [markdown]
 # ## What it costs
 #
-# Measured by `make bench` and kept in `benchmarks/results/`; this notebook times nothing, it only shows the table. Each line sets a
+# Measured by `make bench` and kept in `benchmarks/results/`; this notebook times nothing, it only shows {numref}`tab-03-benchmarks`. Each line sets a
 # routine of `memlib.hessian` against what one would use instead, in turns within one process; the ratio is the median over the
 # turns, with the smallest and the largest. Targets were set before anything was measured.
 #

@@ -96,7 +96,7 @@ run.parameter_table()
 
 # %% [markdown]
 # ## Samples
-# Every starting noise gives a sample under both labels.
+# Every starting noise gives a sample under both labels ({numref}`fig-mnist-samples`).
 
 # %% tags=["hide-input"]
 shown = {
@@ -145,7 +145,7 @@ tables.tabulate(run, "gallery", rows, about="Classifier and ratio test on the sa
 tables.shown(rows, {"class": "class", "recognised": "recognised as their digit", "copies": "copies"})
 
 # %% [markdown]
-# The classifier is right on {interval}`classifier_accuracy:.2%` of the 10,000 test images. It recognises
+# The classifier is right on {interval}`classifier_accuracy:.2%` of the 10,000 test images. It recognises ({numref}`tab-04-gallery`)
 # {interval}`general_recognised:.0%` of the samples under 3 as threes and {interval}`memorized_recognised:.0%` of those under 9 as nines. Under 9 a share of
 # {interval}`memorized_copies_of_one:.0%` are copies of the one image, under 3 a share of {interval}`general_copies:.0%` are copies of any training three.
 #
@@ -212,7 +212,7 @@ run.figure(plots.spectra_panels(panels, colors), "spectra", about=about, data=da
 
 # %% [markdown]
 # The number of non-negative eigenvalues is the paper's measure: directions in which the density does not fall off, of
-# which a copied image leaves none.
+# which a copied image leaves none ({numref}`tab-04-counts`).
 
 # %% tags=["hide-input"]
 rows = []
@@ -255,7 +255,7 @@ tables.shown(rows, headings, dict.fromkeys(headings, ".3f") | dict.fromkeys(labe
 # $-\operatorname{tr} H^3 = \mathbb{E}\lVert H s \rVert^2$ ({doc}`01_identities`). Do they agree on single images, for a learned score,
 # along a guided path? The traces are estimated from random directions, the same with the condition and without it, which has an
 # error far smaller than the spread between samples. At the first step, where a path is still pure noise, further noises are added. Multiplied by $\sigma_t^2$ and $\sigma_t^6$ all four are 784 at an isolated
-# point.
+# point ({numref}`fig-mnist-norms`; the values are in {numref}`tab-04-norms`).
 
 # %% tags=["hide-input"]
 parts = []
@@ -300,7 +300,7 @@ tables.tabulate(
 )
 
 # %% [markdown]
-# The first pair agrees where the noise is large: the mean ratio of norm to trace is {glue:text}`norm_ratio_first_memorized:.2f` for
+# The first pair agrees where the noise is large ({numref}`tab-04-ratios`): the mean ratio of norm to trace is {glue:text}`norm_ratio_first_memorized:.2f` for
 # memorized and {glue:text}`norm_ratio_first_general:.2f` for general samples at the first step, and stays near 1 until the last steps.
 # The second pair does not, not even at the first step ({glue:text}`cube_ratio_first_memorized:.2f` and
 # {glue:text}`cube_ratio_first_general:.2f`), where every eigenvalue is near $-1$ and little should go wrong. How much of the
@@ -327,7 +327,7 @@ run.record("radial_curvature", curvature, about=about)
 #
 # The paper's Figure 5 shows the eigenvalues of $H_\theta(x_t, c)$ minus those of $H_\theta(x_t)$, both sorted, at the same point. Where the
 # condition adds sharpness of its own the differences are negative. Their sum is the difference of the traces, which is cheap enough
-# to follow along the whole path.
+# to follow along the whole path ({numref}`fig-mnist-differences` and {numref}`tab-04-shifts`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Above, the mean difference of all eigenvalues against time: for general samples it stays on the zero line; for memorized ones it leaves it after the first steps, falls to its lowest near the end and comes half-way back at the last step. Below, the sorted differences at the end: near zero for general samples, far below it in the upper third of the spectrum for memorized ones."}, "figure": {"caption": "The paper's Figure 5 on MNIST: eigenvalues with the condition minus those without, times sigma squared: the mean of all 784 along the path, with 95 % intervals over samples (sampling runs from left to right), and the sorted eigenvalues at its end (thin lines: single samples; thick: their mean; note the two scales).", "name": "fig-mnist-differences"}}
 differences = {
@@ -398,7 +398,7 @@ tables.shown({"t": path_times} | of_class, formats=".4f")
 # estimated from one random direction per sample. Two networks that differ in the loss alone, with the same initial weights and the same
 # draws of images, times and noises, were trained for {glue:text}`pair_steps:.0f` steps each. They are smaller than the network above
 # and trained for less long. Here they are compared on the same noised images: threes that neither was trained on, and the copied
-# nine.
+# nine ({numref}`tab-04-losses`).
 
 # %% tags=["hide-input"]
 pair = {"plain": recipe.MNIST_FIRST_ORDER, "second-order": recipe.MNIST_SECOND_ORDER}
@@ -447,7 +447,7 @@ run.record("second_order_cost", seconds["second-order"] / seconds["plain"], abou
 tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "change"], ".4f")
 
 # %% [markdown]
-# After the same number of steps the second-order network is worse in every row, **its own loss included**. On held-out threes
+# After the same number of steps the second-order network is worse in every row of {numref}`tab-04-second-order`, **its own loss included**. On held-out threes
 # at $t = 299$ its first-order loss is higher by {interval}`change_first_loss_general_t299:.3f`, its second-order loss by
 # {interval}`change_second_loss_general_t299:.1f`, and its Jacobian is not more symmetric but less, by
 # {interval}`change_asymmetry_general_t299:.3f`. At $t = 1$ its mean eigenvalue is flatter by
@@ -485,7 +485,7 @@ tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "chang
 # - **Norms for traces** (Figure 4). $\lVert s \rVert^2$ follows $-\operatorname{tr} H$ as in the paper, but for the last steps.
 #   $\lVert H s \rVert^2$ does not follow $-\operatorname{tr} H^3$ here, for a reason that lies in the network and not in the
 #   density; in the paper the two curves coincide.
-# - **Asymmetry.** The learned Jacobian is not exactly symmetric (table above); eigenvalues are those of its symmetric
+# - **Asymmetry.** The learned Jacobian is not exactly symmetric ({numref}`tab-04-counts`); eigenvalues are those of its symmetric
 #   part, the paper's those of the Jacobian itself.
 
 # %% [markdown]

@@ -100,7 +100,7 @@ run.parameter_table()
 #
 # Samples are drawn with fresh noise in every step (ancestral sampling, {cite}`ho2020denoising`). The deterministic steps of
 # {doc}`04_mnist` are of no use with networks as small as these, which hardly react to the length of a noisy image ({ref}`fails-radius`):
-# a path that starts a little too long grows longer and ends in speckles. Fresh noise removes this error. The lengths in the middle of the path show it, below.
+# a path that starts a little too long grows longer and ends in speckles. Fresh noise removes this error. The lengths in the middle of the path show it, below; samples are in {numref}`fig-dose-samples`, and under guidance in {numref}`fig-dose-guided`.
 
 
 # %% tags=["hide-input"]
@@ -210,7 +210,7 @@ data = tables.frame({"dose": DOSES, "perfect": perfect} | rates)
 run.figure(figure, "rates", about="Share of copies against the dose", data=data, opening=True)
 
 # %% [markdown]
-# How often the image is returned is in {numref}`fig-dose-rates`. Would a perfect model return it more often, or less? The table has the difference of the two shares, at the four largest doses:
+# How often the image is returned is in {numref}`fig-dose-rates`. Would a perfect model return it more often, or less? {numref}`tab-05-excess` has the difference of the two shares, at the four largest doses.
 
 # %% tags=["hide-input"] table={"caption": "Share of copies, and how far it is from that of a perfect model", "name": "tab-05-excess"}
 tables.shown(
@@ -262,6 +262,8 @@ run.record("asymmetry", intervals.mean(whole.groupby("network")["asymmetry"].mea
 
 # %% [markdown]
 # ### Each statistic against the dose
+#
+# {numref}`fig-dose-values` has the values, {numref}`fig-dose-auc` and {numref}`tab-05-responses` how well they separate, {numref}`fig-dose-spectra` what the whole spectra give.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four statistics in rows, four times in columns, against the dose. The two norms at the copied image rise by an order of magnitude from 30 or 100 copies on, sharpness rises and FLIPD falls by less; at the largest time there is little difference."}, "figure": {"caption": "Mean statistics (norms: geometric mean) at the copied image (red) and at other images of its class (blue), with intervals over networks. Columns are times.", "name": "fig-dose-values"}}
 titles = {
@@ -321,10 +323,10 @@ run.figure(figure, "whole", about="Counts and local dimension against the dose")
 
 # %% [markdown]
 # ## Which shows the image first, a statistic or a sample?
-# The table has, for each statistic and time, the smallest dose from which on it separates the image from others: going down from the largest dose,
+# {numref}`tab-05-first-doses` has, for each statistic and time, the smallest dose from which on it separates the image from others: going down from the largest dose,
 # as long as the interval over networks lies above chance ({cite}`maurer1995multiple`). Tested in this order, the doses need no correction for their number.
 # Many statistics at many times are tested together, which does need one: the column *simultaneous* has intervals of {glue:text}`simultaneous_level:.2%`, which hold for all series at once
-# (Bonferroni). For samples the table has the dose of the first copy at all, and the smallest
+# (Bonferroni). For samples it has the dose of the first copy at all, and the smallest
 # at which the interval of the share of copies lies above that of dose 0. A statistic is early if it separates the image at a smaller dose than that of the first copy.
 
 # %% tags=["hide-input"]
@@ -368,7 +370,7 @@ for way, row in of_way.items():
             run.record(f"{key}_{way}", row[column], about=about)
 
 # %% [markdown]
-# Does the paper's statistic detect the image better than the norm of the score difference, on which it is built? The table has the difference of their areas under the ROC
+# Does the paper's statistic detect the image better than the norm of the score difference, on which it is built? {numref}`tab-05-gain-less-difference` has the difference of their areas under the ROC
 # curve, averaged over the doses 10, 30 and 100, where the question is open:
 
 # %% tags=["hide-input"]
@@ -392,7 +394,7 @@ tables.shown(rows, {"t": "t", "lead": "difference of AUC"})
 # ## Along the sampling path
 #
 # Without the suspected image there are only samples. Do the statistics predict during sampling which of them will be copies? They are computed at the states of the samples
-# without guidance; copies (calibrated) are compared with the rest of the same class, in networks that have both.
+# without guidance; copies (calibrated) are compared with the rest of the same class, in networks that have both ({numref}`tab-05-path-auc`).
 
 # %% tags=["hide-input"]
 parts = []
@@ -430,7 +432,7 @@ tables.shown(rows, {"words": "statistic", "t": "t", "dose": "dose", "AUC": "AUC"
 #   {recorded}`excess_guided_calibrated_100:+.2f`.
 #   A network this small smooths the peak of the image away unless it has much mass. Guidance turns an image seen too often into one that is returned too often.
 # - **The ratio test under guidance.** At the largest dose it calls {recorded}`rate_guided_1000:.2f` of the guided samples copies, the calibrated threshold
-#   {recorded}`rate_guided_calibrated_1000:.2f`. The guided samples above show which is right: guidance increases the contrast, and the distance to the copied image
+#   {recorded}`rate_guided_calibrated_1000:.2f`. The guided samples ({numref}`fig-dose-guided`) show which is right: guidance increases the contrast, and the distance to the copied image
 #   becomes larger than a third of that to the next.
 # - **Does a statistic show it before a sample does?** Of {recorded}`series:.0f` statistics and times, {recorded}`seen_before_copy:.0f` separate the image from others at a smaller dose than that of the
 #   first unguided copy. With intervals that hold for all series at once it is {recorded}`seen_before_copy_of_all:.0f`: the paper's statistic at $t = 20$, with an AUC of {recorded}`gain_20_dose_30:.2f` at 30 copies. Compared with the dose at which copies become significantly frequent without guidance, the

@@ -93,7 +93,7 @@ run.parameter_table()
 # ## Samples
 #
 # All networks start from the same noises, and take the same deterministic steps. Each sample is compared with all images its network has
-# seen.
+# seen ({numref}`fig-cifar10-samples`).
 
 # %% tags=["hide-input"]
 drawn = {count: samples * (1 + (count in judged)) for count in sizes}
@@ -135,7 +135,7 @@ run.figure(
 #
 # **Twins.** CIFAR-10 holds near-duplicates, inside the training split and across the splits {cite}`barz2020train`. A twin in the training set would
 # hide a copy, since its second nearest image is as near as the first; images whose pixels correlate above 0.9 therefore count as one. Twins
-# of held-out images make the calibrated threshold stricter than it need be.
+# of held-out images make the calibrated threshold stricter than it need be. The result is in {numref}`tab-06-copies` and {numref}`fig-cifar10-distances`.
 
 # %% tags=["hide-input"]
 rows = [
@@ -191,7 +191,7 @@ run.figure(
 # ### Are they cars?
 #
 # A sample that is not a copy need not be a good one. Two statistics that need no classifier: how much power is left at fine detail, and
-# how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1.
+# how much the three colours of a pixel differ, both relative to held-out photographs, where they are 1 ({numref}`fig-cifar10-power`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Power against frequency, both logarithmic: the line of samples at 64 lies on that of held-out photographs, the others a little below it at high frequencies."}, "figure": {"caption": "Mean power of samples and of held-out photographs at each frequency.", "name": "fig-cifar10-power"}}
 power, real = {count: radial_power(generated[count]) for count in sizes}, radial_power(held_out)
@@ -272,7 +272,7 @@ axes[0, 0].legend()
 run.figure(figure, "statistics", about="Statistics of sharpness against time, for each network", opening=True)
 
 # %% [markdown]
-# **The end of the path separates copies from the rest.** At the last step a copy of one of 64 photographs has a local dimension of
+# **The end of the path separates copies from the rest** ({numref}`fig-cifar10-statistics`). At the last step a copy of one of 64 photographs has a local dimension of
 # {interval}`dimension_64_last:.1f`: it is a point. A sample of the
 # network on 4,096 has {interval}`dimension_4096_last:.0f` directions in which it
 # could have been another. Non-negative eigenvalues: {glue:text}`count_64_last:.1f` against {interval}`count_4096_last:.0f`. In between: dimensions of
@@ -291,7 +291,7 @@ run.figure(figure, "statistics", about="Statistics of sharpness against time, fo
 # ### How good are the estimates?
 #
 # For one sample of the smallest and of the largest set the whole Hessian is computed from 3,072 products, which gives the exact values for this network. Beside them stand the estimate used above, by reverse products, and a larger one,
-# 4 directions of 40 steps each, on the symmetric part.
+# 4 directions of 40 steps each, on the symmetric part ({numref}`tab-06-dense` and {numref}`fig-cifar10-spectra`).
 
 # %% tags=["hide-input"]
 whole, quick = {}, {}
@@ -333,7 +333,7 @@ run.figure(figure, "spectra", about="Whole spectra", data=data)
 # ## Two networks that share no image
 #
 # Two networks that have seen different photographs cannot have memorized what they have in common. {cite:t}`kadkhodaie2024generalization` found that
-# they draw the same images from the same noises once each has seen enough.
+# they draw the same images from the same noises once each has seen enough. So it is here ({numref}`fig-cifar10-halves` and {numref}`tab-06-agreement`).
 
 # %% tags=["hide-input"]
 pairs = {
@@ -380,7 +380,7 @@ run.figure(
 # Samples go through many steps. The scores themselves can be compared at common points, held-out photographs with noise on them: how much of the squared
 # error of the denoised images do the two networks *not* share? Their *disagreement* is $\lVert \hat x_0 - \hat x_0' \rVert^2$ over the sum of both squared errors: 0 for one and
 # the same denoiser, 1 for errors that have nothing in common. Beside it, the error on held-out over that on training images, where 1 means that
-# nothing was memorized.
+# nothing was memorized ({numref}`tab-06-denoising` and {numref}`fig-cifar10-agreement`).
 
 # %% tags=["hide-input"]
 reference, seen = held_out[:samples].to(run.device), training[sizes[0]][:samples].to(run.device)
@@ -418,10 +418,10 @@ run.figure(figure, "agreement", about="Agreement of two networks on disjoint hal
 # ## Does sharpness separate copies from other samples?
 # Every statistic is now used as a detector, in the direction in which the theory points: a copy should have the larger norms, the larger $-\operatorname{tr} H$, the
 # fewer non-negative eigenvalues, the lower dimension. The area under the ROC curve (AUC) is the probability that a copy gets the higher
-# number than another sample. An AUC below 0.5 means that the theory points the wrong way; it is shown as it is.
+# number than another sample. An AUC below 0.5 means that the theory points the wrong way; it is shown as it is ({numref}`fig-cifar10-auc`).
 #
-# Three questions are asked. *Pooled*: copies against other samples, those of all networks together. That is in part another question, since it can be answered by recognising which network a sample comes from. *Within the network on 128*, which draws both copies and others: what a detector would have to do for the owner of
-# one model. *Within the network on 512*, which draws no copies: the half of its samples with the lower distance ratio against the other half. The last panel is the ratio test itself, which uses the training set, applied to the clean image that the network predicts at that time.
+# Three questions are asked. *Pooled* ({numref}`tab-06-auc-all`): copies against other samples, those of all networks together. That is in part another question, since it can be answered by recognising which network a sample comes from. *Within the network on 128* ({numref}`tab-06-auc-within`), which draws both copies and others: what a detector would have to do for the owner of
+# one model. *Within the network on 512* ({numref}`tab-06-auc-half`), which draws no copies: the half of its samples with the lower distance ratio against the other half. The last panel of the figure is the ratio test itself, which uses the training set, applied to the clean image that the network predicts at that time.
 
 # %% tags=["hide-input"] table=[{"caption": "AUC of each statistic: copies against all other samples, all networks", "name": "tab-06-auc-all"}, {"caption": "AUC of each statistic: copies against the other samples of one network", "name": "tab-06-auc-within"}, {"caption": "AUC of each statistic: samples nearer to a training image against the others, where nothing is copied", "name": "tab-06-auc-half"}]
 judging = {}  # (count, t, name) -> numbers that should be higher for a copy

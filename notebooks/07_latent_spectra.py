@@ -116,7 +116,7 @@ sampling = {"times": times, "steps": STEPS, "guidance": GUIDANCE}
 # %% [markdown]
 # ## Samples
 #
-# All captions start from the same noise. By the card of the default model, the share of samples whose nearest training image is the caption's own is {glue:text}`recalled_30:.2f` at 30 copies,
+# All captions start from the same noise ({numref}`fig-latent-samples`). By the card of the default model, the share of samples whose nearest training image is the caption's own is {glue:text}`recalled_30:.2f` at 30 copies,
 # {interval}`recalled_100:.2f` at 100, {glue:text}`recalled_300:.2f` at 300 (at least {glue:text}`recalled_300_lo:.2f`) and
 # {glue:text}`recalled_1000:.2f` at 1,000. These are intervals over noises: a caption gives its image from nearly all of them or from nearly none. The share of captions that give it from most noises is {glue:text}`captions_30:.2f` ({glue:text}`captions_30_lo:.2f` to {glue:text}`captions_30_hi:.2f`, over captions) at 30 copies and {interval}`captions_100:.2f` at 100.
 
@@ -151,7 +151,7 @@ run.figure(
 # ## Spectra at both ends
 # At the first step, $t = T - 1$, all captions are evaluated at the same noise. At the last, $t = 1$, each is evaluated at the point that its own path has reached. The Jacobian is computed three
 # times, of the score under the caption, of the score without it, and of their difference, from 256 products each; eigenvalues are those of the symmetric part, times $\sigma_t^2$, so that an isolated
-# point has $-1$ everywhere.
+# point has $-1$ everywhere ({numref}`fig-latent-spectra` and {numref}`tab-07-ends`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sorted eigenvalues in four panels. Left, first step: all curves lie between minus 1.4 and minus 0.6 and cover each other but at their ends; at the upper end exact captions lie lowest and general ones highest, far below zero. Right, last step: curves rise towards zero. At the lower end general captions lie lowest, at minus 1.1, and template ones highest. At the upper end exact captions stay below zero; general captions cross it earliest, stated and template ones later."}}
 compared = len(chosen) - len(places["rare"])  # at the last step these are only counted
@@ -191,8 +191,8 @@ tables.shown(both_ends, headings, dict.fromkeys(report.ABOUT, ".3f") | {"count":
 
 # %% [markdown]
 # ### Stronger memorization, fewer non-negative eigenvalues?
-# The table has the differences that are positive by the paper's ordering: counts under general captions minus those under memorized ones, and those of partial minus those of exact memorization. At
-# the first step the largest and the mean eigenvalue are compared, too.
+# {numref}`tab-07-gaps` has the differences that are positive by the paper's ordering: counts under general captions minus those under memorized ones, and those of partial minus those of exact memorization. At
+# the first step the largest and the mean eigenvalue are compared, too. {numref}`fig-latent-copies` shows both against the number of copies.
 
 # %% tags=["hide-input"] table={"caption": "Differences between kinds of captions, positive by the ordering of the paper", "name": "tab-07-gaps"}
 asked = ("count", "largest", "smallest", "mean")
@@ -219,7 +219,7 @@ run.figure(figures.against_copies(panels), "by_copies", about="Counts and larges
 
 # %% [markdown]
 # ## Other noises
-# Does the order of the captions depend on the noise? One caption of each kind is evaluated at a few noises, and intervals run over noises here.
+# Does the order of the captions depend on the noise? One caption of each kind is evaluated at a few noises, and intervals run over noises here ({numref}`fig-latent-noises`).
 
 # %% tags=["hide-input"]
 fixed = [places[kind][-1] for kind in main_kinds]
@@ -243,7 +243,7 @@ run.figure(
 # ## Krylov steps instead of whole spectra
 #
 # A latent of Stable Diffusion has 16,384 numbers, and its spectrum is computed from the ends inwards ({doc}`03_hessian_routines`). Here this is done for a few captions at once, at the last step, and compared with
-# the spectra above:
+# the spectra above ({numref}`tab-07-krylov`).
 
 # %% tags=["hide-input"] table={"caption": "Counts from Krylov steps beside those of whole spectra", "name": "tab-07-krylov"}
 again = [*places["exact"][-short:], *places["general"][-short:]]
@@ -264,7 +264,7 @@ agreement.style.hide(axis="index")
 # %% [markdown]
 # ## Eigenvalues with and without the caption
 # The paper's Figure 5 shows eigenvalues under the caption minus those without it, over time, each at the points of the caption's own path. The mean over all eigenvalues is a trace; between the
-# ends it is estimated from {glue:text}`probes_spent:.0f` products.
+# ends it is estimated from {glue:text}`probes_spent:.0f` products ({numref}`fig-latent-shift` and {numref}`tab-07-shift`).
 
 # %% tags=["hide-input"]
 run.record("probes_spent", probes, about="Products behind an estimated diagonal")
@@ -310,7 +310,7 @@ run.figure(
 # ## Score norms
 #
 # The paper's Figure 4 sets the squared norm of the score beside the trace, and its section 4.2 reads the score difference as a difference in curvature. Both sides can be computed here: the ratio of $\lVert s \rVert^2$ to
-# $-\operatorname{tr} H$, and the rank correlation over captions of $\lVert s_\Delta \rVert^2$ with $\lVert H_\Delta \rVert_F^2$.
+# $-\operatorname{tr} H$ ({numref}`tab-07-ratios`), and the rank correlation over captions of $\lVert s_\Delta \rVert^2$ with $\lVert H_\Delta \rVert_F^2$.
 
 # %% tags=["hide-input"] table={"caption": "Ratio of $\\lVert s \\rVert^2$ to $-\\operatorname{tr} H$ under captions", "name": "tab-07-ratios"}
 ratios = report.score_norms(run, of_kind, found)
@@ -330,7 +330,7 @@ tables.shown(ratios, {"end": "step", "captions": "captions", "ratio": "ratio"})
 # For comparison there is a map that needs a few samples and no access to the network: **cells that do not vary** between the samples of one caption.
 #
 # A map is judged three ways. The area under the ROC curve of the cells needs no threshold. The intersection over union takes as many of the largest cells as the true part has, which favours all
-# maps alike. And in use a threshold has to come from other captions: the third takes the cut that is best for all *other* template captions.
+# maps alike. And in use a threshold has to come from other captions: the third takes the cut that is best for all *other* template captions ({numref}`tab-07-maps`). {numref}`fig-latent-maps` shows the maps, {numref}`fig-latent-overlap` their overlap along the path.
 
 # %% tags=["hide-input"]
 local = places["template"]
@@ -407,7 +407,7 @@ report.thresholds(run, at_last, scores, masks, unlocated, where, names)
 # ```
 #
 # estimated without bias from {glue:text}`points:.0f` noises. The same split of $s_\Delta$ under $H_\Delta$ gives that of the paper's statistic. Declared before the result, for both models: the share of the means under exact, general and stated captions at the first step; and how well
-# $\norm{s_\Delta}$, $\norm{H_\Delta s_\Delta}$ and $-\tr H_\Delta$ separate exact captions from stated and from general ones, at the first step and, at the points that the captions' own paths have reached, at the last. All twelve AUCs of each model are shown.
+# $\norm{s_\Delta}$, $\norm{H_\Delta s_\Delta}$ and $-\tr H_\Delta$ separate exact captions from stated and from general ones, at the first step and, at the points that the captions' own paths have reached, at the last. All twelve AUCs of each model are shown ({numref}`tab-07-terms`, {numref}`tab-07-told`).
 
 # %% tags=["hide-input"] table={"caption": "The two terms of Lemma 4.2 at the first step", "name": "tab-07-terms"}
 run.record("points", points, about="Noises behind the terms of Lemma 4.2")
@@ -429,7 +429,7 @@ tables.shown(
 # %% [markdown]
 # ## The second model
 # The second model has the same sizes, and is given the same captions and noises. Its training went on from the first model's weights, to predict $v$: Stable Diffusion 2 came from its base model, which predicts the
-# noise, in the same way {cite}`rombach2022card`.
+# noise, in the same way {cite}`rombach2022card`. Its spectra are in {numref}`tab-07-second`, what its statistics tell apart in {numref}`tab-07-second-told`.
 
 # %% tags=["hide-input"] table={"caption": "Statistics of the spectra of the second model at both ends", "name": "tab-07-second"}
 other = text_to_image.load(second, device=run.device)

@@ -121,7 +121,7 @@ counts.style.hide(axis="index")
 # %% [markdown]
 # ## What the model draws
 #
-# Before any statistic: a training image of each caption, and samples with guidance.
+# Before any statistic: a training image of each caption, and samples with guidance ({numref}`fig-detection-samples`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small coloured digits. With 1,000 and 100 copies the samples look like the training image at the left; with 30 they show the digit in other colours; in the mixed row some are the training image; in the near row all resemble it; in the template row a part has the same colour in all; in general and stated rows digits, inks and grounds differ."}, "figure": {"caption": "At the left an image of the training set under the caption, or for captions that were held out one that would fit it, then samples.", "name": "fig-detection-samples"}}
 drawn_from = {
@@ -163,7 +163,7 @@ run.figure(
 #
 # Products with $H$ are forward differences unless said otherwise. The weights $\gamma$ come from a logistic regression on captions
 # that are in no comparison with those judged: on templates and general captions in training, and for templates on exact ones in place of these. Huang's
-# lengths are calibrated on general captions in training.
+# lengths are calibrated on general captions in training. {numref}`fig-detection-auc` shows them all, on the captions that {numref}`tab-08-families` counts.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Seven panels of dots with intervals, one for each question. Against general captions the first-step statistics of Wen, Jeon, gap and Asthana lie near one for exact ones and lower for the middle; Ren's entropies lie near one half. Where stated captions are the others they fall."}, "figure": {"caption": "AUC with intervals. Panels are questions, rows statistics with their steps; lighter to darker are more seeds. Left of the line a statistic points the wrong way. In the last panel one half is right: stated captions are not memorized.", "name": "fig-detection-auc"}}
 calm = detectors.calibrated(network, known, seen, noise[:2], **path)
@@ -220,13 +220,13 @@ figure = figures.by_copies(lines, levels, recalled)
 run.figure(figure, "by_copies", about=about, data={"k": levels, "recalled": recalled}, opening=True)
 
 # %% [markdown]
-# The AUC rises where samples begin to be the copied image: at 45 copies the paper's statistic has {recorded}`dose_jeon_1_45:.2f` and Wen's norm {recorded}`dose_wen_1_45:.2f`, at 60 {recorded}`dose_jeon_1_60:.2f` and {recorded}`dose_wen_1_60:.2f`, at 100
+# The AUC rises where samples begin to be the copied image ({numref}`fig-detection-copies`): at 45 copies the paper's statistic has {recorded}`dose_jeon_1_45:.2f` and Wen's norm {recorded}`dose_wen_1_45:.2f`, at 60 {recorded}`dose_jeon_1_60:.2f` and {recorded}`dose_wen_1_60:.2f`, at 100
 # {recorded}`dose_jeon_1_100:.2f` and {recorded}`dose_wen_1_100:.2f`, at 300 {recorded}`dose_jeon_1_300:.2f` and {recorded}`dose_wen_1_300:.2f`. The statistics respond to what the model has learned, not to what it was shown: a longer training
 # moves the rise to fewer copies (the model of the first generation, below).
 #
 # ## Table 1, and beside it what was published
 #
-# Rows are statistics with the number of steps they need and the number of seeds averaged. The columns marked *published* are printed for other models, on other
+# Rows of {numref}`tab-08-table-1` are statistics with the number of steps they need and the number of seeds averaged. The columns marked *published* are printed for other models, on other
 # captions, and are not a target: they show how hard the task was there.
 
 # %% tags=["hide-input"] table={"caption": "Every statistic on the middle captions, beside what was published for other models", "name": "tab-08-table-1"}
@@ -246,7 +246,7 @@ tables.shown(by_question[middle], columns, ".3f").set_caption(middle.words)
 # ## Which differences are real?
 #
 # The pairs were chosen before the run: the paper's statistic against each of the others at the first step, the comparison that the paper makes (one step and four noises against five steps and
-# sixteen), and its claims about attention, tiles and the bright ending. *Power* is the chance that captions as many and as telling as these show two equal detectors to be equivalent.
+# sixteen), and its claims about attention, tiles and the bright ending. *Power* is the chance that captions as many and as telling as these show two equal detectors to be equivalent ({numref}`tab-08-middle`).
 
 # %% tags=["hide-input"] table={"caption": "Differences of AUC on the middle captions against general ones", "name": "tab-08-middle"}
 pairs = [
@@ -271,7 +271,7 @@ tables.shown(own, shown, {"difference": ".3f"}).set_caption(middle.words)
 # %% [markdown]
 # In the recorded run, on the middle captions, the paper's statistic less Wen's norm is {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f` with one seed and {recorded}`auc_middle_general_jeon_1_4_less_wen_1_4:.3f` with four; less Wen's norm at five steps and sixteen seeds {recorded}`auc_middle_general_jeon_1_4_less_wen_5_16:.3f`;
 # less the gap {recorded}`auc_middle_general_jeon_1_4_less_gap_1_4:.3f`, less Asthana's {recorded}`auc_middle_general_jeon_1_4_less_asthana_1_4:.3f`. The entropy of one layer less the paper's statistic is {recorded}`auc_middle_general_ren_layer_1_4_less_jeon_1_4:.3f`, that of all layers
-# {recorded}`auc_middle_general_ren_attention_all_2_less_jeon_1_2:.3f`, tiles {recorded}`auc_middle_general_carlini_all_2_less_jeon_1_2:.3f` and the bright ending {recorded}`auc_middle_general_chen_all_2_less_jeon_1_2:.3f`, from fewer captions, as they take fifty steps. No correction is made for the number of comparisons.
+# {recorded}`auc_middle_general_ren_attention_all_2_less_jeon_1_2:.3f`, tiles {recorded}`auc_middle_general_carlini_all_2_less_jeon_1_2:.3f` and the bright ending {recorded}`auc_middle_general_chen_all_2_less_jeon_1_2:.3f`, from fewer captions, as they take fifty steps. No correction is made for the number of comparisons. {numref}`tab-08-stated` has the same pairs on exact captions against stated ones.
 
 # %% tags=["hide-input"] table={"caption": "Differences of AUC on exact captions against stated ones", "name": "tab-08-stated"}
 own = [row for row in differences if row["question"] != middle.words]
@@ -281,7 +281,7 @@ tables.shown(own, shown, {"difference": ".3f"}).set_caption(own[0]["question"])
 # ## One statistic, three products
 #
 # $H_\Delta$ is the Jacobian of a learned difference, which need not be symmetric. $J s$ (`jvp`, the paper's), $J^\top s$ (`vjp`) and the forward difference of $s_\Delta$ along
-# itself, which estimates $J s$ without a graph, on the same captions and noises:
+# itself, which estimates $J s$ without a graph, on the same captions and noises ({numref}`tab-08-products`).
 
 # %% tags=["hide-input"]
 some = known.first(dict.fromkeys(("mixed", "general"), compared // 2))
@@ -318,7 +318,7 @@ tables.shown(products, headings, dict.fromkeys(("ratio", "rank"), ".3f") | {"lar
 #
 # ## What it costs
 #
-# Measured by `python -m benchmarks --suite latent` and kept in `benchmarks/results/`; nothing is timed here. *The released way* is that of the paper's code: a forward pass for the
+# Measured by `python -m benchmarks --suite latent` and kept in `benchmarks/results/`; nothing is timed here ({numref}`tab-08-benchmarks`). *The released way* is that of the paper's code: a forward pass for the
 # difference of the scores, then `torch.func.jvp` on the batch doubled for both. Ratios are medians over rounds in which both sides take turns, with the smallest and the largest.
 #
 # One target is missed: not every value agrees to a thousandth in single precision. A forward difference subtracts two scores that are nearly the same and divides by a small step, so
@@ -335,7 +335,7 @@ benchmarks.summary(costs).style.hide(axis="index")
 # %% [markdown]
 # ## Another model
 #
-# The model of the first generation has other captions, with 1 to 1,000 copies, and was trained for longer. The same statistics at its first step, where memorized means the same:
+# The model of the first generation has other captions, with 1 to 1,000 copies, and was trained for longer. The same statistics at its first step, where memorized means the same ({numref}`tab-08-second-model`).
 
 # %% tags=["hide-input"]
 second, other = text_to_image.load(other_model, device=run.device), prompt_sets.organism(MEMORIZED)

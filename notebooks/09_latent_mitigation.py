@@ -113,7 +113,7 @@ run.record(
 # ## Which noises end in the copy?
 #
 # Every caption has noises of its own, the same for every scale of guidance. Measured at each noise, and again at later steps: $\sigma \lVert s_\Delta \rVert$ (*difference*), $\sigma^3 \lVert H_\Delta s_\Delta \rVert$ (*gain*, the paper's),
-# and, at the noise alone, $\sigma^2 \tr H_\Delta$ (*trace*), its smallest eigenvalue (*smallest*) and the number of eigenvalues of the conditional Hessian that are not negative (*count*).
+# and, at the noise alone, $\sigma^2 \tr H_\Delta$ (*trace*), its smallest eigenvalue (*smallest*) and the number of eigenvalues of the conditional Hessian that are not negative (*count*). {numref}`tab-09-rates` has the share of noises that end in the copy, {numref}`fig-mitigation-samples` some samples.
 
 # %% tags=["hide-input"]
 drawn = network.noise(noises * len(chosen), torch.Generator().manual_seed(seed)).unflatten(0, (-1, noises))
@@ -176,7 +176,7 @@ run.figure(
 # ## Does the statistic at a noise predict the copy?
 #
 # Within a caption, over its noises: the area under the ROC curve (AUC) of each statistic, with the sign that the theory gives it, for the noises that end in the copy against the others; then the mean over captions with at least
-# three noises of either kind. One half is chance. The *oracle* is the posterior probability of the copy at the noise, under the exact mixture.
+# three noises of either kind. One half is chance. The *oracle* is the posterior probability of the copy at the noise, under the exact mixture ({numref}`fig-mitigation-knows`; by share in {numref}`tab-09-by-share`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels, one for each guidance. Rows of statistics with their AUC within captions, filled marks for the model and empty ones for exact mixtures, and a grey line at one half."}, "figure": {"caption": "How well each statistic at the noise tells, within a caption, whether the noise ends in the copy: mean AUC over captions with 95 % intervals, of the model and of exact mixtures with the same shares.", "name": "fig-mitigation-knows"}}
 signs = of_noises.SIGNS
@@ -215,13 +215,13 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 # ({recorded}`knows_trace_1:.2f` and {recorded}`knows_smallest_1:.2f`). The number of eigenvalues that are not negative predicts nothing: at the first step it is estimated as the same at every noise. Under exact mixtures the first two reach
 # {recorded}`exact_knows_difference_1:.2f` and {recorded}`exact_knows_gain_1:.2f` without guidance, so with a score without error the statistic at the noise would predict nearly every copy.
 #
-# **Later the sign turns.** After 5 of the 15 steps the paper's statistic has {recorded}`later_gain_1_5:.2f` without guidance and {recorded}`later_gain_7_5_5:.2f` with 7.5, after 10 steps {recorded}`later_gain_1_10:.2f` and {recorded}`later_gain_7_5_10:.2f`:
+# **Later the sign turns** ({numref}`tab-09-later`). After 5 of the 15 steps the paper's statistic has {recorded}`later_gain_1_5:.2f` without guidance and {recorded}`later_gain_7_5_5:.2f` with 7.5, after 10 steps {recorded}`later_gain_1_10:.2f` and {recorded}`later_gain_7_5_10:.2f`:
 # samples on their way to the copy then have the *smaller* score difference. A possible reason, not tested here: near the copy the prediction without a caption leads to it, too. A larger statistic at the first step does not mean a larger one along the path.
 #
 # ## How many copied noises does each method turn away?
 #
 # A threshold needs a unit. Here it is the median, over held-out captions, of what each method minimises. A quantity of second
-# order goes with the square of a multiple, and the penalty $\alpha \lVert x_T \rVert$ of SAIL bears the same proportion to the ordinary level as in the paper, where it is about six times as large.
+# order goes with the square of a multiple, and the penalty $\alpha \lVert x_T \rVert$ of SAIL bears the same proportion to the ordinary level as in the paper, where it is about six times as large ({numref}`tab-09-levels`).
 
 # %% tags=["hide-input"] table={"caption": "What each method minimises: its ordinary level, and its value at copied noises", "name": "tab-09-levels"}
 own = start[start["guidance"] == guidance[-1]]
@@ -238,7 +238,7 @@ levels, level_rows = report.levels(run, at_ordinary, at_copied)
 tables.shown(level_rows, ["minimised", "ordinary", "copied"], ".3g")
 
 # %% [markdown]
-# The methods are given {glue:text}`decided:.0f` captions with copied noises each. *Success* is an image that is no copy and shows the digit. *Lead* is over one fresh noise.
+# The methods are given {glue:text}`decided:.0f` captions with copied noises each. *Success* is an image that is no copy and shows the digit. *Lead* is over one fresh noise. {numref}`tab-09-methods` has all methods, {numref}`tab-09-escapes` and {numref}`fig-mitigation-escapes` those that change the noise, {numref}`fig-mitigation-images` what they draw.
 
 # %% tags=["hide-input"] table={"caption": "Copied noises under every method: escapes, agreement with the prompt, success, diversity, and cost", "name": "tab-09-methods"}
 settings = comparison.Settings(
@@ -298,7 +298,7 @@ data = {report.key(name): some for name, some in grid.items()}
 run.figure(plots.image_grid(grid, columns), "images", about="Copied noises under every method", data=data)
 
 # %% [markdown]
-# Methods that change the prompt are the rivals of the paper's Figure 6. SAIL as printed less each of them, among the same copied noises: in escapes, and in successes, which count an escape only if the digit is there.
+# Methods that change the prompt are the rivals of the paper's Figure 6. SAIL as printed less each of them, among the same copied noises: in escapes, and in successes, which count an escape only if the digit is there ({numref}`tab-09-rivals`).
 
 # %% tags=["hide-input"] table={"caption": "SAIL as printed less methods that change the prompt", "name": "tab-09-rivals"}
 own = ("SAIL printed", f"{MIDDLE:g}")
@@ -321,7 +321,7 @@ tables.shown(rivals, ["method", "setting", "escape", "success"])
 #
 # ## Two remarks of the paper
 #
-# That $\lVert s_\Delta \rVert^2$ in place of SAIL's first term fails to converge, and that the weight $\alpha$ hardly matters: both from the same noises, with the same optimiser and number of steps.
+# That $\lVert s_\Delta \rVert^2$ in place of SAIL's first term fails to converge, and that the weight $\alpha$ hardly matters: both from the same noises, with the same optimiser and number of steps ({numref}`tab-09-terms`, {numref}`tab-09-weights`).
 
 # %% tags=["hide-input"] table={"caption": "Descents with each of the two first terms", "name": "tab-09-terms"}
 converging = report.first_terms(run, images, settings, at_copied, MIDDLE)
@@ -337,7 +337,7 @@ tables.shown(weighing, headings | {"norm_after": "length of the noise"})
 #
 # The model `organism_without_copies` of the first generation had one image of each of half the captions that elsewhere had 30 copies or more. If a statistic measures
 # memorization, then under those captions it must fall back to the level of general captions, and stay where it was under the captions that kept their copies. The
-# areas below are those against general captions at the first step; one half is the general level.
+# areas below are those against general captions at the first step; one half is the general level ({numref}`fig-mitigation-retrained`).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Areas with intervals for four statistics. For Wen, Jeon and the gap three of the four marks lie near 0.9; that of the captions that lost their copies, after the training without them, lies near one half. For Ren's entropy all lie between 0.3 and 0.7."}, "figure": {"caption": "Area under the ROC curve against general captions, before and after half of the captions lost their copies, with 95 % intervals. Squares: captions that kept their copies; circles: those that lost them. Open before, filled after.", "name": "fig-mitigation-retrained"}}
 gone = [c for c in removed() if c.copies >= 30]

@@ -128,7 +128,7 @@ watch = real_models.Stopwatch.of(network, noise, times[0])
 # ## Spectra: what Figure 3 becomes
 #
 # Latents of Stable Diffusion have 16,384 numbers or more, so that a spectrum is computed from its ends by Lanczos steps ({doc}`03_hessian_routines`), and a count of non-negative eigenvalues comes with bounds. A list of
-# prompts gives no strength of memorization: there are two classes where the paper has three. All captions start from one noise; at the last step each is evaluated at the end of its own path.
+# prompts gives no strength of memorization: there are two classes where the paper has three. All captions start from one noise; at the last step each is evaluated at the end of its own path ({numref}`tab-10-spectra`).
 
 # %% tags=["hide-input"] table={"caption": "Ends of the spectra by class", "name": "tab-10-spectra"}
 classes = {"memorized": known.memorized, "others": others}
@@ -179,7 +179,7 @@ tables.shown(spectral, headings | {"settled": "counts settled"})
 #
 # ## Detection: what Table 1 becomes
 #
-# Statistics, seeds, intervals and the rule of calibration are those of {doc}`08_latent_detection`. One caption in ten of either class is held back, for the weights of Asthana's statistic and the calibration of Huang's.
+# Statistics, seeds, intervals and the rule of calibration are those of {doc}`08_latent_detection`. One caption in ten of either class is held back, for the weights of Asthana's statistic and the calibration of Huang's ({numref}`tab-10-auc` and {numref}`fig-real-auc`).
 
 # %% tags=["hide-input"] table={"caption": "Detection of the listed prompts by every statistic", "name": "tab-10-auc"}
 first = known.first(dict.fromkeys((*known.judged, *known.apart, known.calibration), captions))
@@ -228,7 +228,7 @@ run.figure(figure, "auc", about="AUC of every statistic for every question", ope
 # ## Mitigation: what Figure 6 becomes
 #
 # Without counted copies an image is called a copy if it resembles the training images of its caption more than all but one in a hundred of the training images of other captions do. Agreement with the prompt is judged by a
-# network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of the objective's value under other captions.
+# network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of the objective's value under other captions. {numref}`tab-10-methods` and {numref}`fig-real-tradeoff` compare them, {numref}`fig-real-images` shows one caption.
 
 # %% tags=["hide-input"] table={"caption": "Every method at its best setting", "name": "tab-10-methods"}
 copied = [
@@ -296,7 +296,7 @@ run.figure(
 # ## What it will cost
 #
 # Each part is timed in passes of one row through the model's own U-Net, and a pass through a U-Net of Stable Diffusion 1.4's size was recorded to take {glue:text}`row_seconds:.1f` s on two cores in single precision
-# (`benchmarks/results/`, a quarter of the recorded call, which sends four rows). Passes, times the sizes of the paper, times that, give the hours on two cores. The last column divides them by
+# (`benchmarks/results/`, a quarter of the recorded call, which sends four rows). Passes, times the sizes of the paper, times that, give the hours on two cores ({numref}`tab-10-expected`). The last column divides them by
 # {glue:text}`gpu:.0f`, the speed that a data-centre GPU in half precision is taken to have; nobody has measured it here. A small U-Net has other proportions than a large one: read the numbers as orders of magnitude.
 
 # %% tags=["hide-input"]
