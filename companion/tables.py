@@ -101,8 +101,9 @@ def shown(
         values: rows or columns, see `frame`.
         columns: those to show, in this order; a mapping gives each its heading. None shows all.
         formats: how numbers and intervals are written: one format, or one for each column (".2f" for others).
-            Of an interval no more digits are written than it supports (`companion.digits`), and no bounds where
-            it has no width. Whole numbers get separators of thousands; a missing value is an empty cell.
+            Of an interval no more digits are written than it supports (`companion.digits`), and no bounds
+            where it has no width. Whole numbers get separators of thousands; a missing value is an empty
+            cell.
     """
     read = _read(values)
     headings = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or read}

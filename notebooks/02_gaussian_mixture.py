@@ -17,7 +17,7 @@
 # :class: answer
 #
 # Answer
-# : Yes, as early as the score is good enough. Under the *exact* score the smallest eigenvalue separates the paths that will end as copies from the first step on (AUC {interval}`first_step_auc_exact:.2f n`). Under the
+# : Yes, as early as the score is good enough. Under the *exact* score the smallest eigenvalue separates the paths that will end as copies from the first step on, with an area under the ROC curve (AUC) of {interval}`first_step_auc_exact:.2f n`. Under the
 #   *learned* score it does not at first: the AUC is {interval}`first_step_auc_learned:.2f n` at the first step, falls to {interval}`least_auc_learned:.2f` at $t =$ {glue:text}`least_auc_time_learned:.0f` of 1,000, and is above 0.9 with its whole
 #   interval from $t =$ {glue:text}`separation_time_learned:.0f` on. At the last step the eigenvalue is {interval}`last_step_memorized_learned:.3f n` in units of $1/\sigma_t^2$ on these paths and {interval}`last_step_general_learned:.4f n` on the others (medians).
 #

@@ -18,15 +18,15 @@
 #
 # Answer
 # : From the first step, once the model has begun to return the copies, and no better than the norm. Of captions whose image was copied 300 times, the paper's statistic tells nearly all from general ones, with an area under the ROC curve (AUC) of
-#   {recorded}`dose_jeon_1_300:.2f n`; with 100 copies, where {interval}`returned_100:.2f n` of the samples are the copied image, {recorded}`dose_jeon_1_100:.2f n`, and with 60 {recorded}`dose_jeon_1_60:.2f n`. Where detectors can differ, its AUC less that of Wen's
+#   {recorded}`dose_jeon_1_300:.2f n`; with 100 copies, where {interval}`returned_100:.2f n` of the samples are the copied image, of {recorded}`dose_jeon_1_100:.2f n`, and with 60 copies of {recorded}`dose_jeon_1_60:.2f n`. Where detectors can differ, its AUC less that of Wen's
 #   norm of the score difference is {recorded}`auc_middle_general_jeon_1_1_less_wen_1_1:.3f n` from one noise: equivalent to within 0.02.
 #
 # How sure
 # : Captions are the unit, and n counts those that were copied; the general ones are 300 that no training had. One model of each of two generations; numbers in the text are those of the recorded run, tables and figures show the run of this page, which has fewer captions.
 #
 # For your model
-# : One pass at the first step, the norm of the score difference, does what the dearer statistics do. Look at what is flagged: captions that merely *state* what they show mislead it little on this model ({recorded}`auc_stated_general_jeon_1_4:.2f n`, where one half would be
-#   right), and wholly on that of the first generation ({recorded}`second_auc_stated_general_jeon_1:.2f n`), which was trained for longer.
+# : One pass at the first step, the norm of the score difference, does what costlier statistics do. Look at what is flagged: captions that merely *state* what they show should have an AUC of one half against general ones. They have
+#   {recorded}`auc_stated_general_jeon_1_4:.2f n` on this model, and {recorded}`second_auc_stated_general_jeon_1:.2f n` on that of the first generation, which was trained for longer.
 #
 # This chapter
 # : answers Table 1 of the paper {cite}`jeon2025understanding`, with the methods before it, its own, and later ones, on a *model organism*: a Stable Diffusion in miniature of which it is known what was copied and how often. It took {took}`run`, the recorded run {took}`recorded`. Real

@@ -18,7 +18,7 @@
 #
 # Answer
 # : The noise decides in part, and changing it can do better than drawing another, but not as the method was published. Of noises that gave a copy, SAIL as printed makes {recorded}`escapes_sail_printed_0_25:.2f n` end elsewhere, where fresh noise at the same price
-#   has {recorded}`escapes_redrawn_sail_printed_0_25:.2f`, which is undecided; as released it does worse than fresh noise ({recorded}`escapes_sail_released_0_25:.2f` against {recorded}`escapes_redrawn_sail_released_0_25:.2f`). Corrected, it makes
+#   has {recorded}`escapes_redrawn_sail_printed_0_25:.2f`, which is undecided; as released it does worse than fresh noise, {recorded}`escapes_sail_released_0_25:.2f` against {recorded}`escapes_redrawn_sail_released_0_25:.2f`. Corrected, it makes
 #   {recorded}`escapes_sail_corrected_0_25:.2f` end elsewhere against {recorded}`escapes_redrawn_sail_corrected_0_25:.2f`, and Han's method, which minimises the norm of the score difference, {recorded}`escapes_han_0_25:.2f` against {recorded}`escapes_redrawn_han_0_25:.2f`.
 #
 # How sure

@@ -1,8 +1,8 @@
 """Where a figure or a table comes from, beneath it: the code of its cell, its data, its files, the commit.
 
-Tables that a cell shows are numbered as figures are, under the description with which they were recorded, or under
-the caption in the metadata of the cell: `table={"caption": "...", "name": "tab-..."}`. Without a name of its own a
-table is cited as `tab-NN-NAME`, with the number of the chapter and the name under which it is recorded.
+Tables that a cell shows are numbered as figures are, under the description with which they were recorded, or
+under the caption in the metadata of the cell: `table={"caption": "...", "name": "tab-..."}`. Without a name
+of its own a table is cited as `tab-NN-NAME`: the number of the chapter, and the name it is recorded under.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FILES = "../_static/runs"
 """Where the files of the runs are, seen from a chapter."""
 
 
-class run_table(nodes.figure):  # noqa: N801 - docutils names nodes so
+class run_table(nodes.figure):  # type: ignore[misc]  # noqa: N801 - docutils names nodes so
     """A numbered table: its caption, its sources, its rows."""
 
 
-class run_table_rows(nodes.General, nodes.Element):  # noqa: N801
+class run_table_rows(nodes.General, nodes.Element):  # type: ignore[misc]  # noqa: N801
     """The rows of a numbered table; `rows` says how many they are."""
 
 
@@ -59,13 +59,15 @@ class Sources(SphinxTransform):
                 continue
             figures = opening if found.opening else list(cell.findall(nodes.figure))
             for figure, name in zip(figures, found.figures, strict=False):
-                figure += nodes.legend("", _sources(run, anchor, name, found))
+                figure.append(nodes.legend("", _sources(run, anchor, name, found)))
             self._number_tables(run, cell, found, anchor)
 
     def _number_tables(self, run: Results, cell: nodes.Element, found: Recorded, anchor: str) -> None:
         shown = [bundle for bundle in cell.findall(_is_bundle) if "<table" in _html(bundle).astext()]
         given = cell["cell_metadata"].get("table", {})
-        for bundle, own in zip(shown, given if isinstance(given, list) else [given] * len(shown), strict=False):
+        for bundle, own in zip(
+            shown, given if isinstance(given, list) else [given] * len(shown), strict=False
+        ):
             name = next(reversed(found.tables), "")
             about = run.tables[name].about if name in run.tables else ""
             if not (caption := own.get("caption", about)):
@@ -113,7 +115,7 @@ def _part(cell: nodes.Element, name: str) -> nodes.Element:
 
 
 def _code(cell: nodes.Element) -> str:
-    return _part(cell, "source").astext()
+    return str(_part(cell, "source").astext())
 
 
 def _html(bundle: nodes.Element) -> nodes.Element:
@@ -133,7 +135,9 @@ def _round(html: nodes.Element) -> None:
 def _with_math(caption: str) -> list[nodes.Node]:
     """A caption with formulas between signs of dollar."""
     parts = re.split(r"\$([^$]+)\$", caption)
-    return [nodes.math("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(parts) if part]
+    return [
+        nodes.math("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(parts) if part
+    ]
 
 
 def _open_table(self: SphinxTranslator, node: nodes.Element) -> None:
@@ -161,7 +165,7 @@ def _pass(self: SphinxTranslator, node: nodes.Element) -> None:
 
 def setup(app: Sphinx) -> None:
     """Register the transform and the nodes."""
-    others = dict.fromkeys(("latex", "text"), (_pass, _pass))
-    app.add_enumerable_node(run_table, "table", html=(_open_table, _close_table), **others)
-    app.add_node(run_table_rows, html=(_open_rows, _close_rows), **others)
+    skip = (_pass, _pass)
+    app.add_enumerable_node(run_table, "table", html=(_open_table, _close_table), latex=skip, text=skip)
+    app.add_node(run_table_rows, html=(_open_rows, _close_rows), latex=skip, text=skip)
     app.add_transform(Sources)

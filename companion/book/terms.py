@@ -1,4 +1,4 @@
-"""Links from each page to the glossary: the first time that a page says a term, with its definition on hover."""
+"""Links from each page to the glossary: where it first says a term, with the definition on hover."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-APART = (nodes.title, nodes.caption, nodes.reference, nodes.literal, nodes.literal_block, nodes.raw, nodes.term)
+APART = (
+    nodes.title,
+    nodes.caption,
+    nodes.reference,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.raw,
+    nodes.term,
+)
 """Where words are left alone."""
 
 
@@ -27,8 +35,8 @@ class Terms(SphinxPostTransform):
         here = self.env.docname
         left = {term: one for term, one in defined.items() if one[0] != here}
         for reference in self.document.findall(nodes.reference):
-            place = str(reference.get("refid") or reference.get("refuri", "")).rpartition("#")[2]
-            for term, (_, anchor, meaning) in defined.items():
+            place = str(reference.get("refid", reference.get("refuri", ""))).rpartition("#")[2]
+            for term, (_document, anchor, meaning) in defined.items():
                 if place == anchor:
                     reference["reftitle"] = meaning
                     left.pop(term, None)
@@ -43,7 +51,12 @@ class Terms(SphinxPostTransform):
             return
         document, anchor, meaning = left.pop(found[1])
         link = make_refnode(
-            self.app.builder, self.env.docname, document, anchor, nodes.inline("", found[0], classes=["term"]), meaning
+            self.app.builder,
+            self.env.docname,
+            document,
+            anchor,
+            nodes.inline("", found[0], classes=["term"]),
+            meaning,
         )
         before, after = nodes.Text(text[: found.start()]), nodes.Text(text[found.end() :])
         text.parent.replace(text, [before, link, after])
@@ -52,7 +65,8 @@ class Terms(SphinxPostTransform):
 
 def _definitions(env: BuildEnvironment) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """Each term of a glossary with its document, its anchor and what it means, up to a sentence "See ..."."""
-    documents = {document for (kind, _), (document, _) in env.get_domain("std").objects.items() if kind == "term"}
+    objects = env.get_domain("std").get_objects()
+    documents = {document for _, _, kind, document, _, _ in objects if kind == "term"}
     for document in sorted(documents):
         for item in env.get_doctree(document).findall(nodes.definition_list_item):
             for term in item.findall(nodes.term):

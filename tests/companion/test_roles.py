@@ -101,7 +101,8 @@ def test_a_number_of_the_recorded_run_is_quoted_with_its_bounds(tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(26.7, "27 seconds"), (131, "2 minutes"), (2785, "46 minutes"), (7200, "2.0 hours")]
+    ("seconds", "words"),
+    [(26.7, "27 seconds"), (131, "2 minutes"), (2785, "46 minutes"), (7200, "2.0 hours")],
 )
 def test_times_are_told_as_a_reader_would(seconds, words):
     assert roles.duration(seconds) == words
