@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks import (
+    audit,
     captions,
     families,
     full_size,
@@ -44,6 +45,7 @@ SUITES: dict[str, tuple[ModuleType, ...]] = {
     "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),
     "latent": (one_step, screening, captions),
     "models": (families, throughput),
+    "audit": (audit,),
     "full-size": (full_size,),
 }
 DEFAULT = ("hessian", "latent")
@@ -91,7 +93,7 @@ def checkpoint(suite: str, sizes: Sizes) -> str:
     if suite == "models":
         return ", ".join(described(network) for network, _ in sizes.models)
     if suite != "hessian":
-        return described(sizes.organism if suite == "latent" else sizes.full_size)
+        return described(sizes.full_size if suite == "full-size" else sizes.organism)
     recipe = RECIPES.get(sizes.network)
     return f"{sizes.network} {sha256(recipe.folder / WEIGHTS)}" if recipe else sizes.network
 

@@ -41,6 +41,7 @@ class Sizes:
     repetitions: int = 40  # of a trace
     # Text to image.
     organism: str = "organism_epsilon"
+    organism_base: str = "organism_without_copies"  # beside it, as what it began from
     full_size: str = FULL_SIZE
     seeds: int = 4  # of every prompt
     prompts: int = 64  # that share their noise
@@ -72,6 +73,7 @@ TINY = Sizes(
     budget=12,
     repetitions=4,
     organism=TINY_PIPELINE,
+    organism_base=TINY_PIPELINE,
     full_size=TINY_PIPELINE,
     seeds=2,
     prompts=4,

@@ -1,4 +1,4 @@
-"""memlib stays small: at most 7,000 lines of code, and 1,000 for the audit, without docstrings and comments.
+"""memlib stays small: at most 7,000 lines of code, and 1,500 for the audit, without docstrings and comments.
 
 `python tests/test_size.py` prints the lines of every package, the largest modules first.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST, MOST_OF_AUDIT = 7000, 1000
+MOST, MOST_OF_AUDIT = 7000, 1500
 LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,

@@ -8,6 +8,7 @@
 
 from memlib.audit.audit import Audit, Settings
 from memlib.audit.report import Report
+from memlib.audit.spaces import Encoder
 from memlib.audit.training_set import Example, TrainingSetError
 
-__all__ = ["Audit", "Example", "Report", "Settings", "TrainingSetError"]
+__all__ = ["Audit", "Encoder", "Example", "Report", "Settings", "TrainingSetError"]

@@ -6,7 +6,8 @@ difference; what remains was learned from the images of the fine-tune.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,14 @@ from memlib.score import ScoreDifference
 from memlib.screening import TaskResult
 from memlib.screening.screen import encoded
 from memlib.sharpness import norms
-from memlib.text_to_image import FirstStep, Prompts, TextToImage, check_product, unconditional_estimates
+from memlib.text_to_image import (
+    FirstStep,
+    Prompts,
+    TextToImage,
+    check_product,
+    generate,
+    unconditional_estimates,
+)
 
 STATISTICS = {
     "excess": "norm of the caption's effect on the noise prediction, in the model less in its base",
@@ -31,23 +39,27 @@ WITHOUT_BASE = ("difference", "gain")
 
 
 class AgainstBase:
-    """The statistics of `STATISTICS` at the first step, for all prompts at noises that they share.
+    """The statistics of `STATISTICS` at the first steps, for all prompts at noises that they share.
 
     With d = eps(x, c) - eps(x), of the model or of its base, and J the Jacobian in x:
     excess = ||d_model|| - ||d_base||, shift = ||eps_model(x, c) - eps_base(x, c)||,
     shift_curvature = ||(J_model - J_base)(s_model - s_base)|| in score units, difference = ||d_model||,
-    gain = ||H_d s_d||. Without a base the first three do not exist.
+    gain = ||H_d s_d||. Without a base the first three do not exist. After the first step, x is where the
+    model's own guided sampling has come to; of several steps each statistic is the mean.
 
     Args:
         model: the fine-tuned model.
         base: what it began from, with latents of the same shape and the same noise levels; None if there is
             none.
         noise: `(n, ...)` one start for each seed.
-        num_inference_steps: steps of a whole sampling, whose first is taken.
+        average_steps: number of first steps that are averaged.
+        num_inference_steps: steps of a whole sampling.
+        guidance: scale of classifier-free guidance after the first step.
         product: how products with Jacobians are computed.
 
     Raises:
-        ValueError: the two models do not share latents and noise levels, so that nothing can be compared.
+        ValueError: the two models do not share latents and noise levels, so that nothing can be compared;
+            more steps than a sampling has.
     """
 
     def __init__(
@@ -56,14 +68,21 @@ class AgainstBase:
         base: TextToImage | None,
         noise: Float[Tensor, "n ..."],
         *,
+        average_steps: int = 1,
         num_inference_steps: int = 50,
+        guidance: float = 7.5,
         product: Product = "difference",
     ) -> None:
         check_product(model, product)
         self.model, self.base, self.noise, self.product = model, base, noise, product
-        self.t = model.timesteps(num_inference_steps)[0]
+        self.average_steps, self.steps, self.guidance = average_steps, num_inference_steps, guidance
+        times = model.timesteps(num_inference_steps)
+        if not 1 <= average_steps <= len(times):
+            raise ValueError(f"average_steps must lie in [1, {len(times)}], got {average_steps}")
+        self.t = times[0]
         if base is not None:
-            check_comparable(model, base, self.t)
+            for t in times[:average_steps]:
+                check_comparable(model, base, t)
         self._free = unconditional_estimates(model, self.t, noise)
         self._base_free = None if base is None else unconditional_estimates(base, self.t, noise)
 
@@ -74,17 +93,34 @@ class AgainstBase:
 
     def __call__(self, prompts: Prompts) -> TaskResult:
         """Values of every statistic, for P prompts."""
-        mine = FirstStep(self.model, self.t, prompts, self.noise, unconditional=self._free)
+        found = [self._values(step) for step in self._steps(prompts)]
+        return TaskResult({name: torch.stack([one[name] for one in found]).mean(0) for name in found[0]})
+
+    def _steps(self, prompts: Prompts) -> Iterator[FirstStep]:
+        if self.average_steps == 1:
+            yield FirstStep(self.model, self.t, prompts, self.noise, unconditional=self._free)
+            return
+        path = generate(
+            self.model, prompts, self.noise,
+            steps=self.steps, first_steps=self.average_steps, guidance=self.guidance,
+        )  # fmt: skip
+        for k, t in enumerate(path.times):
+            step = FirstStep(self.model, t, prompts, self.noise)
+            step.x = path.states[k].flatten(0, 1)
+            step.estimates = path.conditional[k].flatten(0, 1), path.unconditional[k].flatten(0, 1)
+            yield step
+
+    def _values(self, mine: FirstStep) -> dict[str, Tensor]:
         values = {"difference": mine.noise_difference_norm, "gain": mine.curvature_gain(self.product)}
-        if self.base is not None:
-            values |= self._against(self.base, mine)
-        return TaskResult(values)
+        return values if self.base is None else values | self._against(self.base, mine)
 
     def _against(self, base: TextToImage, mine: FirstStep) -> dict[str, Tensor]:
-        prompts = encoded(base, list(mine.prompts.captions))  # its text encoder may be another one
-        theirs = FirstStep(base, self.t, prompts, self.noise, unconditional=self._base_free)
-        shift = self.model.unit(self.t) * (mine.estimates[0] - theirs.estimates[0])
-        of_models = ScoreDifference(self.model.score(self.t, mine.prompts), base.score(self.t, prompts))
+        t, prompts = mine.t, encoded(base, list(mine.prompts.captions))  # another text encoder, perhaps
+        free = self._base_free if t == self.t else None
+        theirs = FirstStep(base, t, prompts, self.noise, unconditional=free)
+        theirs.x = mine.x
+        shift = self.model.unit(t) * (mine.estimates[0] - theirs.estimates[0])
+        of_models = ScoreDifference(self.model.score(t, mine.prompts), base.score(t, prompts))
         known = shift if self.product == "difference" else None
         with JacobianOperator(of_models, mine.x, product=self.product, value=known, check=False) as op:
             product = op.matvec(op.value)
@@ -111,12 +147,27 @@ def check_comparable(model: TextToImage, base: TextToImage, t: float) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """How many tensors of weights a model has, how many its base has the same, and of its denoiser.
+
+    Those of one repeated value, such as biases at zero, tell nothing and are not counted.
+    """
+
+    tensors: int
+    same: int
+    of_denoiser: int
+
+
 @torch.no_grad()
-def check_related(model: TextToImage, base: TextToImage) -> None:
-    """Raise `ValueError` unless the model can have begun from the base: some weights are the same, some not.
+def check_related(model: TextToImage, base: TextToImage) -> Kept:
+    """What a fine-tune has left alone: told by the weights that are those of the base.
 
     A fine-tune leaves most parts alone, such as the autoencoder; a training of all parts leaves none, and is
     refused.
+
+    Raises:
+        ValueError: no weight is that of the base, or all are.
     """
     ours, theirs = _weights(model), _weights(base)
     same = [key for key in ours.keys() & theirs.keys() if _equal(ours[key], theirs[key])]
@@ -128,12 +179,15 @@ def check_related(model: TextToImage, base: TextToImage) -> None:
         raise ValueError(
             f"all weights of {model.source} are those of {base.source}: expected a model that was trained"
         )
+    denoiser = f"{model.family.denoiser[0]}."
+    return Kept(len(ours), len(same), sum(key.startswith(denoiser) for key in same))
 
 
 def _weights(model: TextToImage) -> dict[str, Tensor]:
     parts = model.pipeline.components.items()
     modules = ((name, part) for name, part in parts if isinstance(part, torch.nn.Module))
-    return {f"{name}.{key}": weight for name, part in modules for key, weight in part.state_dict().items()}
+    found = {f"{name}.{key}": weight for name, part in modules for key, weight in part.state_dict().items()}
+    return {key: weight for key, weight in found.items() if weight.numel() and weight.min() < weight.max()}
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

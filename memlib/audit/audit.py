@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,17 +15,23 @@ import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from memlib import __version__
-from memlib.audit import duplicates, report, significance, verification, words
-from memlib.audit.against_base import STATISTICS, AgainstBase, check_related
+from memlib.audit import duplicates, mitigations, noised, reporting, significance, spaces, verification
+from memlib.audit.against_base import STATISTICS, AgainstBase, Kept, check_related
 from memlib.audit.duplicates import Repetition
-from memlib.audit.report import Caption, Estimate, Pair, Report, TrainingSummary
-from memlib.audit.training_set import Example
+from memlib.audit.noised import NoisedImages
+from memlib.audit.report import Report, write
+from memlib.audit.spaces import Encoder
+from memlib.audit.training_set import Example, TrainingSetError, opened
+from memlib.audit.verification import Judge, Match
 from memlib.screening import Images, Screening, guided, identity, noises, prompt_files
+from memlib.screening.tasks import default_product
 from memlib.text_to_image import TextToImage
 
 VALUES, GENERATED, INNOCENT = "values", "images", "innocent_images"
 """Names of the tables and folders of an audit."""
+KNOWN, KNOWN_HELD_OUT = "images_without_prompts", "held_out_images"
+WORST = 10
+"""Captions on which mitigations are tried, at most."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,31 @@ class Settings:
     Attributes:
         seeds: noises at which every caption is screened, and images of each caption that is looked at.
         first_seed: seeds count from here.
+        average_steps: first steps of sampling at which captions are screened; their statistics are averaged.
         num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance of the images.
         rate: false discovery rate of the list, in (0, 1).
         suspicious: most suspicious captions whose images are generated, beside those of the list.
         random: captions drawn from the others, to estimate their share of copies.
         innocent: harmless captions whose images calibrate what counts as reproduced, at most.
+        mitigate: try every mitigation on the worst captions.
     """
 
     seeds: int = 4
     first_seed: int = 0
+    average_steps: int = 1
     num_inference_steps: int = 50
     guidance: float = 7.5
     rate: float = 0.1
     suspicious: int = 20
     random: int = 40
     innocent: int = 50
+    mitigate: bool = False
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What of it says how images are sampled."""
+        return {"num_inference_steps": self.num_inference_steps, "guidance": self.guidance}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +75,24 @@ class Audit:
     Attributes:
         model: the fine-tuned model.
         base: the model that it was fine-tuned from, or None.
-        examples: the training images with their captions.
+        examples: the training images with their captions; without them no image can be verified.
         calibration: prompts that are known to be harmless, as `prompt_files.read` gives them, or None.
         prompts: prompts beyond the training set, or None.
         settings: what is done.
+        images: images without prompts, by name: does the model know them?
+        held_out: images that the model has not seen, by name.
+        encoder: a vision model in whose features images are compared, too.
     """
 
     model: TextToImage
-    base: TextToImage | None
-    examples: Sequence[Example]
+    base: TextToImage | None = None
+    examples: Sequence[Example] = ()
     calibration: pa.Table | None = None
     prompts: pa.Table | None = None
     settings: Settings = field(default_factory=Settings)
+    images: Mapping[str, Path] = field(default_factory=dict)
+    held_out: Mapping[str, Path] = field(default_factory=dict)
+    encoder: Encoder | None = None
 
     def run(
         self, out: Path, *, rows: int | None = None, restart: bool = False, progress: bool = False
@@ -91,190 +109,229 @@ class Audit:
             progress: show progress bars.
 
         Raises:
-            ValueError: a base that is none of this model, one calibration caption, or what `Screening.run`
-                refuses.
+            ValueError: nothing to look at, a base that is none of this model, fewer than two calibration
+                captions or one that was trained on, images without held-out ones, a held-out image that was
+                trained on, or what `Screening.run` refuses.
         """
-        if self.base is not None:
-            check_related(self.model, self.base)
-        if self.calibration is not None and len(self.calibration) < 2:
+        self._check()
+        run = Run(self, out, {"rows": rows, "restart": restart, "progress": progress})
+        found = reporting.of_run(run)
+        write(found, out, {example.name: example.path for example in self.examples}, self.images)
+        return found
+
+    def _check(self) -> None:
+        if not (self.examples or self.images) and self.prompts is None:
+            raise ValueError("nothing to look at: give training images, prompts, or images without prompts")
+        if self.images and len(self.held_out) < 2:
+            raise ValueError(
+                f"images without prompts are compared with images that the model has not seen, and there are "
+                f"{len(self.held_out)}; give many of like complexity (--held-out)"
+            )
+        if self.calibration is None:
+            return
+        if len(self.calibration) < 2:
             raise ValueError(
                 f"{len(self.calibration)} calibration caption does not say what is usual; give many, or none"
             )
-        options: dict[str, Any] = {"rows": rows, "restart": restart, "progress": progress}
-        repeated = duplicates.repetition(self.examples, progress=progress)
-        captions = self._captions()
-        table = self._with_calibration(captions)
-        screened = self._screening(table)
-        screened.run(out / f"{VALUES}.parquet", **options)
-        values, harmless = _means(out, screened, len(captions))
-        ranking = _ranking(values, harmless, table, self.settings.rate)
-        chosen = self._chosen(ranking)
-        images = self._images(out, GENERATED, self.model, table.take(pa.array(chosen)), options)
-        made = dict(zip(chosen, images, strict=True))
-        verified = self._verified(repeated, images, self._innocent(out, table, [*chosen], options), progress)
-        found = self._report(table, values, ranking, chosen, made, verified, repeated)
-        report.write(found, out, {example.name: example for example in self.examples})
-        return found
+        trained = {example.caption for example in self.examples}
+        if both := [text for text in self.calibration["prompt"].to_pylist() if text in trained]:
+            raise ValueError(
+                f"{len(both)} calibration captions are those of training images, such as {both[0][:60]!r}; "
+                "expected captions whose images were not trained on"
+            )
 
-    def _captions(self) -> pa.Table:
-        """One row for each different caption: of the training set in its order, then prompts beyond it."""
-        rows = {example.caption: example.family for example in reversed(self.examples)}
-        texts = list(dict.fromkeys(example.caption for example in self.examples))
-        columns = {"prompt": texts, "label": [None] * len(texts), "family": [rows[text] for text in texts]}
-        table = pa.table(columns, prompt_files.SCHEMA)
-        if self.prompts is None:
-            return table
-        fresh = [text not in rows for text in self.prompts["prompt"].to_pylist()]
-        return pa.concat_tables([table, self.prompts.filter(pa.array(fresh, pa.bool_()))])
 
-    def _with_calibration(self, captions: pa.Table) -> pa.Table:
-        harmless = prompt_files.SCHEMA.empty_table() if self.calibration is None else self.calibration
-        return prompt_files.with_reference(captions, harmless)
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An audit and where its results lie; each part is done, or found done, when it is first asked for.
 
-    def _seeds(self) -> range:
+    Attributes:
+        audit: what is done.
+        out: the folder.
+        options: of `Screening.run`.
+    """
+
+    audit: Audit
+    out: Path
+    options: dict[str, Any]
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the audit."""
+        return self.audit.settings
+
+    @cached_property
+    def seeds(self) -> range:
+        """The seeds of all noises."""
         return range(self.settings.first_seed, self.settings.first_seed + self.settings.seeds)
 
-    def _screening(self, table: pa.Table) -> Screening:
-        noise = noises(self.model, self._seeds())
-        task = AgainstBase(
-            self.model, self.base, noise, num_inference_steps=self.settings.num_inference_steps
-        )
-        settings = {
-            "command": "audit",
-            "num_inference_steps": self.settings.num_inference_steps,
-            "base": self.base and identity.facts(self.base),
-        }
-        return Screening(self.model, table, self._seeds(), task, task.statistics, settings)
+    @cached_property
+    def kept(self) -> Kept | None:
+        """What the fine-tune left of the base's weights."""
+        return None if self.audit.base is None else check_related(self.audit.model, self.audit.base)
 
-    def _chosen(self, ranking: _Ranking) -> dict[int, str]:
-        """Rows whose images are generated, and why."""
-        order, listed = ranking.order.tolist(), set(np.flatnonzero(ranking.listed).tolist())
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """`identity.facts` of "model" and "base"."""
+        models = {"model": self.audit.model, "base": self.audit.base}
+        return {name: identity.facts(model) for name, model in models.items() if model is not None}
+
+    @cached_property
+    def repeated(self) -> Repetition:
+        """The groups of training images that look alike."""
+        found = duplicates.repetition(
+            self.audit.examples, self.audit.encoder, progress=self.options["progress"]
+        )
+        trained = dict(zip(found.digests, self.audit.examples, strict=True))
+        for name, path in self.audit.held_out.items():
+            if (same := trained.get(duplicates.digest(opened(path)))) is not None:
+                raise TrainingSetError(
+                    f"{name} is held out, and is the training image {same.name}; expected images that the "
+                    "model has not seen"
+                )
+        return found
+
+    @cached_property
+    def captions(self) -> pa.Table:
+        """One row for each different caption: of the training set in its order, then prompts beyond it."""
+        rows = {example.caption: example.family for example in reversed(self.audit.examples)}
+        texts = list(dict.fromkeys(example.caption for example in self.audit.examples))
+        columns = {"prompt": texts, "label": [None] * len(texts), "family": [rows[text] for text in texts]}
+        table = pa.table(columns, prompt_files.SCHEMA)
+        if self.audit.prompts is None:
+            return table
+        fresh = [text not in rows for text in self.audit.prompts["prompt"].to_pylist()]
+        return pa.concat_tables([table, self.audit.prompts.filter(pa.array(fresh, pa.bool_()))])
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The captions and after them, where "reference" is true, those of the calibration."""
+        harmless = self.audit.calibration
+        return prompt_files.with_reference(
+            self.captions, prompt_files.SCHEMA.empty_table() if harmless is None else harmless
+        )
+
+    @cached_property
+    def means(self) -> dict[str, NDArray[np.float64]]:
+        """Of each statistic the means over seeds, a value for each row of `table`."""
+        audit, settings = self.audit, self.settings
+        ranked({"excess": np.zeros(len(self.table))}, self.table, 0.5)  # refuses families before the work
+        known = {**self.settings.sampling, "average_steps": settings.average_steps}
+        known["product"] = default_product(audit.model)
+        task = AgainstBase(audit.model, audit.base, noises(audit.model, self.seeds), **known)
+        known |= {"command": "audit", "base": self.facts.get("base")}
+        path = self.out / f"{VALUES}.parquet"
+        Screening(
+            audit.model, self.table, self.seeds, task, task.statistics, known, facts=self.facts["model"]
+        ).run(path, **self.options)
+        found = parquet.read_table(path, columns=list(task.statistics))
+        n = len(self.seeds)
+        return {name: found[name].to_numpy().reshape(-1, n).mean(1) for name in task.statistics}
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The captions by suspicion."""
+        if not len(self.captions):
+            return Ranking("excess", np.empty(0, np.intp), None, np.empty(0, bool))
+        return ranked(self.means, self.table, self.settings.rate)
+
+    @cached_property
+    def chosen(self) -> dict[int, str]:
+        """Rows whose images are generated, and why; none without training images to hold them against."""
+        if not self.audit.examples:
+            return {}
+        order, listed = self.ranking.order.tolist(), set(np.flatnonzero(self.ranking.listed).tolist())
         first = [row for k, row in enumerate(order) if k < self.settings.suspicious or row in listed]
         others = sorted(set(order) - set(first))
         drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(self.settings.first_seed))
         some = sorted(others[k] for k in drawn[: self.settings.random].tolist())
         return dict.fromkeys(first, "suspicious") | dict.fromkeys(some, "random")
 
-    def _images(
-        self, out: Path, name: str, model: TextToImage, prompts: pa.Table, options: dict[str, Any]
-    ) -> list[list[Path]]:
-        """Files of the images of each prompt by a model, one for each seed."""
-        sampler = guided(self.settings.num_inference_steps, self.settings.guidance)
-        settings = {
-            "command": f"audit, {name}",
-            "num_inference_steps": self.settings.num_inference_steps,
-            "guidance": self.settings.guidance,
-        }
-        task = Images(model, noises(model, self._seeds()), sampler)
-        folder, path, n = out / name, out / f"{name}.parquet", self.settings.seeds
-        Screening(model, prompts, self._seeds(), task, (), settings, folder).run(path, **options)
+    @cached_property
+    def generated(self) -> dict[int, list[Path]]:
+        """Files of the images of each chosen row, one for each seed."""
+        if not self.chosen:
+            return {}
+        rows = self.table.take(pa.array(list(self.chosen)))
+        return dict(zip(self.chosen, self._images(GENERATED, "model", rows), strict=True))
+
+    def _images(self, name: str, who: str, prompts: pa.Table) -> list[list[Path]]:
+        """Files of the images of each prompt by the "model" or the "base", one for each seed."""
+        model = self.audit.base if who == "base" and self.audit.base is not None else self.audit.model
+        sampling = self.settings.sampling
+        task = Images(model, noises(model, self.seeds), guided(**sampling))
+        known = {"command": f"audit, {name}", **sampling}
+        folder, path, n = self.out / name, self.out / f"{name}.parquet", len(self.seeds)
+        Screening(
+            model, prompts, self.seeds, task, (), known, folder, facts=self.facts[who]
+        ).run(path, **self.options)  # fmt: skip
         files = [folder / file for file in parquet.read_table(path, columns=["image"])["image"].to_pylist()]
         return [files[start : start + n] for start in range(0, len(files), n)]
 
-    def _innocent(self, out: Path, table: pa.Table, chosen: list[int], options: dict[str, Any]) -> list[Path]:
-        """Images that cannot be copies: under harmless captions, or of the base; none without both."""
-        harmless = table.filter(table["reference"])
-        if len(harmless):
-            model, prompts = self.model, harmless.slice(0, self.settings.innocent)
-        elif self.base is not None:
-            model, prompts = self.base, table.take(pa.array(chosen))
+    @cached_property
+    def innocent(self) -> tuple[str, list[Path]]:
+        """Images that cannot be copies and what they are: held out, of the base, under harmless captions."""
+        audit, who = self.audit, "model" if self.audit.base is None else "base"
+        if audit.held_out:
+            return "held out", list(audit.held_out.values())
+        if audit.calibration is not None:
+            prompts, under = audit.calibration.slice(0, self.settings.innocent), "harmless captions"
+        elif audit.base is not None:
+            prompts, under = self.table.take(pa.array(list(self.chosen))), "the same captions"
         else:
-            return []
-        return list(chain(*self._images(out, INNOCENT, model, prompts, options)))
+            return "", []
+        return f"of the {who}, under {under}", list(chain(*self._images(INNOCENT, who, prompts)))
 
-    def _verified(
-        self, repeated: Repetition, images: list[list[Path]], innocent: list[Path], progress: bool
-    ) -> verification.Verified:
-        side = min(verification.SIDE, *Example("", images[0][0], "").open().size)
-        library = verification.Library(self.examples, repeated.group, side=side, progress=progress)
-        return verification.verify(library, list(chain(*images)), innocent)
+    @cached_property
+    def judge(self) -> Judge:
+        """What counts as reproduced."""
+        library = verification.Library(
+            [example.path for example in self.audit.examples],
+            self.repeated.group,
+            spaces.spaces(self.audit.model, self.audit.encoder),
+            progress=self.options["progress"],
+        )
+        return verification.calibrated(library, self.innocent[1])
 
-    def _report(
-        self,
-        table: pa.Table,
-        values: dict[str, NDArray[np.float64]],
-        ranking: _Ranking,
-        chosen: dict[int, str],
-        made: dict[int, list[Path]],
-        verified: verification.Verified,
-        repeated: Repetition,
-    ) -> Report:
-        texts, of_caption = table["prompt"].to_pylist(), _positions(self.examples)
-        alike, rows = repeated.images, []
-        for row in ranking.order.tolist():
-            places = of_caption.get(texts[row], [])
-            rows.append(
-                Caption(
-                    caption=texts[row],
-                    origin="training" if places else "prompt",
-                    images=len(places),
-                    alike=max((alike[place] for place in places), default=0),
-                    values={name: float(of_all[row]) for name, of_all in values.items()},
-                    p=None if ranking.p is None else float(ranking.p[row]),
-                    listed=bool(ranking.listed[row]),
-                    looked_at=chosen.get(row),
-                    pairs=[self._pair(path, verified) for path in made.get(row, [])],
-                )
-            )
-        looked = [caption for caption in rows if caption.looked_at]
-        came = {
-            why: [bool(c.reproduced) for c in looked if c.looked_at == why]
-            for why in ("suspicious", "random")
+    @cached_property
+    def matches(self) -> dict[Path, Match]:
+        """The nearest training images of all generated ones."""
+        return self.judge.matches(list(chain(*self.generated.values()))) if self.generated else {}
+
+    @cached_property
+    def worst(self) -> list[int]:
+        """Rows under which most copies came out, the most suspicious first where they are equal."""
+        copies = {
+            row: sum(self.matches[f].reproduced for f in files) for row, files in self.generated.items()
         }
-        unseen = len(rows) - len(looked)
-        extracted = None
-        if not unseen or len(came["random"]) > 1:
-            suspicious, others = (torch.tensor(came[why], dtype=torch.bool) for why in came)
-            extracted = Estimate.of(verification.extraction_rate(suspicious, others, unseen))
-        innocent = None if verified.innocent is None else Estimate.of(verified.innocent)
-        sure = [] if ranking.p is None else significance.true_discoveries(ranking.p).tolist()
-        summary = _summary(self.examples, repeated)
-        n = 0 if self.calibration is None else len(self.calibration)
-        facts = words.Facts(rows, sure, self.settings.rate, n, extracted, innocent, verified.threshold,
-                            self.settings.seeds, self.base is not None)  # fmt: skip
-        return Report(
-            memlib=__version__,
-            versions={
-                name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")
-            },
-            made=datetime.now(UTC),
-            model=self.model.source,
-            base=None if self.base is None else self.base.source,
-            identity=self._identity(repeated),
-            settings=asdict(self.settings),
-            statistic=ranking.statistic,
-            statistics={name: STATISTICS[name] for name in values},
-            training=summary,
-            captions=rows,
-            calibration=n,
-            at_least=sure,
-            threshold=verified.threshold,
-            innocent=innocent,
-            extracted=extracted,
-            verdict=words.verdict(facts),
-            advice=words.advice(facts),
-            limits=words.limits(facts),
-        )
+        return sorted((row for row, count in copies.items() if count), key=lambda row: -copies[row])[:WORST]
 
-    def _pair(self, path: Path, verified: verification.Verified) -> Pair:
-        return Pair(
-            generated=f"{GENERATED}/{path.name}",
-            training=self.examples[verified.nearest[path.name]].name,
-            ratio=verified.ratio[path.name],
-            reproduced=verified.reproduced(path.name),
-        )
+    @cached_property
+    def trials(self) -> list[mitigations.Trial]:
+        """What every mitigation does about the worst rows."""
+        if not (self.settings.mitigate and self.worst):
+            return []
+        return mitigations.tried(self, self.worst)
 
-    def _identity(self, repeated: Repetition) -> dict[str, str]:
-        """Hashes of the models and of the training images with their captions."""
-        found = {"model": _hash(identity.facts(self.model))}
-        if self.base is not None:
-            found["base"] = _hash(identity.facts(self.base))
-        images = zip(self.examples, repeated.digests, strict=True)
-        return found | {"training set": _hash([[e.name, digest, e.caption] for e, digest in images])}
+    @cached_property
+    def known(self) -> tuple[pa.Table, pa.Table] | None:
+        """Statistics of the images without prompts and of those held out; None if there are none."""
+        audit = self.audit
+        if not audit.images:
+            return None
+        t = noised.level_time(audit.model, self.settings.num_inference_steps)
+        noise = noises(audit.model, self.seeds)
+        task = NoisedImages(audit.model, audit.base, noise, t, default_product(audit.model))
+        known = {"command": "audit, images", "seeds": list(self.seeds), **self.facts}
+        first, second = (
+            noised.screen(task, list(files.values()), self.out / f"{name}.parquet", known, **self.options)
+            for name, files in ((KNOWN, audit.images), (KNOWN_HELD_OUT, audit.held_out))
+        )
+        return first, second
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranking:
+class Ranking:
     """The captions by suspicion: `order` of rows, and of each row its p-value and whether it is listed."""
 
     statistic: str
@@ -283,55 +340,26 @@ class _Ranking:
     listed: NDArray[np.bool_]
 
 
-def _ranking(
-    values: dict[str, NDArray[np.float64]],
-    harmless: dict[str, NDArray[np.float64]],
-    table: pa.Table,
-    rate: float,
-) -> _Ranking:
-    name = next(name for name in STATISTICS if name in values)
-    scores, known = values[name], harmless[name]
+def ranked(means: Mapping[str, NDArray[np.float64]], table: pa.Table, rate: float) -> Ranking:
+    """Captions by p-value, then by the first of `STATISTICS` there is; without harmless ones by this alone.
+
+    Args:
+        means: of each statistic a value for each row.
+        table: as `Run.table`; a caption is compared with harmless ones of its own family, where both sides
+            tell it.
+        rate: false discovery rate of the list.
+
+    Raises:
+        ValueError: a family without a harmless caption.
+    """
+    name = next(name for name in STATISTICS if name in means)
+    harmless = table["reference"].to_numpy()
+    scores, known = means[name][~harmless], means[name][harmless]
     if not len(known):
-        return _Ranking(name, np.argsort(-scores, kind="stable"), None, np.zeros(len(scores), bool))
-    kinds = table["family"].to_pylist()
-    strata, of_known = kinds[: len(scores)], kinds[len(scores) :]
+        return Ranking(name, np.argsort(-scores, kind="stable"), None, np.zeros(len(scores), bool))
+    kinds = np.array(table["family"].to_pylist(), dtype=object)
+    strata, of_known = kinds[~harmless].tolist(), kinds[harmless].tolist()
     if not any(strata) or not any(of_known):  # kinds that one side does not tell cannot be matched
         strata, of_known = [None] * len(scores), [None] * len(known)
     p = significance.conformal(scores, known, strata=strata, calibration_strata=of_known)
-    return _Ranking(name, np.lexsort((-scores, p)), p, significance.rejected(p, rate))
-
-
-def _means(
-    out: Path, screening: Screening, captions: int
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """Means over seeds of each statistic, of the captions and of the calibration."""
-    table, n = parquet.read_table(out / f"{VALUES}.parquet"), len(screening.seeds)
-    means = {name: table[name].to_numpy().reshape(-1, n).mean(1) for name in screening.statistics}
-    return tuple(
-        {name: some[part] for name, some in means.items()}
-        for part in (slice(captions), slice(captions, None))
-    )  # type: ignore[return-value]
-
-
-def _positions(examples: Sequence[Example]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for place, example in enumerate(examples):
-        found.setdefault(example.caption, []).append(place)
-    return found
-
-
-def _summary(examples: Sequence[Example], repeated: Repetition) -> TrainingSummary:
-    alike = repeated.images
-    times = {example.caption: count for example, count in zip(examples, repeated.captions, strict=True)}
-    return TrainingSummary(
-        images=len(examples),
-        captions=len(times),
-        exact=sum(count > 1 for count in repeated.copies),
-        alike=sum(count > 1 for count in alike),
-        largest=max(alike),
-        repeated_captions=sum(count > 1 for count in times.values()),
-    )
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return Ranking(name, np.lexsort((-scores, p)), p, significance.rejected(p, rate))

@@ -15,9 +15,11 @@ import imagehash
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from memlib.audit.spaces import Space
 from memlib.audit.training_set import Example, pixels
 from memlib.copies import joined, twins
 
@@ -30,7 +32,7 @@ class Repetition:
     """How often the images and captions of a training set occur.
 
     Attributes:
-        digests: hexadecimal sha256 of the size and pixels of each image, which a file format does not change.
+        digests: `digest` of each image.
         group: `(N,)` the group of images that look alike, numbered from 0.
         exact: `(N,)` the group of images whose pixels are the same.
         captions: how often the caption of each image occurs.
@@ -52,30 +54,45 @@ class Repetition:
         return torch.bincount(self.exact)[self.exact].tolist()
 
 
-def repetition(examples: Sequence[Example], *, progress: bool = False) -> Repetition:
+def repetition(
+    examples: Sequence[Example], encoder: Space | None = None, *, progress: bool = False
+) -> Repetition:
     """Group the images of a training set.
 
     Args:
         examples: N training images.
+        encoder: features of images; those that correlate as thumbnails should, less their mean over the
+            training set, look alike too.
         progress: show a progress bar.
 
     Raises:
         TrainingSetError: naming an image that cannot be read.
     """
-    hashes, thumbnails, digests = [], [], []
+    hashes, thumbnails, digests, features = [], [], [], []
     for example in tqdm(examples, desc="training images", disable=not progress):
         image = example.open()
         hashes.append(imagehash.phash(image).hash.flatten())
         thumbnails.append(pixels(image, SIDE, SIDE))
-        digests.append(hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest())
+        digests.append(digest(image))
+        if encoder is not None:
+            features.append(encoder([image])[0])
     captions = Counter(example.caption for example in examples)
     numbers = {digest: k for k, digest in enumerate(dict.fromkeys(digests))}
     exact = torch.tensor([numbers[digest] for digest in digests])
     coarse = _near(torch.from_numpy(np.stack(hashes)))
     colours = twins(torch.stack(thumbnails), correlation=CORRELATION)
-    same = torch.stack([coarse, colours, exact], dim=1)
+    kinds = [coarse, colours, exact]
+    if features:
+        seen = torch.stack(features)
+        kinds.append(twins(seen - seen.mean(0), correlation=CORRELATION))
+    same = torch.stack(kinds, dim=1)
     group = joined(same, lambda some: (some[:, None] == same).any(-1))
     return Repetition(digests, group, exact, [captions[example.caption] for example in examples])
+
+
+def digest(image: Image.Image) -> str:
+    """Hexadecimal sha256 of the size and pixels of an image, which a file format does not change."""
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def _near(hashes: Bool[Tensor, "N 64"]) -> Int64[Tensor, " N"]:

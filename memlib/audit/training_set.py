@@ -51,23 +51,26 @@ class Example:
     family: str | None = None
 
     def open(self) -> Image.Image:
-        """The image in RGB, upright.
+        """The image, as `opened` gives it."""
+        return opened(self.path)
 
-        Raises:
-            TrainingSetError: what lies there is no image, is cut off, or would be larger than `MOST_PIXELS`.
-        """
-        try:
-            with Image.open(self.path) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise TrainingSetError(
-                        f"{self.path} says that it has {image.width} x {image.height} pixels, more than "
-                        f"{MOST_PIXELS:,}; scale it down or remove it"
-                    )
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise TrainingSetError(
-                f"{self.path} cannot be read as an image ({error}); mend or remove it"
-            ) from error
+
+def opened(path: Path) -> Image.Image:
+    """An image in RGB, upright.
+
+    Raises:
+        TrainingSetError: what lies there is no image, is cut off, or would be larger than `MOST_PIXELS`.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise TrainingSetError(
+                    f"{path} says that it has {image.width} x {image.height} pixels, more than "
+                    f"{MOST_PIXELS:,}; scale it down or remove it"
+                )
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise TrainingSetError(f"{path} cannot be read as an image ({error}); mend or remove it") from error
 
 
 def pixels(image: Image.Image, height: int, width: int) -> Float[Tensor, "3 H W"]:
@@ -85,19 +88,11 @@ def read(folder: Path, captions: Path | None = None) -> list[Example]:
         captions: a table of file names and captions; None looks for what the folder has.
 
     Raises:
-        TrainingSetError: there is no image, an image without a caption or a caption without an image; a file
-            name that leads out of the folder; a table that cannot be read. Images are not opened here.
+        TrainingSetError: what `below` refuses; an image without a caption or a caption without an image; a
+            file name that leads out of the folder; a table that cannot be read. Images are not opened here.
     """
     home = Path(folder)
-    if not home.is_dir():
-        raise TrainingSetError(f"{home} is not a folder; expected one with training images")
-    images = {
-        path.relative_to(home).as_posix(): path
-        for path in sorted(home.rglob("*"))
-        if path.suffix.lower() in IMAGES and path.is_file()
-    }
-    if not images:
-        raise TrainingSetError(f"{home} holds no image; expected files such as 0001.png or 0001.jpg")
+    images = below(home)
     table = captions or next((home / name for name in TABLES if (home / name).is_file()), None)
     texts: dict[str, tuple[str, str | None]] = dict(_of_table(table, home) if table else _beside(images))
     if without := [name for name in images if name not in texts]:
@@ -110,6 +105,24 @@ def read(folder: Path, captions: Path | None = None) -> list[Example]:
             f"{_counted(gone, 'caption')} without an image below {home}: {_some(gone)}; each has to name one"
         )
     return [Example(name, path, *texts[name]) for name, path in images.items()]
+
+
+def below(home: Path) -> dict[str, Path]:
+    """All files of images in a folder, at any depth, by their names below it and in the order of these.
+
+    Raises:
+        TrainingSetError: there is no folder, or no image in it.
+    """
+    if not home.is_dir():
+        raise TrainingSetError(f"{home} is not a folder; expected one with images")
+    images = {
+        path.relative_to(home).as_posix(): path
+        for path in sorted(home.rglob("*"))
+        if path.suffix.lower() in IMAGES and path.is_file()
+    }
+    if not images:
+        raise TrainingSetError(f"{home} holds no image; expected files such as 0001.png or 0001.jpg")
+    return images
 
 
 def _of_table(table: Path, home: Path) -> Iterator[tuple[str, tuple[str, str | None]]]:

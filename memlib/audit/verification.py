@@ -1,115 +1,154 @@
 """Which generated images are training images: the nearest one, against what an innocent model comes to.
 
-A copy lies much nearer to one training image than to all others. How much nearer is calibrated on images that
-cannot be copies of this training set: those under harmless captions, or those of the base model.
+A copy lies much nearer to one training image than to all others: in pixels, in latents, or in the features of
+a vision model. How much nearer is calibrated on images that cannot be copies of this training set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Int64
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from memlib import copies, intervals
-from memlib.audit.training_set import Example, pixels
+from memlib.audit.spaces import Space
+from memlib.audit.training_set import opened
+from memlib.copies import Neighbours
 from memlib.intervals import Interval
 
-SIDE = 64
-"""Images are compared at this height and width, or at the model's where that is smaller."""
+_TOGETHER = 8  # images
 
 
-@dataclass(frozen=True, eq=False)
-class Verified:
-    """Generated images beside the training images nearest to them.
+@dataclass(frozen=True)
+class Match:
+    """The training images nearest to a generated one, by the space in which they are.
 
     Attributes:
-        nearest: the position of the nearest training image, by name of the generated one.
+        nearest: the position of the nearest training image.
         ratio: its distance over that to the nearest image of another group, in [0, 1].
-        threshold: the ratio below which an image counts as reproduced.
-        innocent: share of the calibration images below it, as an interval; None without calibration.
+        best: the space in which the ratio is smallest beside its threshold.
+        reproduced: whether it is below the threshold there.
     """
 
-    nearest: dict[str, int]
-    ratio: dict[str, float]
-    threshold: float
-    innocent: Interval | None
-
-    def reproduced(self, name: str) -> bool:
-        """Whether an image counts as reproduced."""
-        return self.ratio[name] < self.threshold
+    nearest: Mapping[str, int]
+    ratio: Mapping[str, float]
+    best: str
+    reproduced: bool
 
 
 class Library:
     """The training images, against which generated ones are held.
 
     Args:
-        examples: N training images, at least 2 groups of them.
+        images: N files of training images, at least 2 groups of them.
         groups: `(N,)` images that look alike, which hide no copy from one another.
-        side: height and width at which images are compared.
+        spaces: in what they are compared, by name.
         progress: show a progress bar.
 
     Raises:
         ValueError: all training images look alike, so that there is no second nearest.
+        TrainingSetError: naming an image that cannot be read.
     """
 
     def __init__(
         self,
-        examples: Sequence[Example],
+        images: Sequence[Path],
         groups: Int64[Tensor, " N"],
+        spaces: Mapping[str, Space],
         *,
-        side: int = SIDE,
         progress: bool = False,
     ) -> None:
         if len(groups.unique()) < 2:
             raise ValueError(
-                f"all {len(examples)} training images look alike; expected two different ones or more"
+                f"all {len(images)} training images look alike; expected two different ones or more"
             )
-        read = tqdm(examples, desc="training images", disable=not progress)
-        self.pixels = torch.stack([pixels(example.open(), side, side) for example in read])
-        self.groups, self.side = groups, side
+        self.groups, self.spaces = groups, spaces
+        self.points = points(spaces, images, progress=progress)
 
-    def neighbours(self, images: Sequence[Path]) -> copies.Neighbours:
-        """The nearest and second nearest training image of files."""
-        opened = (Example(path.name, path, "").open() for path in images)
-        points = torch.stack([pixels(image, self.side, self.side) for image in opened])
-        return copies.nearest(points, self.pixels, groups=self.groups)
+    def neighbours(self, images: Sequence[Path]) -> dict[str, Neighbours]:
+        """The nearest and second nearest training image of files, in each space."""
+        found = points(self.spaces, images)
+        return {
+            name: copies.nearest(some, self.points[name], groups=self.groups) for name, some in found.items()
+        }
 
 
-def verify(
-    library: Library, images: Sequence[Path], innocent: Sequence[Path] = (), *, rate: float = 0.01
-) -> Verified:
-    """Hold generated images against the training images.
+def points(
+    spaces: Mapping[str, Space], images: Sequence[Path], *, progress: bool = False
+) -> dict[str, Tensor]:
+    """The points of files of images in each space, `(B, d)`; each file is read once."""
+    parts: dict[str, list[Tensor]] = {name: [] for name in spaces}
+    for start in tqdm(range(0, len(images), _TOGETHER), desc="images", disable=not progress):
+        some: list[Image.Image] = [opened(path) for path in images[start : start + _TOGETHER]]
+        for name, space in spaces.items():
+            parts[name].append(space(some))
+    return {name: torch.cat(some) for name, some in parts.items()}
 
-    An image counts as reproduced if the distance to its nearest training image is less than a certain share
-    of that to the next. With 1 / `rate` innocent images or more it is the largest share that at most `rate`
-    of these undercut; with fewer it is a third (Yoon et al. 2023), or less if one of them undercuts that.
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Says which images are training images.
+
+    Attributes:
+        library: the training images.
+        thresholds: by space, the ratio below which an image counts as reproduced.
+        innocent: share of the calibration images that count, as an interval; None without calibration.
+        innocent_ratios: by space, the ratios of the calibration images.
+    """
+
+    library: Library
+    thresholds: Mapping[str, float]
+    innocent: Interval | None
+    innocent_ratios: Mapping[str, Sequence[float]]
+
+    def matches(self, images: Sequence[Path]) -> dict[Path, Match]:
+        """Files of generated images beside the training images nearest to them."""
+        found = self.library.neighbours(images) if images else {}
+        ratios = {name: some.ratio.tolist() for name, some in found.items()}
+        nearest = {name: some.index.tolist() for name, some in found.items()}
+        return {path: self._match(k, nearest, ratios) for k, path in enumerate(images)}
+
+    def _match(self, k: int, nearest: dict[str, list[int]], ratios: dict[str, list[float]]) -> Match:
+        ratio = {name: some[k] for name, some in ratios.items()}
+        best = min(ratio, key=lambda name: ratio[name] / max(self.thresholds[name], 1e-12))
+        return Match(
+            {name: some[k] for name, some in nearest.items()},
+            ratio,
+            best,
+            ratio[best] < self.thresholds[best],
+        )
+
+
+def calibrated(library: Library, innocent: Sequence[Path] = (), *, rate: float = 0.01) -> Judge:
+    """The rule by which generated images are held against the training images.
+
+    An image counts as reproduced if in one of the spaces the distance to its nearest training image is less
+    than a certain share of that to the next. With enough innocent images it is the largest share that at
+    most `rate` of these undercut, divided among the spaces; with fewer it is a third (Yoon et al. 2023), or
+    less if one of them undercuts that.
 
     Args:
         library: the training images.
-        images: files of generated images.
         innocent: files of images that cannot be copies.
         rate: the share of innocent images that may count.
     """
-    found = library.neighbours(images)
-    threshold, share = copies.RATIO, None
-    if len(innocent) > 1:
-        known = library.neighbours(innocent)
-        threshold = copies.allowed_ratio(known, false_positive_rate=rate)
-        if len(innocent) * rate < 1:
-            threshold = min(copies.RATIO, threshold)
-        share = intervals.proportion((known.ratio < threshold).numpy())
-    names = [path.name for path in images]
-    return Verified(
-        dict(zip(names, found.index.tolist(), strict=True)),
-        dict(zip(names, found.ratio.tolist(), strict=True)),
-        threshold,
-        share,
-    )
+    each = rate / len(library.spaces)
+    known = library.neighbours(innocent) if len(innocent) > 1 else {}
+    thresholds = dict.fromkeys(library.spaces, copies.RATIO)
+    for name, some in known.items():
+        allowed = copies.allowed_ratio(some, false_positive_rate=each)
+        thresholds[name] = allowed if len(innocent) * each >= 1 else min(copies.RATIO, allowed)
+    share = None
+    if known:
+        counted = torch.stack([some.ratio < thresholds[name] for name, some in known.items()]).any(0)
+        share = intervals.proportion(counted.numpy())
+    return Judge(library, thresholds, share, {name: some.ratio.tolist() for name, some in known.items()})
 
 
 def extraction_rate(

@@ -56,6 +56,7 @@ class Screening:
         images: columns for the names of images, one for each kind that the task samples.
         columns: others that the task gives.
         gradients: whether the task keeps what gradients need, which takes many times the memory.
+        facts: `identity.facts` of the model where they were read before; None reads its weights.
     """
 
     model: TextToImage
@@ -68,6 +69,7 @@ class Screening:
     images: Sequence[str] = ("image",)
     columns: pa.Schema = _NONE
     gradients: bool = False
+    facts: Mapping[str, Any] | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -98,7 +100,7 @@ class Screening:
             "seeds": list(self.seeds),
             "images": self.pictures is not None,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "model": identity.facts(self.model),
+            "model": self.facts or identity.facts(self.model),
             "times": self.model.timesteps(self.settings.get("num_inference_steps", 50)),
             "prompts": prompt_files.digest(self.prompts),
             "memlib": __version__,

@@ -7,7 +7,7 @@ import torch
 
 from memlib.audit import against_base
 from memlib.audit.against_base import STATISTICS, WITHOUT_BASE, AgainstBase
-from memlib.text_to_image import TextToImage
+from memlib.text_to_image import TextToImage, generate
 
 from ..text_to_image import families
 
@@ -61,6 +61,49 @@ def test_every_statistic_is_what_its_formula_says(fine_tuned, noise, product, to
                 assert found[name][row, column].item() == pytest.approx(
                     expected.item(), rel=tolerance, abs=tolerance
                 ), name
+
+
+def test_of_several_steps_it_is_the_mean_where_the_sampling_of_the_model_has_come_to(fine_tuned, noise):
+    model, base = fine_tuned
+    task = AgainstBase(model, base, noise, average_steps=2, num_inference_steps=5, guidance=3.0)
+    prompts = model.encode(TEXTS[:2])
+    found = task(prompts).values
+    path = generate(model, prompts, noise, steps=5, first_steps=2, guidance=3.0)
+    assert (path.states[1, 0] != path.states[1, 1]).any()
+    for row, text in enumerate(TEXTS[:2]):
+        for column in range(2):
+            each = [
+                naive(model, base, text, path.states[k, row, column], t) for k, t in enumerate(path.times)
+            ]
+            for name in STATISTICS:
+                expected = sum(one[name].item() for one in each) / 2
+                assert found[name][row, column].item() == pytest.approx(expected, rel=1e-5, abs=1e-5), name
+
+
+def test_more_steps_than_a_sampling_has_are_refused(fine_tuned, noise):
+    with pytest.raises(ValueError, match=r"average_steps must lie in \[1, 5\], got 6"):
+        AgainstBase(*fine_tuned, noise, average_steps=6, num_inference_steps=5)
+
+
+def test_what_a_fine_tune_has_left_alone_is_counted(fine_tuned):
+    model, base = fine_tuned
+    kept = against_base.check_related(model, base)
+    varied = [name for name, weight in model.denoiser.state_dict().items() if weight.min() < weight.max()]
+    moved = sum("attn2" in name for name in varied)
+    assert kept.tensors - kept.same == moved > 0
+    assert kept.of_denoiser == len(varied) - moved
+
+
+def test_constants_do_not_make_a_base(fine_tuned, models):
+    """Networks of one kind share ones and zeros, whatever they were trained on."""
+    stranger, model = models["v", torch.float64], fine_tuned[0]
+    same = [
+        name for name, weight in stranger.denoiser.state_dict().items()
+        if torch.equal(weight, model.denoiser.state_dict()[name])
+    ]  # fmt: skip
+    assert same
+    with pytest.raises(ValueError, match="no weight of the fine-tune is that of"):
+        against_base.check_related(model, stranger)
 
 
 def test_what_both_models_do_alike_cancels(fine_tuned, noise):

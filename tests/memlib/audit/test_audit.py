@@ -1,17 +1,22 @@
 """An audit on tiny pipelines: what it writes, that it resumes, and that it counts what comes out."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import torch
 from PIL import Image
 
 from memlib.audit import Audit, Report, Settings, training_set, verification
-from memlib.screening import prompt_files, screen
+from memlib.mitigation import METHODS, settings_of
+from memlib.screening import identity, prompt_files, screen
+from memlib.text_to_image import TextToImage
 
-from .conftest import lines
+from .conftest import lines, picture
 
+GUIDE = Path(__file__).parents[3] / "book/guide/audit.md"
 CAPTIONS = ["a cat", '<script>alert("x")</script>', "ça"]
 
 
@@ -98,23 +103,136 @@ def test_a_base_of_another_kind_is_refused_before_anything_is_computed(fine_tune
     assert not (tmp_path / "out").exists()
 
 
-def test_training_images_among_generated_ones_are_found(examples, tmp_path):
-    """Noise on a training image is a copy of it, another image is none."""
-    library = verification.Library(examples, torch.arange(3), side=16)
-    made = tmp_path / "made.png"
-    image = examples[1].open()
-    image.putpixel((0, 0), (0, 0, 0))
-    image.save(made)
-    Image.new("RGB", image.size, (127, 127, 127)).save(tmp_path / "grey.png")
-    found = verification.verify(library, [made, tmp_path / "grey.png"])
-    assert found.reproduced("made.png")
-    assert not found.reproduced("grey.png")
-    assert found.nearest["made.png"] == 1
-    strict = verification.verify(library, [made], [made, made])  # innocent images as near as this one
-    assert not strict.reproduced("made.png")
-    assert strict.innocent.value == 0
+def test_calibration_captions_that_were_trained_on_are_refused(fine_tuned, examples, tmp_path):
+    with pytest.raises(
+        ValueError, match="1 calibration captions are those of training images, such as 'a cat'"
+    ):
+        Audit(*fine_tuned, examples, prompts("x", "a cat"), None, SETTINGS).run(tmp_path / "out")
 
 
-def test_images_that_all_look_alike_hide_every_copy(examples):
-    with pytest.raises(ValueError, match="all 3 training images look alike"):
-        verification.Library(examples, torch.zeros(3, dtype=torch.int64))
+def test_no_calibration_caption_is_refused_as_one_is(fine_tuned, examples, tmp_path):
+    with pytest.raises(ValueError, match="0 calibration caption does not say what is usual"):
+        Audit(*fine_tuned, examples, prompts(), None, SETTINGS).run(tmp_path / "out")
+
+
+def test_nothing_to_look_at_is_said(fine_tuned, tmp_path):
+    with pytest.raises(ValueError, match="nothing to look at: give training images, prompts, or images"):
+        Audit(*fine_tuned).run(tmp_path / "out")
+
+
+def test_without_a_training_set_it_is_a_list_without_images(fine_tuned, tmp_path):
+    found = Audit(*fine_tuned, (), HARMLESS, prompts("a cat", "tac"), SETTINGS).run(tmp_path / "out")
+    assert [caption.origin for caption in found.captions] == ["prompt"] * 2
+    assert found.training is None
+    assert found.extracted is None
+    assert found.thresholds == {}
+    assert "No training images were given" in found.verdict[0]
+    assert not (tmp_path / "out/images").exists()
+    assert "Images that came out" not in (tmp_path / "out/report.html").read_text()
+
+
+def test_later_steps_are_another_table(fine_tuned, examples, tmp_path):
+    one = Audit(*fine_tuned, examples, None, None, SETTINGS).run(tmp_path / "one")
+    two = Audit(*fine_tuned, examples, None, None, replace(SETTINGS, average_steps=2)).run(tmp_path / "two")
+    assert {c.caption: c.values for c in one.captions} != {c.caption: c.values for c in two.captions}
+    assert two.settings["average_steps"] == 2
+    with pytest.raises(ValueError, match=r"made with other settings, different in average_steps: 1, now 2"):
+        Audit(*fine_tuned, examples, None, None, replace(SETTINGS, average_steps=2)).run(tmp_path / "one")
+
+
+def test_weights_are_read_once_for_each_model(fine_tuned, examples, tmp_path, monkeypatch):
+    read, facts = [], identity.facts
+    monkeypatch.setattr(identity, "facts", lambda model: read.append(model) or facts(model))
+    Audit(*fine_tuned, examples, HARMLESS, None, SETTINGS).run(tmp_path / "out")
+    assert read == list(fine_tuned)
+
+
+def test_repeated_images_are_named_with_their_counts(fine_tuned, folder, tmp_path):
+    twin = Image.open(folder / "a.png")
+    twin.save(folder / "twin.bmp")
+    rows = zip(("a.png", "b.JPG", "more/c.webp", "twin.bmp"), [*CAPTIONS, CAPTIONS[0]], strict=True)
+    lines(folder, [{"file_name": name, "text": text} for name, text in rows])
+    found = Audit(*fine_tuned, training_set.read(folder), None, None, SETTINGS).run(tmp_path / "out")
+    (group,) = found.training.groups
+    assert (sorted(group.images), group.exact, group.captions) == (["a.png", "twin.bmp"], 2, 1)
+    assert found.training.repeated_captions == 1
+    assert "2 look alike, 2 are the same, 1 caption<" in " ".join(
+        (tmp_path / "out/report.html").read_text().split()
+    )
+
+
+def test_the_schema_is_that_of_the_report(fine_tuned, examples, tmp_path):
+    Audit(*fine_tuned, examples, None, None, SETTINGS).run(tmp_path)
+    schema = json.loads((tmp_path / "report.schema.json").read_text())
+    assert set(schema["required"]) <= set(json.loads((tmp_path / "report.json").read_text()))
+    assert set(json.loads((tmp_path / "report.json").read_text())) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_mitigations_are_tried_on_what_came_out(fine_tuned, examples, tmp_path, monkeypatch):
+    """Every image is taken for a copy, so that there is something to mitigate; each is counted as it is."""
+    matches = verification.Judge.matches
+
+    def all_copies(self, images):
+        found = matches(self, images)
+        return {path: replace(one, reproduced="_after" not in path.name) for path, one in found.items()}
+
+    monkeypatch.setattr(verification.Judge, "matches", all_copies)
+    whole = Audit(*fine_tuned, examples, HARMLESS, None, replace(SETTINGS, mitigate=True))
+    found = whole.run(tmp_path / "out", rows=4)
+    tried = {one.method: one for one in found.mitigations}
+    assert set(tried) == set(METHODS) - {"none"}
+    for one in tried.values():
+        assert not one.skipped, one
+        assert (one.images, one.before, one.after) == (6, 6, 0)
+        assert (one.threshold is not None) is ("threshold" in settings_of(one.method))
+        assert {row.caption for row in one.captions} == set(CAPTIONS)
+        assert (tmp_path / "out" / one.captions[0].image_after).is_file()
+    page = (tmp_path / "out/report.html").read_text()
+    assert "What mitigations do" in page
+    assert "If the model cannot be trained again: with" in page
+    without = Audit(*fine_tuned, examples, None, None, replace(SETTINGS, mitigate=True))
+    found = without.run(tmp_path / "without", rows=4)
+    skipped = {one.method for one in found.mitigations if one.skipped}
+    assert skipped == {name for name in METHODS if "threshold" in settings_of(name)}
+    assert (
+        "not tried: its threshold is taken from harmless captions"
+        in (tmp_path / "without/report.html").read_text()
+    )
+
+
+def test_nothing_came_out_and_nothing_is_mitigated(fine_tuned, examples, tmp_path):
+    found = Audit(*fine_tuned, examples, HARMLESS, None, replace(SETTINGS, mitigate=True)).run(tmp_path)
+    assert not found.reproduced
+    assert found.mitigations == []
+    assert not (tmp_path / "mitigated").exists()
+
+
+def test_held_out_images_calibrate_what_counts_as_a_copy(fine_tuned, examples, tmp_path):
+    unseen = {}
+    for k in range(3):
+        picture(10 + k).save(tmp_path / f"{k}.png")
+        unseen[f"{k}.png"] = tmp_path / f"{k}.png"
+    given = Audit(*fine_tuned, examples, HARMLESS, None, SETTINGS, held_out=unseen)
+    found = given.run(tmp_path / "out")
+    assert found.innocents == "held out"
+    assert found.innocent.n == 3
+    assert not (tmp_path / "out/innocent_images").exists()
+    examples[0].open().save(tmp_path / "1.png")
+    with pytest.raises(
+        training_set.TrainingSetError, match=r"1\.png is held out, and is the training image a"
+    ):
+        given.run(tmp_path / "again")
+
+
+def test_the_program_of_the_guide_runs(folders, fine_tuned, examples, tmp_path, monkeypatch):
+    (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert len([line for line in program.splitlines() if line.strip()]) <= 10
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "harmless.txt").write_text("x\ny\n")
+    loaded = dict(zip(("my-fine-tune", "what-it-began-from"), fine_tuned, strict=True))
+    monkeypatch.setattr(TextToImage, "load", lambda source: loaded[str(source)])
+    short = program.replace("seeds=8", "seeds=2, num_inference_steps=2")
+    assert short != program
+    exec(short, {})  # noqa: S102 - ours
+    assert (tmp_path / "report/report.html").is_file()
