@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.animation import FuncAnimation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,18 +89,6 @@ def density_panels(
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title)
     return figure
-
-
-def density_animation(frames: Sequence[tuple[np.ndarray, np.ndarray, str]], extent: float) -> FuncAnimation:
-    """A landscape in motion: for each frame a log density on a `plane`, points `(N, 2)` over it, a title."""
-
-    def draw(frame: tuple[np.ndarray, np.ndarray, str], ax: Axes) -> None:
-        log_density, points, title = frame
-        density(ax, log_density, extent)
-        ax.scatter(points[:, 0], points[:, 1], s=2, color="white", alpha=0.5, linewidths=0)
-        ax.set_title(title)
-
-    return animate(draw, frames)
 
 
 def band(ax: Axes, x: np.ndarray, values: np.ndarray, color: str, label: str, coverage: float = 0.9) -> None:
@@ -288,21 +275,6 @@ def image_grid(rows: Mapping[str, np.ndarray], columns: int = 8) -> Figure:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return figure
-
-
-def animate(
-    draw: Callable[[Any, Axes], None], frames: Sequence[Any], size: tuple[float, float] = (4.2, 4.4)
-) -> FuncAnimation:
-    """An animation that clears the axes and calls `draw(frame, axes)` for each frame."""
-    figure, ax = plt.subplots(figsize=size, layout="constrained")
-
-    def update(frame: Any) -> None:
-        ax.clear()
-        draw(frame, ax)
-
-    animation = FuncAnimation(figure, update, frames=list(frames), cache_frame_data=False)
-    plt.close(figure)  # shown by the recorder, not twice
-    return animation
 
 
 def _bars(estimates: Sequence[Interval]) -> np.ndarray:

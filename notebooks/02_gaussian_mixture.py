@@ -60,7 +60,7 @@ import numpy as np
 import torch
 
 from companion import experiment, plots, second_order, tables
-from companion.recipes.mixture import BROAD, COPY_RADIUS, POSITIONS, TINY, TWO_MODES, training_set, two_modes
+from companion.recipes.mixture import BROAD, COPY_RADIUS, POSITIONS, TINY, TWO_MODES, two_modes
 from memlib import intervals, sharpness
 from memlib.hessian import JacobianOperator, dense
 from memlib.sampling import ddim, exact_score, model_score
@@ -103,15 +103,12 @@ for t in shown_times:
     exact_arrows.append(diffused.score(coarse).numpy())
     with torch.no_grad():
         learned_arrows.append(learned(t)(coarse.float()).double().numpy())
-figure = plots.density_panels(
-    {
-        "exact": list(zip(densities, exact_arrows, strict=True)),
-        "learned": list(zip(densities, learned_arrows, strict=True)),
-    },
-    [rf"$t={t}$, $\sigma={schedule.sigma(t):.2f}$" for t in shown_times],
-    coarse.numpy(),
-    extent,
-)
+panels = {
+    "exact": list(zip(densities, exact_arrows, strict=True)),
+    "learned": list(zip(densities, learned_arrows, strict=True)),
+}
+titles = [rf"$t={t}$, $\sigma={schedule.sigma(t):.2f}$" for t in shown_times]
+figure = plots.density_panels(panels, titles, coarse.numpy(), extent)
 run.figure(
     figure,
     "landscapes",
@@ -123,6 +120,21 @@ run.figure(
         "learned_score": learned_arrows,
     },
 )
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the code of the picture below"}
+figure = plots.density_panels({"exact": panels["exact"][1:]}, titles[1:], coarse.numpy(), extent)
+run.figure(figure, "landscape", about="Exact log density and score at three times", opening=True)
+
+# %% [markdown]
+# In {numref}`fig-plane` the exact landscape is yours to change, by mouse, finger or keyboard. On the tiny mode both eigenvalues are near $-1$ however little noise is left; on the broad mode they rise to 0 as the noise goes.
+# What makes a mode count as memorized is its width: widen it, and its eigenvalues rise as those of the broad one do, whatever its weight. Between the modes the larger eigenvalue is above 0: a valley.
+#
+# ```{glue:figure} figure_landscape
+# :alt: Log density of the mixture with arrows along the score at three times. At the largest time one hill; at the smallest a broad hill and, to its left, a narrow peak.
+# :figclass: plane
+# :name: fig-plane
+# The exact density (colour), its score (arrows) and the eigenvalues of its Hessian at a point. The lines through the point are the eigenvectors, one local standard deviation long; they are dashed where the eigenvalue is not negative.
+# ```
 
 # %% [markdown]
 # How good is the learned score where it is used, at points of $p_t$ itself? And how close to a gradient is it: is its
@@ -369,23 +381,6 @@ tables.shown(compared, {"variant": "loss", "base": "against"} | {name: name for 
 #   the paths that will be copies are the flatter ones). "From the middle of denoising" is a statement about learned scores.
 # - **What differs.** Positions and covariances of the modes, the network and its training are ours; the paper gives none of
 #   them.
-
-# %% [markdown]
-# ## Animation of the landscape
-
-# %% tags=["hide-input"]
-training_points, moving = training_set()[:400].numpy(), []
-for t in schedule.timesteps(16):
-    alpha, sigma = schedule.alpha(t).item(), schedule.sigma(t).item()
-    diffused = mixture.diffused(alpha, sigma)
-    at_spot = torch.linalg.eigvalsh(diffused.hessian(alpha * spot[None])).min()
-    title = rf"$t = {t}$   $\sigma = {sigma:.2f}$   sharpest $\lambda$ on the spot: {at_spot:,.1f}"
-    moving.append((diffused.log_prob(fine).numpy(), alpha * training_points, title))
-run.animation(
-    plots.density_animation(moving + 5 * moving[-1:], extent),
-    "landscape",
-    about="The diffused log density of the mixture as the noise falls: one hill splits into a broad mode and a needle",
-)
 
 # %% [markdown]
 # ## What the run shows

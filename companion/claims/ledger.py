@@ -1,4 +1,4 @@
-"""The schema of `book/claims.yml`: a claim, the numbers that test it, and the verdict.
+"""The schema of `book/claims.yml`: a claim, the numbers that test it, the verdict, and what it was tested on.
 
 A test names one number of a run, as `key` of the claim's chapter or `notebook::key`, and one condition on it.
 The conditions are a closed set and are compared as data; nothing in the file is ever evaluated as code.
@@ -18,6 +18,9 @@ Verdict = Literal["reproduced", "reproduced in part", "not reproduced", "undecid
 """Undecided: no interval lies on one side. Not testable here: no number of this book bears on it."""
 
 CONDITIONS = ("above", "below", "within", "greater_than", "less_than", "equals")
+
+BEYOND = "Not in the paper"
+"""How `where` begins for what goes beyond the paper."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Key = Annotated[str, Field(pattern=r"^(\w+::)?\w+$")]
@@ -119,11 +122,33 @@ class Claim(Entry):
         return self
 
 
+class Model(Entry):
+    """What the claims of some chapters are tested on.
+
+    Attributes:
+        name: in a word or two.
+        chapters: those of its claims; None stands for claims without a chapter.
+        stand_in: whether it takes the place of a model of the paper.
+    """
+
+    name: Sentence
+    chapters: tuple[str | None, ...]
+    stand_in: bool = False
+
+
 class Ledger(Entry):
-    """All claims, and the preset whose runs the verdicts are about."""
+    """All claims, what they are tested on, and the preset whose runs the verdicts are about."""
 
     preset: str
+    models: tuple[Model, ...] = (Model(name="Stable Diffusion", chapters=(None,)),)
     claims: tuple[Claim, ...]
+
+    def model(self, claim: Claim) -> Model:
+        """What a claim is tested on; `ValueError` if `models` does not say."""
+        for model in self.models:
+            if claim.chapter in model.chapters:
+                return model
+        raise ValueError(f"{claim.id} is tested in {claim.chapter}: name it under `models` in the ledger")
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from companion import claims
 from companion.claims import pages
+from companion.claims.table import counted
 from companion.cli.program import Build, PresetName, app
 from companion.experiment import notebooks, presets, recorded, staging
 from companion.experiment.runs import Place, build_folder, failures, scheduler_errors
@@ -75,7 +76,7 @@ def count_verdicts(
     table = Table("claim", "in the ledger", f"under {seeds} other seeds")
     for claim in ledger.claims:
         if claim.id in found.verdicts:
-            table.add_row(claim.id, claim.verdict, pages.counted(found.verdicts[claim.id]))
+            table.add_row(claim.id, claim.verdict, counted(found.verdicts[claim.id]))
     console.print(table)
     console.print(str(claims.seeds.keep(found)))
 

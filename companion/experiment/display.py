@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from companion.experiment.parameters import Parameter
 from companion.experiment.results import FILE, Results
-
-
-@dataclass(frozen=True)
-class Animation:
-    """A GIF; readers who prefer reduced motion see its last frame."""
-
-    path: Path
-    link: str | None
-    alternative: str
-
-    def __repr__(self) -> str:
-        """What it shows, without its path: executed notebooks go to readers."""
-        return f"{self.path.name}: {self.alternative}"
-
-    def _repr_html_(self) -> str:
-        still = self._source(self.path.with_suffix(".png"), "image/png")
-        moving = self._source(self.path, "image/gif")
-        return (
-            '<picture class="animation">'
-            f'<source srcset="{still}" media="(prefers-reduced-motion: reduce)">'
-            f'<img src="{moving}" alt="{escape(self.alternative)}" style="max-width: 100%; height: auto">'
-            "</picture>"
-        )
-
-    def _source(self, path: Path, kind: str) -> str:
-        """A relative link on a page of the book, the bytes themselves elsewhere."""
-        if self.link is not None:
-            return escape(f"{self.link.rsplit('/', 1)[0]}/{path.name}")
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 @dataclass(frozen=True)

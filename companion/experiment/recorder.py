@@ -17,7 +17,7 @@ import numpy as np
 from companion import provenance
 from companion.experiment import names, notebooks, parameters, values
 from companion.experiment.context import Context
-from companion.experiment.display import Animation, ParameterTable, Provenance
+from companion.experiment.display import ParameterTable, Provenance
 from companion.experiment.results import FILE, Artifact, Check, Results, Scalar, write
 from companion.paths import project_root
 from memlib.files import whole
@@ -25,7 +25,6 @@ from memlib.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.animation import Animation as MatplotlibAnimation
     from matplotlib.figure import Figure
 
 RESOLUTION = 150
@@ -205,24 +204,6 @@ class Run:
             self.table(data, name, about=about)
         else:
             self.arrays(name, about=about, **{str(key): data[key] for key in data})
-
-    def animation(
-        self, frames: MatplotlibAnimation, name: str, *, about: str = "", fps: int = 8
-    ) -> Animation:
-        """Save an animation as GIF, its last frame as PNG; the returned object shows it.
-
-        Readers whose system asks for reduced motion see the last frame.
-        """
-        from PIL import Image  # only runs with animations pay for it
-
-        path = self._path("figures", name, "gif")
-        with whole(path) as temporary:
-            frames.save(temporary, writer="pillow", fps=fps)
-        with Image.open(path) as image, whole(path.with_suffix(".png")) as still:
-            image.seek(getattr(image, "n_frames", 1) - 1)
-            image.convert("RGB").save(still)
-        self._list(self._figures, name, [f"figures/{name}.gif", f"figures/{name}.png"], about)
-        return Animation(path, self._link(f"figures/{name}.gif"), about or name)
 
     def check(self, name: str, condition: object, about: str) -> bool:
         """Hold a claim of the chapter against this run; return whether it holds.

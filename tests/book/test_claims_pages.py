@@ -11,8 +11,8 @@ from bs4 import BeautifulSoup
 
 from companion.claims import contradictions, deciding, find_faults, judge_all, load_ledger, load_runs
 from companion.claims.ledger import Ledger, read
-from companion.claims.pages import shown
 from companion.claims.papermap import Failures, PaperMap, faults
+from companion.claims.table import shown
 from companion.claims.verdicts import number
 from companion.experiment import parameters, presets, recorded
 from companion.experiment.notebooks import all_notebooks
@@ -107,10 +107,15 @@ def test_the_table_in_the_book_shows_every_claim_with_its_numbers(
 
 def test_each_row_leads_to_its_chapter(ledger: Ledger, book: Path) -> None:
     page = BeautifulSoup((book / "book/results.html").read_text(encoding="utf-8"), "html.parser")
-    links = {str(link["href"]).split("#")[0] for link in page.select("table.findings a[href]")}
-    assert {f"../notebooks/{c.chapter}.html" for c in ledger.claims if c.chapter} <= links
-    claims, *_ = page.select("table.findings")  # recorded runs have a table below
-    assert len(claims.select("tbody tr")) == len(ledger.claims)
+    claims = page.select("details.claim")
+    assert len(claims) == len(ledger.claims)
+    offered = {option.text for option in page.select("select[name=model] option")}
+    assert offered == {"all"} | {ledger.model(claim).name for claim in ledger.claims}
+    for claim in ledger.claims:
+        (row,) = page.select(f"details#{re.sub(r'[^a-z0-9]+', '-', claim.id)}")
+        assert claim.verdict in row.summary.text
+        links = [str(link["href"]).split("#")[0] for link in row.select("a[href]")]
+        assert not claim.chapter or f"../notebooks/{claim.chapter}.html" in links
 
 
 def test_failures_show_the_numbers_of_the_runs(project: Path, runs: dict[str, Results], book: Path) -> None:

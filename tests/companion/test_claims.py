@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from companion.claims import (
     load_ledger,
     load_runs,
     seeds,
+    table,
 )
 from companion.claims import pages as claim_pages
 from companion.claims.conditions import Estimate, Range
-from companion.claims.ledger import CONDITIONS
+from companion.claims.ledger import CONDITIONS, Model
 from companion.claims.papermap import Failure, Failures, Item, faults
 from companion.experiment import results as results_file
 from companion.experiment.results import Results, Scalar
@@ -194,8 +196,15 @@ def test_a_wrong_verdict_is_a_fault_that_says_why() -> None:
     assert fault.endswith("(01_one::x holds; 01_one::x fails)")
 
 
+MODELS = (
+    Model(name="closed forms", chapters=("01_one",)),
+    Model(name="organism", chapters=("02_two",), stand_in=True),
+    Model(name="the original", chapters=(None,)),
+)
+
+
 def ledger_of(*claims: Claim) -> Ledger:
-    return Ledger(preset="quick", claims=claims)
+    return Ledger(preset="quick", models=MODELS, claims=claims)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_a_margin_is_asked_for_where_numbers_are_equal_and_nowhere_else() -> Non
 
 def test_conditions_are_the_fields_of_a_test() -> None:
     assert set(CONDITIONS) == set(Test.model_fields) - {"key", "margin"}
-    assert set(claim_pages.WORDS) == set(CONDITIONS)
+    assert set(table.WORDS) == set(CONDITIONS)
 
 
 def test_an_untestable_claim_says_why_and_how() -> None:
@@ -296,7 +305,29 @@ def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
 
 
 def rendered(*findings: Finding) -> str:
-    return claim_pages.render_claims(findings, findings)
+    return table.render(ledger_of(*(f.claim for f in findings)), findings, findings)
+
+
+def test_the_ledger_tells_apart_what_claims_were_tested_on() -> None:
+    why = {"chapter": None, "verdict": "not testable here", "why": "No.", "command": "companion"}
+    ledger = ledger_of(
+        claim(HOLDS, id="theory", where="Lemma 1 and Appendix B"),
+        claim(HOLDS, id="beyond", where="Not in the paper, beside Figure 6"),
+        claim(id="original", where="Figures 7 and 8, Section 4.3", **why),
+        claim({"key": "x", "below": 0}, id="organism", chapter="02_two", where="Table 1"),
+    )
+    findings = judge_all(ledger, RUNS)
+    page = table.render(ledger, findings, findings)
+    order = [page.index(f":name: {name}\n") for name in ("theory", "organism", "beyond", "original")]
+    assert order == sorted(order)
+    assert page.count("\n## ") == 4
+    parts = [table.parts(one) for one in ledger.claims]
+    assert parts == [["Lemmas", "Appendices"], ["Not in the paper"], ["Figure 7", "Section 4.3"], ["Table 1"]]
+    for name in ("part-appendices", "model-organism", "verdict-not-testable-here"):
+        assert f'<option value="{name}">' in page
+        assert re.search(rf":class-container: entry claim .*\b{name}\b", page)
+    with pytest.raises(ValueError, match="a is tested in 03_three: name it under `models`"):
+        ledger.model(claim(HOLDS, chapter="03_three"))
 
 
 # Run `recorded` of the same notebook: x has moved up, y is as it was.
@@ -314,7 +345,7 @@ def test_a_recorded_run_decides_in_place_of_the_ledgers_preset(monkeypatch: pyte
         "a: 01_one::x holds in the recorded run, fails in the page's own"
     ]
     assert contradictions(quick, quick) == []
-    page = claim_pages.render_claims(decided, quick)
+    page = table.render(ledger, decided, quick)
     assert (
         "✓ a number: 9.7 [9.5, 9.9]. Asked: above 9. *Recorded run; on the page 1.5 [1, 2]: fails.*" in page
     )
@@ -326,7 +357,7 @@ def test_recorded_runs_are_listed_with_what_differs(tmp_path: Path) -> None:
     page = claim_pages.render_recorded({"01_one": kept}, RUNS)
     assert "`samples = 9`" in page
     assert "a machine" in page
-    assert "1 of 2: `x`" in page
+    assert "Numbers apart: 1 of 2, `x`" in page
     assert claim_pages.render_recorded({}, RUNS) == "There are none.\n"
 
 
@@ -343,7 +374,7 @@ def test_verdicts_are_counted_over_the_runs_of_other_seeds(tmp_path: Path) -> No
     seeds.keep(found, tmp_path)
     assert seeds.load(tmp_path) == found
     findings = judge_all(ledger, RUNS)
-    page = claim_pages.render_claims(findings, findings, found)
+    page = table.render(ledger, findings, findings, found)
     assert "Small runs with other seeds: 2 reproduced, 1 undecided" in page
     with pytest.raises(ValueError, match=r"seed-4/results\.json is not there"):
         seeds.repeat(ledger, tmp_path, "quick", ["01_one"], [4])

@@ -158,34 +158,6 @@ def test_image_grids(channels):
     assert ax.get_ylim() == (1.93, 0), "the first row is on top"
 
 
-def test_a_landscape_moves_with_its_points_and_title(ax, monkeypatch):
-    monkeypatch.setattr(plots, "animate", lambda draw, frames: (draw, frames))
-    grid = plots.plane(1.0, 4)
-    frames = [(slope * grid[:, 1], np.full((3, 2), slope), f"slope {slope}") for slope in (1.0, 0.5)]
-    draw, drawn = plots.density_animation(frames, 1.0)
-    assert drawn == frames
-    draw(frames[1], ax)
-    shown = np.asarray(ax.images[0].get_array())
-    assert np.allclose(shown.flatten(), 0.5 * (grid[:, 1] - 1))
-    assert ax.collections[0].get_offsets().tolist() == [[0.5, 0.5]] * 3
-    assert ax.get_title() == "slope 0.5"
-
-
-def test_animations_draw_each_frame_on_clean_axes(tmp_path):
-    drawn = []
-
-    def draw(frame, ax):
-        drawn.append((frame, len(ax.lines)))
-        ax.plot([0, frame], [0, 1])
-
-    open_before = plt.get_fignums()
-    animation = plots.animate(draw, [1, 2, 3])
-    assert plt.get_fignums() == open_before
-    animation.save(tmp_path / "moving.gif", writer="pillow")
-    assert {frame for frame, _ in drawn} == {1, 2, 3}
-    assert {lines for _, lines in drawn} == {0}
-
-
 def test_a_line_for_each_series_in_its_color(ax):
     series = {"a": [Interval(1.0, 0.5, 1.5, 0.95, 4)] * 2, "b": [Interval(2.0, 1.5, 2.5, 0.95, 4)] * 2}
     plots.interval_lines(ax, [0, 1], series, {"a": "red", "b": "blue"})

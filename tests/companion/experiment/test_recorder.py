@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -135,19 +134,6 @@ def test_the_same_figure_gives_the_same_bytes(run, figure):
     for kind in ("png", "svg"):
         one, two = (run.output / "figures" / f"{name}.{kind}" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
-
-
-def test_an_animation_moves_and_has_a_still(run, figure):
-    (line,) = figure.axes[0].lines
-    shown = run.animation(
-        FuncAnimation(figure, lambda k: line.set_ydata([0, k]), frames=4), "grow", about='A "line"'
-    )
-    with Image.open(run.output / "figures" / "grow.gif") as image:
-        assert image.n_frames == 4
-    html = shown._repr_html_()
-    assert 'alt="A &quot;line&quot;"' in html
-    assert "prefers-reduced-motion: reduce" in html
-    assert html.count("base64,") == 2  # by hand there is no book to link into
 
 
 def test_results_say_where_they_come_from(run):
