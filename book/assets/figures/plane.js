@@ -12,13 +12,13 @@
       min: 0, max: 999, step: 1, value: 60, input: follow,
       words: (t) => `t = ${t}, σ = ${figures.noise(t).sigma.toFixed(2)}`,
     });
-    const weight = slider("Weight of the tiny mode", {
+    const weight = slider("Weight, tiny mode", {
       min: 0.01, max: 0.99, step: 0.01, value: 0.05, input: follow, words: (w) => `${Math.round(100 * w)} %`,
     });
-    const width = slider("Width of the tiny mode", {
+    const width = slider("Width, tiny mode", {
       min: -3, max: 0, step: 0.05, value: -3, input: follow, words: (w) => (10 ** w).toPrecision(2),
     });
-    const distance = slider("Distance of the modes", {
+    const distance = slider("Distance", {
       min: 0, max: 3, step: 0.05, value: 2, input: follow, words: (d) => d.toFixed(2),
     });
 

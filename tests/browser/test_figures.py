@@ -1,0 +1,157 @@
+"""Figures under the reader's hand: pointer and keyboard, the numbers of `memlib`, pictures in print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from companion.claims import load_ledger
+from companion.recipes.mixture import two_modes
+from memlib.schedule import VariancePreserving
+
+pytestmark = pytest.mark.browser
+
+PLANES = ["book/intro", "notebooks/02_gaussian_mixture"]
+
+
+@contextmanager
+def opened(
+    browser: Browser, file: Path, width: int = 1280, fragment: str = "", **options: object
+) -> Iterator[Page]:
+    """A page from the file system, without a network; what the browser complains of fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+    page, faults = context.new_page(), []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda m: faults.append(m.text) if m.type in {"error", "warning"} else None)
+    try:
+        page.goto(f"{file.as_uri()}#{fragment}")
+        yield page
+        assert faults == []
+    finally:
+        context.close()
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found.replace("−", "-")) for found in re.findall(r"−?\d+(?:\.\d+)?(?:e−\d+)?", text)]
+
+
+def slide(panel: Locator, label: str, value: float) -> None:
+    panel.get_by_label(label).evaluate(
+        "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')); }", value
+    )
+
+
+def exact(page: Page, t: int) -> tuple[list[float], int]:
+    """Eigenvalues times sigma squared where the point is, and how many are not negative."""
+    text = page.locator(".plane [role=slider]").get_attribute("aria-valuetext") or ""
+    x, y = numbers(text)
+    alpha, sigma = (
+        f(t).item() for f in (VariancePreserving.linear().alpha, VariancePreserving.linear().sigma)
+    )
+    hessian = two_modes().diffused(alpha, sigma).hessian(torch.tensor([[x, y]]))
+    values = torch.linalg.eigvalsh(hessian)[0]
+    return (values * sigma**2).tolist(), int((values >= 0).sum())
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_the_plane_tells_the_eigenvalues_of_its_point(browser: Browser, book: Path, name: str) -> None:
+    with opened(browser, book / f"{name}.html") as page:
+        panel, point = page.locator(".plane .handled"), page.locator(".plane [role=slider]")
+        slide(panel, "Noise", 150)
+        panel.get_by_role("button", name="On the broad mode").click()
+        for key in (*["ArrowLeft"] * 7, "Shift+ArrowLeft", "Shift+ArrowLeft", "ArrowUp"):
+            point.press(key)
+            values, count = exact(page, 150)
+            told = numbers(panel.locator("output").inner_text())
+            assert told[:2] == pytest.approx(values, abs=2e-3)
+            assert told[2] == count
+        before = point.get_attribute("aria-valuetext")
+        box = panel.locator(".area").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.45 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
+        page.mouse.up()
+        assert point.get_attribute("aria-valuetext") != before
+        assert numbers(panel.locator("output").inner_text())[:2] == pytest.approx(
+            exact(page, 150)[0], abs=2e-3
+        )
+
+
+def test_the_plane_says_what_a_memorized_mode_is(browser: Browser, book: Path) -> None:
+    """Narrow: at -1 whatever its weight; wide: as the broad one."""
+    with opened(browser, book / "book/intro.html", width=390) as page:
+        panel = page.locator(".plane .handled")
+        told = panel.locator("output")
+        slide(panel, "Noise", 20)
+        assert numbers(told.inner_text())[:2] == pytest.approx([-1, -1], abs=0.01)
+        slide(panel, "Weight, tiny mode", 0.5)
+        assert numbers(told.inner_text())[:2] == pytest.approx([-1, -1], abs=0.01)
+        slide(panel, "Width, tiny mode", -0.3)
+        assert all(value > -0.1 for value in numbers(told.inner_text())[:2])
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_only_readers_who_want_motion_are_offered_it(browser: Browser, book: Path, motion: str) -> None:
+    with opened(browser, book / "book/intro.html", reduced_motion=motion) as page:
+        button = page.get_by_role("button", name="Take the noise away")
+        if motion == "reduce":
+            expect(button).to_have_count(0)
+        else:
+            button.click()
+            expect(page.get_by_label("Noise")).to_have_value("0", timeout=20_000)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_picture_stays_for_print_and_without_scripts(browser: Browser, book: Path, scripts: bool) -> None:
+    with opened(browser, book / "book/intro.html", java_script_enabled=scripts) as page:
+        picture = page.locator("figure.plane img")
+        if scripts:
+            expect(picture).to_be_hidden()
+            page.emulate_media(media="print")
+            expect(page.locator(".plane .handled")).to_be_hidden()
+        expect(picture).to_be_visible()
+
+
+def test_the_landing_page_is_light(browser: Browser, book: Path) -> None:
+    """Less than 1.5 MB before the reader scrolls."""
+    with opened(browser, book / "book/intro.html") as page:
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.reload()
+        page.wait_for_timeout(500)
+        files = {Path(url2pathname(urlsplit(url).path)) for url in requested}
+        assert len(files) > 5
+        assert sum(path.stat().st_size for path in files) < 1_500_000
+
+
+def test_the_ledger_shows_the_chosen_claims_and_prints_them_open(
+    browser: Browser, book: Path, project: Path
+) -> None:
+    ledger = load_ledger(project / "book/claims.yml")
+    with opened(browser, book / "book/results.html") as page:
+        assert page.evaluate("document.querySelector('main').scrollHeight") < 6000
+        claims = page.locator("details.claim")
+        expect(claims.filter(visible=True)).to_have_count(len(ledger.claims))
+        page.get_by_label("Model").select_option(label="MNIST")
+        page.get_by_label("Verdict").select_option(label="not reproduced")
+        mnist = [claim for claim in ledger.claims if ledger.model(claim).name == "MNIST"]
+        chosen = [claim for claim in mnist if claim.verdict == "not reproduced"]
+        assert chosen
+        expect(claims.filter(visible=True)).to_have_count(len(chosen))
+        told = f"{len(chosen)} of {len(ledger.claims)} claims are shown."
+        expect(page.locator(".ledger output")).to_have_text(told)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(page.locator("details.claim:not([open])")).to_have_count(0)
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        expect(page.locator("details.claim[open]")).to_have_count(0)
+    with opened(browser, book / "book/results.html", fragment="lemma-4-1") as page:
+        expect(page.locator("details#lemma-4-1")).to_have_attribute("open", "")
