@@ -1,4 +1,4 @@
-// The ledger: shows the claims of a part of the paper, of a model or with a verdict, and opens them all for print.
+// The ledger: shows the claims of a part of the paper, of a model or with a verdict.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -15,22 +15,7 @@ document.addEventListener("DOMContentLoaded", () => {
     form.querySelector("output").textContent = `${shown} of ${claims.length} claims are shown.`;
   }
 
-  function openNamed() {
-    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (named?.matches("details.claim")) named.open = true;
-  }
-
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = claims.filter((claim) => !claim.open);
-    for (const claim of closed) claim.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const claim of closed) claim.open = false;
-  });
-  addEventListener("hashchange", openNamed);
   form.addEventListener("change", show);
   form.hidden = false;
   show();
-  openNamed();
 });
