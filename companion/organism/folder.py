@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from companion.datasets.files import DataError
 from companion.organism.parts import TextToImage, scheduler
@@ -19,7 +20,7 @@ from memlib.schedule import Prediction
 from memlib.text_to_image.libraries import libraries, quiet
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, StableDiffusionPipeline
+    from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline
 
 CARD = "card.json"
 
@@ -43,9 +44,9 @@ def pipeline(
 
 
 def save_pipeline(
-    folder: Path, parts: StableDiffusionPipeline, card: dict[str, Any], texts: dict[str, str] | None = None
+    folder: Path, parts: DiffusionPipeline, card: dict[str, Any], texts: dict[str, str] | None = None
 ) -> None:
-    """Write a pipeline in float16; `StableDiffusionPipeline.from_pretrained(folder)` loads it in float32.
+    """Write a pipeline in float16; `from_pretrained(folder)` of its class loads it in float32.
 
     Args:
         folder: made if needed.
@@ -55,11 +56,13 @@ def save_pipeline(
     """
 
     def save(target: Path) -> None:
-        for part in (parts.vae, parts.text_encoder, parts.unet):
-            part.to(torch.float16)
+        for part in parts.components.values():
+            if isinstance(part, nn.Module):
+                part.to(torch.float16)
         parts.save_pretrained(target, safe_serialization=True)
         # transformers loads a network in the precision its configuration names, diffusers in float32.
-        _rewrite(target / "text_encoder" / "config.json", dtype="float32")
+        for encoder in target.glob("text_encoder*"):
+            _rewrite(encoder / "config.json", dtype="float32")
         # Where the autoencoder lay is a path of the machine that trained.
         _rewrite(target / "vae" / "config.json", _name_or_path=None)
         for name, text in (texts or {}).items():

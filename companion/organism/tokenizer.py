@@ -22,8 +22,13 @@ START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 
 def tokenizer(generation: Generation = 1) -> CLIPTokenizer:
     """The tokenizer of all models of a generation, the same at every call."""
+    return tokenizer_of(all_words(generation))
+
+
+def tokenizer_of(words: list[str]) -> CLIPTokenizer:
+    """A tokenizer to which each of these words is one token, and any other text its letters."""
     _, transformers = libraries()
-    pairs = merges(all_words(generation))
+    pairs = merges(words)
     letters = _letters()
     symbols = [*letters, *(letter + WORD_END for letter in letters), *map("".join, pairs), START, END]
     vocabulary = {symbol: index for index, symbol in enumerate(symbols)}

@@ -44,7 +44,7 @@ from companion.organism.training_set import TrainingSet, removed, shares, traini
 from companion.organism.words import Generation
 from companion.paths import data_root
 from companion.recipes.organism_quality import quality
-from companion.recipes.recipe import AnyRecipe, Device
+from companion.recipes.recipe import AnyRecipe, Device, checked
 from memlib import intervals
 from memlib.schedule import Prediction
 
@@ -88,13 +88,13 @@ class AutoencoderRecipe(AnyRecipe[TrainedAutoencoder]):
     def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
         """Squared error, and a little KL divergence."""
         return train_autoencoder(
-            _checked(network, Autoencoder), self.draw(), self.training,
+            checked(network, Autoencoder), self.draw(), self.training,
             data=self.data(), state=state, save_every=save_every, device=device,
         )  # fmt: skip
 
     def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write autoencoder and card with the quality of the weights as they are in the file."""
-        trained = copy.deepcopy(_checked(network, Autoencoder).model).cpu().to(self.dtype).float()
+        trained = copy.deepcopy(checked(network, Autoencoder).model).cpu().to(self.dtype).float()
         x, _ = fresh_images(self.generation)(SCALED_ON, torch.Generator().manual_seed(self.training.seed))
         trained.register_to_config(scaling_factor=latent_scale(trained, x))
         x = held_out_images(generation=self.generation)
@@ -125,13 +125,13 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
     def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
         """Mean squared error of the prediction."""
         return train_text_to_image(
-            _checked(network, TextToImage), self.draw(), self.prediction, self.training,
+            checked(network, TextToImage), self.draw(), self.prediction, self.training,
             data=self.data(), state=state, save_every=save_every, device=device,
         )  # fmt: skip
 
     def write(self, folder: Path, network: nn.Module, card: dict[str, Any]) -> None:
         """Write the pipeline and its card."""
-        trained = copy.deepcopy(_checked(network, TextToImage)).cpu()
+        trained = copy.deepcopy(checked(network, TextToImage)).cpu()
         generation = self.autoencoder.generation
         parts = pipeline(trained, self.autoencoder.load().network, self.prediction, generation)
         without = self.removed()
@@ -140,12 +140,6 @@ class TextToImageRecipe(AnyRecipe[TrainedPipeline]):
         table = json.dumps(truth(without, generation=generation), indent=0) + "\n"
         page = readme(about, without, generation=generation)
         save_pipeline(folder, parts, about, {"captions.json": table, "README.md": page})
-
-
-def _checked(network: nn.Module, kind: type[N]) -> N:
-    if not isinstance(network, kind):
-        raise ValueError(f"this recipe trains a {kind.__name__}, got {type(network).__name__}")
-    return network
 
 
 def _images() -> dict[str, Any]:
@@ -191,7 +185,7 @@ def _fresh(config: TextToImageConfig) -> TextToImage:
 
 
 def _from_epsilon() -> TextToImage:
-    network = _checked(ORGANISM_EPSILON.network(), TextToImage)
+    network = checked(ORGANISM_EPSILON.network(), TextToImage)
     network.take_weights(ORGANISM_EPSILON.load().pipeline)
     return network
 

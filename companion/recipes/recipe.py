@@ -26,6 +26,7 @@ from companion.paths import data_root
 from memlib.schedule import Prediction
 
 Loaded = TypeVar("Loaded")
+N = TypeVar("N", bound=nn.Module)
 Device = str | torch.device
 
 
@@ -141,3 +142,10 @@ class Recipe(AnyRecipe[Checkpoint]):
         """Write network and card with what makes the network a model."""
         model = {"prediction": self.prediction, "schedule": {"name": self.schedule, "steps": 1000}}
         save_checkpoint(folder, network, card | model, self.dtype)
+
+
+def checked(network: nn.Module, kind: type[N]) -> N:
+    """`network`; `ValueError` if it is not of the kind that a recipe trains."""
+    if not isinstance(network, kind):
+        raise ValueError(f"this recipe trains a {kind.__name__}, got {type(network).__name__}")
+    return network

@@ -20,8 +20,10 @@ from companion.paths import data_root
 
 # Of the pixels as CIFAR-10's binary version has them: image after image; red, green and blue plane; rows.
 PIXELS = {
-    "train": "423f74a9136fd090d7d87ffc45ec1cf9c29266c4838161a90965a848c9ade4ac",
-    "test": "51668c05df86d198d222d16ff321d43ea2556e5b3194168cfe0345769e3724ed",
+    ("automobile", "train"): "423f74a9136fd090d7d87ffc45ec1cf9c29266c4838161a90965a848c9ade4ac",
+    ("automobile", "test"): "51668c05df86d198d222d16ff321d43ea2556e5b3194168cfe0345769e3724ed",
+    ("horse", "train"): "1c80652eb2ff6ba7c11b4ffef7eafd39579e2bba4307757d546bba48817af5d9",
+    ("horse", "test"): "83eea4a15f3807217b1f3906af46e3fd97f62324acb5c70225def6e8df43892f",
 }
 SHEET = "automobile-test-1.png"
 RECORDS = 20
@@ -34,16 +36,17 @@ def as_bytes(images):
 # What ships
 
 
+@pytest.mark.parametrize("name", cifar10.SHIPPED)
 @pytest.mark.parametrize(("split", "number"), [("train", 5000), ("test", 1000)])
-def test_every_automobile_ships_unchanged(split, number):
-    images, labels = cifar10.load(split)
+def test_every_photograph_of_a_class_ships_unchanged(split, number, name):
+    images, labels = cifar10.load(split, classes=[name])
     assert images.shape == (number, 3, 32, 32)
     assert images.dtype == torch.float32
     assert labels.dtype == torch.int64
-    assert labels.tolist() == [cifar10.CLASSES.index("automobile")] * number
+    assert labels.tolist() == [cifar10.CLASSES.index(name)] * number
     pixels = as_bytes(images)
     assert torch.equal(images, pixels / 127.5 - 1)
-    assert hashlib.sha256(pixels.numpy().tobytes()).hexdigest() == PIXELS[split]
+    assert hashlib.sha256(pixels.numpy().tobytes()).hexdigest() == PIXELS[name, split]
 
 
 def test_the_card_states_the_hashes_of_files_and_pixels():
@@ -82,7 +85,7 @@ def test_a_count_outside_the_data_is_an_error(split, count, most):
     ("classes", "message"),
     [
         (("lorry",), "no class 'lorry'; its classes are airplane, automobile"),
-        (("automobile", "truck"), r"class 'truck' do not ship, those of automobile do; load_all\(\)"),
+        (("automobile", "truck"), r"class 'truck' do not ship, those of automobile, horse do; load_all\(\)"),
         ((), r"one or more different names.* got \(\)"),
         (("automobile", "automobile"), "different names"),
         ("automobile", "different names.* got 'automobile'"),
