@@ -9,10 +9,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from companion.comparison import SailPrinted, SailReleased
 from companion.gaussians import random_mixture
 from memlib import sharpness
 from memlib.detection import evaluate
-from memlib.mitigation import SailPrinted, SailReleased
 from memlib.mixture import GaussianMixture
 from memlib.schedule import VariancePreserving, score_from_prediction
 from memlib.score import Score

@@ -4,6 +4,8 @@ from companion.comparison.baselines import RandomMove, Redrawn
 from companion.comparison.escapes import RATES, escape_lead, escape_rows, escapes, undecided_captions
 from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
+from companion.comparison.sail_as_printed import SailPrinted
+from companion.comparison.sail_as_released import SailReleased
 from companion.comparison.settings import Settings, objectives
 from companion.comparison.summary import best_settings, lead, over_captions
 from companion.comparison.training_images import TrainingImages, training_images
@@ -18,6 +20,8 @@ __all__ = [
     "RandomMove",
     "RealJudge",
     "Redrawn",
+    "SailPrinted",
+    "SailReleased",
     "Settings",
     "TrainingImages",
     "Trials",

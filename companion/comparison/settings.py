@@ -10,6 +10,8 @@ from typing import Any
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from companion.comparison.sail_as_printed import SailPrinted
+from companion.comparison.sail_as_released import SailReleased
 from memlib.mitigation import (
     AttentionRescaling,
     Method,
@@ -18,8 +20,6 @@ from memlib.mitigation import (
     PromptEmbedding,
     RandomAddition,
     Sail,
-    SailPrinted,
-    SailReleased,
     objective,
 )
 from memlib.text_to_image import Prompts, TextToImage
@@ -41,7 +41,7 @@ def objectives(
         "score difference": NoiseAdjustment(math.inf),
         "SAIL printed": SailPrinted(math.inf, alpha=0.0),
         "SAIL with the difference": SailPrinted(math.inf, alpha=0.0, term="difference"),
-        "SAIL released": SailReleased(math.inf, alpha=0.0),
+        "SAIL released": SailReleased(math.inf, alpha=0.0, pool=len(noise)),
         "SAIL corrected": Sail(math.inf),
     }
     return {

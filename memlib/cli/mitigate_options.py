@@ -50,7 +50,7 @@ Mitigate = Annotated[
         metavar="METHOD",
         callback=_list,
         is_eager=True,
-        help="Make every image also with a mitigation: sail, sail-printed, sail-released, noise-adjustment, "
+        help="Make every image also with a mitigation: sail, noise-adjustment, "
         "prompt-embedding, random-addition, attention-rescaling, none. **help** lists their settings.",
         rich_help_panel=_PANEL,
     ),

@@ -10,9 +10,7 @@ from memlib.mitigation.han import NoiseAdjustment
 from memlib.mitigation.method import Method, UnreachedWarning, apply, objective, quietly
 from memlib.mitigation.methods import METHODS
 from memlib.mitigation.none import NoMitigation
-from memlib.mitigation.printed import SailPrinted
 from memlib.mitigation.record import Mitigated, Record, Task
-from memlib.mitigation.released import SailReleased
 from memlib.mitigation.ren import AttentionRescaling
 from memlib.mitigation.settings import Setting, from_text, settings_of
 from memlib.mitigation.somepalli import RandomAddition
@@ -30,8 +28,6 @@ __all__ = [
     "RandomAddition",
     "Record",
     "Sail",
-    "SailPrinted",
-    "SailReleased",
     "Setting",
     "Task",
     "UnreachedWarning",

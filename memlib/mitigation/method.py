@@ -124,12 +124,9 @@ def objective(
     Raises:
         ValueError: the method has no threshold, and so minimises nothing.
     """
-    known = {field.name for field in fields(method)}  # type: ignore[arg-type]
-    if "threshold" not in known:
+    if "threshold" not in {field.name for field in fields(method)}:  # type: ignore[arg-type]
         raise ValueError(f"{method.name} has no threshold and minimises nothing")
-    # An infinite one is met at once; where candidates are pooled, the given noises are the pool.
-    changes = {"threshold": math.inf, "pool": len(noise)}
-    accepting = replace(method, **{key: changes[key] for key in known & {*changes}})  # type: ignore[type-var]
+    accepting = replace(method, threshold=math.inf)  # type: ignore[type-var]  # met at once
     return apply(model, accepting, prompts, noise, steps=steps, rows=rows).record.objective
 
 

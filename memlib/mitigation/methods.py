@@ -8,8 +8,6 @@ from memlib.mitigation.corrected import Sail
 from memlib.mitigation.han import NoiseAdjustment
 from memlib.mitigation.method import Method
 from memlib.mitigation.none import NoMitigation
-from memlib.mitigation.printed import SailPrinted
-from memlib.mitigation.released import SailReleased
 from memlib.mitigation.ren import AttentionRescaling
 from memlib.mitigation.somepalli import RandomAddition
 from memlib.mitigation.wen import PromptEmbedding
@@ -17,8 +15,6 @@ from memlib.mitigation.wen import PromptEmbedding
 METHODS: dict[str, Callable[..., Method]] = {
     "none": NoMitigation,
     "sail": Sail,
-    "sail-printed": SailPrinted,
-    "sail-released": SailReleased,
     "noise-adjustment": NoiseAdjustment,
     "prompt-embedding": PromptEmbedding,
     "random-addition": RandomAddition,

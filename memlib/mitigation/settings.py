@@ -16,6 +16,11 @@ from typing import Any, cast, get_args, get_type_hints
 from memlib.mitigation.method import Method
 from memlib.mitigation.methods import METHODS
 
+MOVED = {
+    "sail-printed": "companion.comparison.SailPrinted",
+    "sail-released": "companion.comparison.SailReleased",
+}
+"""Methods that `companion` has now, by the names that they had here."""
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -102,6 +107,8 @@ def values_of(method: Method) -> dict[str, Any]:
 
 
 def _class(name: str) -> type[Any]:
+    if name in MOVED:
+        raise ValueError(f"{name} belongs to the book: import {MOVED[name]}; sail is the corrected version")
     if name not in METHODS:
         raise ValueError(f"no mitigation is called {name!r}; there are {', '.join(METHODS)}")
     return cast("type[Any]", METHODS[name])

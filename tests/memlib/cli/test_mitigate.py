@@ -18,8 +18,6 @@ pytestmark = UNTRAINED
 ODD = '../"<b>" \U0001f408 [red]ç'
 FEW = {  # settings that make the loops short
     "sail": ["threshold=1e-6", "steps=1", "candidates=2"],
-    "sail-printed": ["threshold=1e-6", "steps=1", "penalty=squared"],
-    "sail-released": ["threshold=1e-6", "steps=2", "pool=2", "rounds=2"],
     "noise-adjustment": ["threshold=1e-6", "steps=1"],
     "prompt-embedding": ["threshold=1e-6", "steps=1", "learning-rate=0.01"],
     "random-addition": ["kind=number", "count=1"],
@@ -141,6 +139,7 @@ def test_a_threshold_from_harmless_prompts(generate, tmp_path):
     ("arguments", "more", "message"),
     [
         (("sale",), (), "no mitigation is called 'sale'; there are none, sail"),
+        (("sail-printed", "threshold=1"), (), "import companion.comparison.SailPrinted; sail is the"),
         (("sail",), (), "sail needs a threshold, which depends on the model: give --reference FILE"),
         (("sail", "treshold=1"), (), "sail needs a threshold"),
         (

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from companion.comparison import SailPrinted, SailReleased
 from companion.measures import conditional_estimates
 from companion.products import by_product
 from memlib import detection, mitigation, sharpness
-from memlib.mitigation import NoiseAdjustment, Sail, SailPrinted, SailReleased
+from memlib.mitigation import NoiseAdjustment, Sail
 from memlib.mitigation.objectives import RowDifference
 from memlib.score import Score
 from memlib.screening import detection_task

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from companion.comparison import SailPrinted, SailReleased
 from memlib.mitigation import (
     METHODS,
     NEVER,
@@ -15,16 +16,13 @@ from memlib.mitigation import (
     PromptEmbedding,
     RandomAddition,
     Sail,
-    SailPrinted,
-    SailReleased,
     apply,
     objective,
 )
-from memlib.mitigation.objectives import RowDifference
 from memlib.mitigation.record import repeats
 
 SMALL, LARGE = 1e-6, 1e6
-BY_THRESHOLD = ("sail", "sail-printed", "sail-released", "noise-adjustment", "prompt-embedding")
+BY_THRESHOLD = ("sail", "noise-adjustment", "prompt-embedding")
 unreached = pytest.mark.filterwarnings("ignore::memlib.mitigation.UnreachedWarning")
 gradual = {
     "han": lambda threshold: NoiseAdjustment(threshold, steps=3),
@@ -89,16 +87,6 @@ def test_the_objective_is_told_without_a_threshold(task, method):
     torch.testing.assert_close(found, apply(model, accepting, prompts, noise).record.objective)
     assert given.threshold == SMALL
     assert found.unique().numel() > 1
-
-
-def test_the_objective_of_more_noises_than_a_pool_holds(task):
-    model, prompts, _ = task
-    noise = model_noise(model, 3)
-    found = objective(model, SailReleased(SMALL, pool=2), prompts, noise)
-    difference = RowDifference(model, model.timesteps()[0], prompts.repeated(9))
-    x = prompts.tiled(noise)
-    expected = SailReleased(SMALL).objective(difference, x, x, torch.arange(9)).detach()
-    torch.testing.assert_close(found, expected.reshape(3, 3), rtol=1e-9, atol=0)
 
 
 def test_a_method_that_minimises_nothing_has_no_objective(task):
@@ -215,57 +203,12 @@ def test_selection_stops_at_the_first_noise_under_the_threshold(task):
     assert torch.equal(record.candidate[0] == torch.arange(2), kept)
 
 
-class TestReleased:
-    """The retry loop of the released code, slips and all."""
-
-    def test_takes_the_same_candidate_again(self, task):
-        model, prompts, _ = task
-        noise = model_noise(model, 3)
-        start = apply(model, SailReleased(LARGE, pool=3, steps=1), prompts[[0]], noise).record.objective[0]
-        least, second, _ = start.sort().values.tolist()
-        only_one = (least + second) / 2  # of the pool comes under it: rounds have one step, judged before it
-        found = apply(model, SailReleased(only_one, pool=3, steps=1), prompts[[0]], noise)
-        chosen = int(start.argmin())
-        assert found.record.candidate[0].tolist() == [chosen] * 3
-        assert found.record.repeated[0].tolist() == [False, True, True]
-        assert torch.equal(found.record.threshold[0], torch.full((3,), only_one, dtype=torch.float64))
-        assert found.record.passes.item() == 4 * 3 * 3  # three rounds of one step
-
-    def test_the_threshold_rises_after_every_third_round_and_is_recorded(self, task):
-        model, prompts, noise = task
-        start = float(apply(model, SailReleased(LARGE, pool=2), prompts[[0]], noise).record.objective.max())
-        method = SailReleased(SMALL, pool=2, steps=1, rise=start / 2.5, learning_rate=1e-9, rounds=60)
-        record = apply(model, method, prompts[[0]], noise).record
-        assert record.reached.all()
-        rises = (record.threshold[0] - SMALL) / (start / 2.5)
-        torch.testing.assert_close(rises, rises.round())
-        assert (rises > 0).all()
-        assert (record.candidate[0] >= 2).all()  # noises drawn anew
-        assert (record.step == 0).all()
-
-    @unreached
-    def test_rounds_from_one_pool_are_run_again_and_cost_again(self, task):
-        model, prompts, noise = task
-        method = SailReleased(SMALL, pool=3, steps=2, rise=0.0, rounds=5)
-        record = apply(model, method, prompts[[0]], noise).record
-        assert record.passes.item() == 4 * 3 * 2 * 5
-        assert record.backward.item() == 4 * 3 * 2 * 5
-
-    @unreached
-    def test_fewer_candidates_than_images(self, task):
-        model, prompts, _ = task
-        record = apply(
-            model, SailReleased(SMALL, pool=2, steps=1, rounds=1), prompts, model_noise(model, 5)
-        ).record
-        assert record.repeated.sum(1).tolist() == [3, 3, 3]
-
-
 def test_every_method_has_a_name():
     made = [make(1.0) if name in BY_THRESHOLD else make() for name, make in METHODS.items()]
     assert {type(method) for method in made} == {
         *(type(make(1.0)) for make in gradual.values()),
         *map(type, others.values()),
-    }
+    } - {SailPrinted, SailReleased}
     assert len({method.name for method in made}) == len(METHODS)
 
 
@@ -305,10 +248,6 @@ def test_bad_input(task):
         lambda: Sail(1.0, displacement=0.0),
         lambda: NoiseAdjustment(-1.0),
         lambda: PromptEmbedding(1.0, steps=-1),
-        lambda: SailPrinted(1.0, learning_rate=0.0),
-        lambda: SailPrinted(1.0, term="trace"),
-        lambda: SailReleased(1.0, rounds=0),
-        lambda: SailReleased(1.0, rise=-0.1),
         lambda: RandomAddition("word"),
         lambda: RandomAddition(count=0),
         lambda: AttentionRescaling(0.0),

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+from companion.comparison import SailReleased
 from memlib.mitigation import (
     AttentionRescaling,
     NoiseAdjustment,
@@ -16,7 +17,6 @@ from memlib.mitigation import (
     PromptEmbedding,
     RandomAddition,
     Sail,
-    SailReleased,
     apply,
 )
 from memlib.screening import MitigatedImages, gallery, guided, mitigated, noises, thresholds

@@ -1,4 +1,4 @@
-"""SAIL as printed (Jeon et al. 2025, section 5, algorithm 2)."""
+"""SAIL as printed (Jeon et al. 2025, section 5, algorithm 2); for work use `memlib.mitigation.Sail`."""
 
 from __future__ import annotations
 
