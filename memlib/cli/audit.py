@@ -10,62 +10,57 @@ import typer
 from memlib.cli import options
 from memlib.cli.program import app, complain, console
 
-_MODEL, _DATA, _RUN = "Model", "Training set, prompts, images", "Run"
-
-
-def _of(panel: str, name: str, about: str, **more: Any) -> Any:
-    return typer.Option(name, help=about, rich_help_panel=panel, **more)
-
+_of_data = options.in_panel("Training set, prompts, images")
 
 Base = Annotated[
     str,
-    _of(_MODEL, "--base", "What the model was fine-tuned from. Without it captions that say much of the "
+    options.of_model("--base", "What the model was fine-tuned from. Without it captions that say much of the "
         "image are mistaken for memorized ones."),
 ]  # fmt: skip
 Training = Annotated[
     Path | None,
-    _of(_DATA, "--training", "Folder of training images with captions: metadata.jsonl or metadata.csv "
+    _of_data("--training", "Folder of training images with captions: metadata.jsonl or metadata.csv "
         "(file_name, text), or a .txt beside each image. Without it no image can be verified."),
 ]  # fmt: skip
 Captions = Annotated[
     Path | None,
-    _of(_DATA, "--captions", "Table of image files and captions, where the training folder has none."),
+    _of_data("--captions", "Table of image files and captions, where the training folder has none."),
 ]
 Calibration = Annotated[
     Path | None,
-    _of(_DATA, "--calibration", "Captions of the same kind whose images were not trained on, for p-values "
+    _of_data("--calibration", "Captions of the same kind whose images were not trained on, for p-values "
         "and the list."),
 ]  # fmt: skip
-Prompts = Annotated[Path | None, _of(_DATA, "--prompts", "Prompts to screen beyond the training captions.")]
+Prompts = Annotated[Path | None, _of_data("--prompts", "Prompts to screen beyond the training captions.")]
 ImageFolder = Annotated[
     Path | None,
-    _of(_DATA, "--images", "Folder of images without prompts: does the model know them? Needs --held-out."),
+    _of_data("--images", "Folder of images without prompts: does the model know them? Needs --held-out."),
 ]
 HeldOut = Annotated[
     Path | None,
-    _of(_DATA, "--held-out", "Folder of images that the model has not seen: they say what counts as a copy, "
+    _of_data("--held-out", "Folder of images that the model has not seen: they say what counts as a copy, "
         "and how well images without prompts are known by chance."),
 ]  # fmt: skip
 Encoder = Annotated[
     Path | None,
-    _of(_RUN, "--encoder", "Folder of a vision model of transformers, such as DINOv2, in whose features "
+    options.of_run("--encoder", "Folder of a vision model of transformers, such as DINOv2, in whose features "
         "images are compared, too."),
 ]  # fmt: skip
 AverageSteps = Annotated[
-    int, _of(_RUN, "--average-steps", "First steps at which statistics are taken and averaged.", min=1)
+    int, options.of_run("--average-steps", "First steps at which statistics are taken and averaged.", min=1)
 ]
-Rate = Annotated[float, _of(_RUN, "--rate", "False discovery rate of the list.", min=0.001, max=0.5)]
+Rate = Annotated[float, options.of_run("--rate", "False discovery rate of the list.", min=0.001, max=0.5)]
 Suspicious = Annotated[
     int,
-    _of(_RUN, "--suspicious", "Most suspicious captions whose images are generated, beside the list.", min=1),
+    options.of_run("--suspicious", "Most suspicious captions whose images are generated, beside the list.", min=1),
 ]
 Random = Annotated[
-    int, _of(_RUN, "--random", "Captions drawn from the others, whose images are generated too.", min=0)
+    int, options.of_run("--random", "Captions drawn from the others, whose images are generated too.", min=0)
 ]
 Mitigate = Annotated[
-    bool, _of(_RUN, "--try-mitigations", "Show what every mitigation does about the ten worst captions.")
+    bool, options.of_run("--try-mitigations", "Show what every mitigation does about the ten worst captions.")
 ]
-Out = Annotated[Path, _of("Output", "--out", "Folder for the report.")]
+Out = Annotated[Path, options.of_output("--out", "Folder for the report.")]
 
 
 @app.command()

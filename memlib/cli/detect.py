@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from memlib.detection.evaluation import Evaluation
     from memlib.screening.ranking import RankedTable
 
+_of_statistics = options.in_panel("Statistics")
 _WIDTH = 60  # characters of a prompt in the ranked table
 
 
@@ -36,70 +36,49 @@ def detect(
     seeds: options.Seeds = 4,
     reference: Annotated[
         Path | None,
-        typer.Option(
+        options.of_prompts(
             "--reference",
-            help="Prompts known not to be memorized, of the kind you screen: thresholds come from them.",
-            rich_help_panel="Prompts",
+            "Prompts known not to be memorized, of the kind you screen: thresholds come from them.",
         ),
     ] = None,
     first_seed: options.FirstSeed = 0,
     statistics: Annotated[
         str,
-        typer.Option(
+        _of_statistics(
             "--statistics",
-            help="Names with commas between; the first one ranks. From one step: sharpness-gain (Jeon et al. "
-            "2025), score-difference (Wen et al. 2024), hessian-products (unpublished, 2026), layer-entropy "
-            "(Ren et al. 2024). From whole samplings: bright-ending (Chen et al. 2025), curvature-difference "
-            "(Kim & Lee 2026), attention-entropy (Ren et al. 2024), tile-distance (Carlini et al. 2023).",
-            rich_help_panel="Statistics",
+            "Names with commas between; the first one ranks. From one step: sharpness-gain (Jeon et al. "
+            "2025), score-difference (Wen et al. 2024), hessian-products (unpublished, 2026), layer-entropy"
+            " (Ren et al. 2024). From whole samplings: bright-ending (Chen et al. 2025), "
+            "curvature-difference (Kim & Lee 2026), attention-entropy (Ren et al. 2024), tile-distance "
+            "(Carlini et al. 2023).",
         ),
     ] = "sharpness-gain, score-difference",
     target: Annotated[
-        float,
-        typer.Option(
-            "--target",
-            min=0,
-            max=0.5,
-            help="False positive rate of the thresholds.",
-            rich_help_panel="Statistics",
-        ),
+        float, _of_statistics("--target", "False positive rate of the thresholds.", min=0, max=0.5)
     ] = 0.01,
     average_steps: Annotated[
-        int,
-        typer.Option(
-            "--average-steps",
-            min=1,
-            help="First steps that score-difference averages.",
-            rich_help_panel="Statistics",
-        ),
+        int, _of_statistics("--average-steps", "First steps that score-difference averages.", min=1)
     ] = 1,
     product: Annotated[
         str,
-        typer.Option(
+        _of_statistics(
             "--product",
-            help="Product with the Jacobian: difference, vjp, jvp, symmetric; auto takes difference, in half "
+            "Product with the Jacobian: difference, vjp, jvp, symmetric; auto takes difference, in half "
             "precision vjp.",
-            rich_help_panel="Statistics",
         ),
     ] = "auto",
     num_inference_steps: options.NumInferenceSteps = 50,
     guidance: options.Guidance = 7.5,
     batch: options.Batch = 0,
     restart: options.Restart = False,
-    out: Annotated[
-        Path, typer.Option("--out", help="File for the scores, .parquet.", rich_help_panel="Output")
-    ],
+    out: Annotated[Path, options.of_output("--out", "File for the scores, .parquet.")],
     images: Annotated[
         bool,
-        typer.Option(
-            "--generate",
-            help="Follow every sampling to its end and keep the images beside the scores.",
-            rich_help_panel="Output",
+        options.of_output(
+            "--generate", "Follow every sampling to its end and keep the images beside the scores."
         ),
     ] = False,
-    top: Annotated[
-        int, typer.Option("--top", min=1, help="Prompts in the ranked table.", rich_help_panel="Output")
-    ] = 20,
+    top: Annotated[int, options.of_output("--top", "Prompts in the ranked table.", min=1)] = 20,
 ) -> None:
     """Screen prompts for memorization: scores for every prompt and seed, a ranked table, thresholds.
 

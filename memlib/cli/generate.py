@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from memlib.cli import mitigate_options as mitigation
 from memlib.cli import options
 from memlib.cli.program import app, console
@@ -34,9 +32,7 @@ def generate(
     guidance: options.Guidance = 7.5,
     batch: options.Batch = 0,
     restart: options.Restart = False,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for images and their table.", rich_help_panel="Output")
-    ],
+    out: Annotated[Path, options.of_output("--out", "Folder for images and their table.")],
 ) -> None:
     """Generate images of prompts, several seeds each, with a table of what is what and a contact sheet.
 

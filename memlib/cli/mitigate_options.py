@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from memlib.cli import options
 from memlib.cli.program import complain, console
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from memlib.screening.mitigation_table import MitigationSummary
     from memlib.text_to_image import TextToImage
 
-_PANEL = "Mitigation"
+_of_mitigation = options.in_panel("Mitigation")
 _HELP = "`memlib generate --mitigate help` lists methods and settings"
 
 
@@ -45,32 +46,29 @@ def _list(name: str) -> str:
 
 Mitigate = Annotated[
     str,
-    typer.Option(
+    _of_mitigation(
         "--mitigate",
+        "Make every image also with a mitigation: sail, noise-adjustment, prompt-embedding, "
+        "random-addition, attention-rescaling, none. **help** lists their settings.",
         metavar="METHOD",
         callback=_list,
         is_eager=True,
-        help="Make every image also with a mitigation: sail, noise-adjustment, "
-        "prompt-embedding, random-addition, attention-rescaling, none. **help** lists their settings.",
-        rich_help_panel=_PANEL,
     ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    _of_mitigation(
         "--set",
+        "A setting of the method, such as threshold=0.5 or steps=20; give it several times for several.",
         metavar="NAME=VALUE",
-        help="A setting of the method, such as threshold=0.5 or steps=20; give it several times for several.",
-        rich_help_panel=_PANEL,
     ),
 ]
 Reference = Annotated[
     Path | None,
-    typer.Option(
+    _of_mitigation(
         "--reference",
-        help="Prompts known not to be memorized, of the kind you give: the threshold is set so that 95 % of "
+        "Prompts known not to be memorized, of the kind you give: the threshold is set so that 95 % of "
         "their images stay as they are.",
-        rich_help_panel=_PANEL,
     ),
 ]
 

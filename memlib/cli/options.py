@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,107 +14,72 @@ if TYPE_CHECKING:
     from memlib.screening import Screening
     from memlib.text_to_image import TextToImage
 
+
+def in_panel(panel: str) -> Callable[..., Any]:
+    """What makes options of one panel of the help: of a name, its text, and whatever `typer.Option` takes."""
+    return lambda name, text, **more: typer.Option(name, help=text, rich_help_panel=panel, **more)
+
+
+of_model, of_prompts, of_run, of_output = map(in_panel, ("Model", "Prompts", "Run", "Output"))
+
 Model = Annotated[
     str,
-    typer.Option(
+    of_model(
         "--model",
-        help="Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a "
-        ".safetensors with --config.",
-        rich_help_panel="Model",
+        "Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a .safetensors with"
+        " --config.",
     ),
 ]
 Prompts = Annotated[
     Path,
-    typer.Option(
+    of_prompts(
         "--prompts",
-        help=".txt with one prompt a line, or .csv, .tsv, .jsonl, .parquet with a column prompt, caption or "
+        ".txt with one prompt a line, or .csv, .tsv, .jsonl, .parquet with a column prompt, caption or "
         "text, and label and family if known. UTF-8.",
-        rich_help_panel="Prompts",
     ),
 ]
-Seeds = Annotated[
-    int, typer.Option("--seeds", min=1, help="Samples of each prompt.", rich_help_panel="Prompts")
-]
+Seeds = Annotated[int, of_prompts("--seeds", "Samples of each prompt.", min=1)]
 FirstSeed = Annotated[
-    int,
-    typer.Option(
-        "--first-seed",
-        min=0,
-        help="Seeds count from here; all prompts share them.",
-        rich_help_panel="Prompts",
-    ),
+    int, of_prompts("--first-seed", "Seeds count from here; all prompts share them.", min=0)
 ]
-NumInferenceSteps = Annotated[
-    int,
-    typer.Option("--num-inference-steps", min=1, help="Steps of a whole sampling.", rich_help_panel="Run"),
-]
-Guidance = Annotated[
-    float, typer.Option("--guidance", help="Scale of classifier-free guidance.", rich_help_panel="Run")
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Model")]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        "--dtype", help="Precision: float32, float16, bfloat16 or float64.", rich_help_panel="Model"
-    ),
-]
-Batch = Annotated[
-    int,
-    typer.Option(
-        "--batch",
-        min=0,
-        help="Prompts times seeds at a time; 0 finds out what fits.",
-        rich_help_panel="Run",
-    ),
-]
-Revision = Annotated[
-    str, typer.Option("--revision", help="Commit or tag on the hub.", rich_help_panel="Model")
-]
+NumInferenceSteps = Annotated[int, of_run("--num-inference-steps", "Steps of a whole sampling.", min=1)]
+Guidance = Annotated[float, of_run("--guidance", "Scale of classifier-free guidance.")]
+Device = Annotated[str, of_model("--device", "auto, cpu or cuda.")]
+Dtype = Annotated[str, of_model("--dtype", "Precision: float32, float16, bfloat16 or float64.")]
+Batch = Annotated[int, of_run("--batch", "Prompts times seeds at a time; 0 finds out what fits.", min=0)]
+Revision = Annotated[str, of_model("--revision", "Commit or tag on the hub.")]
 Variant = Annotated[
-    str,
-    typer.Option(
-        "--variant",
-        help="Of the weights, such as fp16 where files are called model.fp16.safetensors.",
-        rich_help_panel="Model",
-    ),
+    str, of_model("--variant", "Of the weights, such as fp16 where files are called model.fp16.safetensors.")
 ]
 Lora = Annotated[
     str,
-    typer.Option(
-        "--lora",
-        help="File of a LoRA, .safetensors, added to the weights; needs peft, pip install -e '.[lora]'.",
-        rich_help_panel="Model",
+    of_model(
+        "--lora", "File of a LoRA, .safetensors, added to the weights; needs peft, pip install -e '.[lora]'."
     ),
 ]
 Config = Annotated[
     str,
-    typer.Option(
+    of_model(
         "--config",
-        help="Folder or hub id with configurations and tokenizers for a --model that is one .safetensors.",
-        rich_help_panel="Model",
+        "Folder or hub id with configurations and tokenizers for a --model that is one .safetensors.",
     ),
 ]
 Offload = Annotated[
     bool,
-    typer.Option(
+    of_model(
         "--offload",
-        help="Keep on the device only the network that computes; needs accelerate, pip install -e '.[lora]'.",
-        rich_help_panel="Model",
+        "Keep on the device only the network that computes; needs accelerate, pip install -e '.[lora]'.",
     ),
 ]
 VaeDtype = Annotated[
     str,
-    typer.Option(
+    of_model(
         "--vae-dtype",
-        help="Precision of the autoencoder; auto takes --dtype, or float32 where that is half precision, in "
+        "Precision of the autoencoder; auto takes --dtype, or float32 where that is half precision, in "
         "which many autoencoders overflow.",
-        rich_help_panel="Model",
     ),
 ]
-Restart = Annotated[
-    bool,
-    typer.Option("--restart", help="Discard an earlier result or its beginning.", rich_help_panel="Run"),
-]
+Restart = Annotated[bool, of_run("--restart", "Discard an earlier result or its beginning.")]
 
 
 def require_extras() -> None:
