@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from companion import effects
 from memlib import intervals
 from memlib.hessian import Product
 from memlib.intervals import Interval
@@ -109,5 +110,5 @@ def agreement(
     return Agreement(
         intervals.bootstrap((a / b,), np.median, level=level, seed=seed),
         float(((first - second).abs() / second).max()),
-        intervals.rank_correlation(a, b, level=level),
+        effects.rank_correlation(a, b, level=level),
     )

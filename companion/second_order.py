@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from companion import effects
 from companion.networks.model import DiffusionModel
 from companion.recipes.mixture import TWO_MODES, two_modes
-from memlib import intervals
 from memlib.hessian import JacobianOperator, dense
 from memlib.score import score_at
 
@@ -137,6 +137,6 @@ def ratios(found: pd.DataFrame, base: str, level: float = 0.95) -> list[dict[str
     rows = []
     for (key, variant), part in each[each["key"] != base].groupby(["key", "variant"], sort=False):
         change = np.exp(part.set_index("training")[list(ERRORS)] - against)
-        row = {name: intervals.geometric_mean(change[name], level=level) for name in ERRORS}
+        row = {name: effects.geometric_mean(change[name], level=level) for name in ERRORS}
         rows.append({"key": key, "variant": variant, "base": base} | row)
     return rows

@@ -113,43 +113,22 @@ def is_copy(neighbours: Neighbours, *, ratio: float = RATIO) -> Bool[Tensor, " B
     return neighbours.ratio < ratio
 
 
-def calibrated_ratio(
-    held_out: Float[Tensor, "B ..."],
-    training: Float[Tensor, "N ..."],
-    *,
-    false_positive_rate: float = 0.01,
-    groups: Int64[Tensor, " N"] | None = None,
-) -> float:
+def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) -> float:
     """The largest ratio at which at most that share of real images held out would be called copies.
 
     Held-out images with a twin in the training set count as false positives and lower the threshold.
 
     Args:
-        held_out: real images the training set does not hold.
-        training: the training images.
-        false_positive_rate: the share, in [0, 1).
-        groups: as in `nearest`.
-
-    Raises:
-        ValueError: another false positive rate, or what `nearest` refuses.
-
-    Example:
-        >>> training = torch.tensor([[0.0], [4.0]])
-        >>> round(calibrated_ratio(torch.tensor([[1.0], [1.5]]), training), 3)
-        0.333
-    """
-    return allowed_ratio(nearest(held_out, training, groups=groups), false_positive_rate=false_positive_rate)
-
-
-def allowed_ratio(neighbours: Neighbours, *, false_positive_rate: float = 0.01) -> float:
-    """`calibrated_ratio` from the neighbours of held-out images, found before.
-
-    Args:
-        neighbours: the result of `nearest` for images held out.
+        neighbours: the result of `nearest` for real images that the training set does not hold.
         false_positive_rate: the share of them that may be called copies, in [0, 1).
 
     Raises:
         ValueError: another false positive rate.
+
+    Example:
+        >>> training = torch.tensor([[0.0], [4.0]])
+        >>> round(allowed_ratio(nearest(torch.tensor([[1.0], [1.5]]), training)), 3)
+        0.333
     """
     if not 0 <= false_positive_rate < 1:
         raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")

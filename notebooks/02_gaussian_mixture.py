@@ -59,7 +59,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from companion import experiment, plots, second_order, tables
+from companion import effects, experiment, plots, second_order, tables
 from companion.recipes.mixture import BROAD, COPY_RADIUS, POSITIONS, TINY, TWO_MODES, two_modes
 from memlib import intervals, sharpness
 from memlib.hessian import JacobianOperator, dense
@@ -266,7 +266,7 @@ rows = []
 for name, found in foretelling.items():
     ended = {mode: last[name][(modes[name] == mode).numpy()] for mode in (TINY, BROAD)}
     # The first time from which on the interval stays above 0.9, so that a lucky dip does not count.
-    separated = intervals.first_sure(found, 0.9, above=True)
+    separated = effects.first_sure(found, 0.9, above=True)
     rows.append(
         {
             "score": name,

@@ -78,7 +78,7 @@ output: str = ""  # folder for results; empty: build/runs/09_latent_mitigation/i
 import numpy as np
 import torch
 
-from companion import comparison, experiment, organism, plots, tables
+from companion import comparison, effects, experiment, organism, plots, tables
 from companion import noises as of_noises
 from companion.comparison import figures, report
 from companion.experiment import recorded
@@ -103,7 +103,7 @@ false = judge.false_copies()
 run.record("references", REFERENCES, about="Training images that copies are told from")
 run.record(
     "false_copies",
-    intervals.bounded_mean([found.double().mean().item() for found in false], 0.0, 1.0),
+    effects.bounded_mean([found.double().mean().item() for found in false], 0.0, 1.0),
     about="Share of held-out images of the digit that would be called copies, interval over captions",
 )
 

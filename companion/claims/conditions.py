@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from companion import effects
 from companion.experiment.results import Scalar
-from memlib import intervals
 
 Outcome = Literal["holds", "fails", "undecided"]
 
@@ -34,7 +34,7 @@ class Estimate:
     def less(self, other: Estimate) -> Estimate:
         """The difference of two numbers, its interval as for independent ones."""
         sizes = [n for n in (self.n, other.n) if n is not None]
-        ends = intervals.ends_of_difference(self, other)
+        ends = effects.ends_of_difference(self, other)
         return Estimate(self.value - other.value, *ends, min(sizes, default=None))
 
     @property

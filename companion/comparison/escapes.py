@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from companion import effects
 from companion.comparison.summary import chosen
-from memlib import intervals
 from memlib.intervals import Interval
 
 RATES = (0.1, 0.9)
@@ -84,7 +84,7 @@ def escape_lead(
         _column(copied_noises(images, *which, captions), what).groupby("caption").mean()
         for which in (first, second)
     )
-    return intervals.bounded_mean((a - b).to_numpy(), -1.0, 1.0)
+    return effects.bounded_mean((a - b).to_numpy(), -1.0, 1.0)
 
 
 def escape_rows(
@@ -132,4 +132,4 @@ def _over_captions(true: pd.Series) -> Interval:
     if len(means) < 2:
         share = float(np.mean(means))
         raise ValueError(f"one caption has no interval over captions (its share is {share:.2f}); take more")
-    return intervals.bounded_mean(means, 0.0, 1.0)
+    return effects.bounded_mean(means, 0.0, 1.0)

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 from pandas.api.types import is_bool_dtype
 
+from companion import effects
 from memlib import intervals
 from memlib.intervals import Interval
 
@@ -55,4 +56,4 @@ def _range(column: pd.Series) -> tuple[float, float]:
 def _mean(draws: pd.Series, within: tuple[float, float]) -> Interval:
     """Student's interval, in the range of the quantity if it has one."""
     values = draws.to_numpy(dtype=float).clip(*within)  # rounding can leave a cosine above 1
-    return intervals.mean(values) if math.isinf(within[1]) else intervals.bounded_mean(values, *within)
+    return intervals.mean(values) if math.isinf(within[1]) else effects.bounded_mean(values, *within)

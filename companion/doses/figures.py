@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from companion import plots
+from companion import effects, plots
 from companion.recipes.dose import DOSES
 from memlib import intervals
 
@@ -40,7 +40,7 @@ def values(means: pd.Series, titles: Mapping[str, str], geometric: Collection[st
         layout="constrained",
     )
     for row, (name, title) in zip(axes, titles.items(), strict=True):
-        average = intervals.geometric_mean if name in geometric else intervals.mean
+        average = effects.geometric_mean if name in geometric else intervals.mean
         for ax, t in zip(row, times, strict=True):
             for copied, (label, color, marker) in KINDS.items():
                 estimates = [average(means[name, t, copied, dose]) for dose in DOSES]

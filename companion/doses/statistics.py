@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion import measures
+from companion import effects, measures
 from companion.networks import DiffusionModel
 from companion.recipes.dose import DOSES, REAL_IMAGES
 from memlib import copies, intervals, sharpness
@@ -81,7 +81,7 @@ def judged_samples(
         calibrated `threshold`, the median over classes.
     """
     known = [torch.cat([copied[k : k + 1], real[k]]) for k in range(len(DOSES))]
-    threshold = float(np.median([copies.calibrated_ratio(held_out, some) for some in known]))
+    threshold = float(np.median([copies.allowed_ratio(copies.nearest(held_out, some)) for some in known]))
     parts = []
     for guidance, samples in drawn:
         for dose, some, points in zip(DOSES, known, samples.chunk(len(DOSES)), strict=True):
@@ -240,7 +240,7 @@ def smallest_sure(estimates: Sequence[Interval], null: float, doses: Sequence[in
         >>> smallest_sure([Interval(0.5, 0.4, 0.6, 0.95, 5), Interval(0.9, 0.8, 1.0, 0.95, 5)], 0.5, [10, 30])
         30.0
     """
-    first = intervals.first_sure(estimates, null, above=True)
+    first = effects.first_sure(estimates, null, above=True)
     return math.inf if first is None else float(doses[first])
 
 

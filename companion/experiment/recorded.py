@@ -66,14 +66,14 @@ class Agreement:
 
 def agreement(run: Results, recorded: Results) -> Agreement:
     """Compare all numbers that both runs have with an interval."""
-    from memlib import intervals  # brings scipy, which the command line does without
+    from companion import effects  # brings scipy, which the command line does without
 
     compared = [
         key for key in run.scalars if key in recorded.scalars and _wide(run, key) and _wide(recorded, key)
     ]
     apart = []
     for key in compared:
-        low, high = intervals.ends_of_difference(run.scalars[key], recorded.scalars[key])
+        low, high = effects.ends_of_difference(run.scalars[key], recorded.scalars[key])
         if low > 0 or high < 0:
             apart.append(key)
     return Agreement(compared, apart)

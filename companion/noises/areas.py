@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from companion import effects
 from memlib import intervals
 
 LEAST = 3
@@ -91,7 +92,7 @@ def pooled(areas: pd.DataFrame, by: Sequence[str]) -> list[dict[str, object]]:
         if len(values) >= 2:
             known = dict(zip([*by, "statistic"], key, strict=True))
             counted = {"captions": len(values), "left out": len(part) - len(values)}
-            rows.append(known | {"AUC": intervals.bounded_mean(values, 0.0, 1.0)} | counted)
+            rows.append(known | {"AUC": effects.bounded_mean(values, 0.0, 1.0)} | counted)
     return rows
 
 
@@ -106,6 +107,6 @@ def paired(areas: pd.DataFrame, first: str, second: str, by: Sequence[str]) -> l
             rows.append(
                 known
                 | {"first": first, "second": second, "captions": len(values)}
-                | {"AUC": intervals.bounded_mean(values, -1.0, 1.0)}
+                | {"AUC": effects.bounded_mean(values, -1.0, 1.0)}
             )
     return rows

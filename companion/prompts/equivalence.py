@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from companion import effects
 from memlib import intervals
 from memlib.detection.evaluation import Evaluation
 from memlib.intervals import Interval
@@ -100,7 +101,7 @@ def area_difference(first: Evaluation, second: Evaluation, *, level: float = 0.9
             f"{len(first.labels)} and {len(second.labels)}"
         )
     (a, wins_a), (b, wins_b) = (_own(which, level) for which in (first, second))
-    low, high = intervals.ends_of_difference(a, b, correlation=_correlation(wins_a, wins_b))
+    low, high = effects.ends_of_difference(a, b, correlation=_correlation(wins_a, wins_b))
     return Interval(a.value - b.value, low, high, level, a.n).clipped(-1.0, 1.0)
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from companion import effects
 from companion.fitting.classifier import classify
 from companion.organism.caption import Caption, Family
 from companion.organism.captions import captions
@@ -134,4 +135,4 @@ def _share(true: Bool[Tensor, " N"]) -> dict[str, Any]:
 
 
 def _mean(ends: Bool[Tensor, "C n"]) -> dict[str, Any]:
-    return asdict(intervals.bounded_mean(ends.double().mean(1).numpy(), 0, 1))
+    return asdict(effects.bounded_mean(ends.double().mean(1).numpy(), 0, 1))

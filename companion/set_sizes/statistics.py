@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion import measures
+from companion import effects, measures
 from companion.images import correlation, radial_power
 from companion.networks import DiffusionModel
 from memlib import copies, intervals, sharpness
@@ -69,8 +69,8 @@ def quality(
     power, real = (radial_power(images)[:, FINE - 1 :].mean(1) for images in (samples, held_out))
     spread, real_spread = (images.std(1).mean((1, 2)) for images in (samples, held_out))
     return {
-        "detail": intervals.ratio(power, real, np.median, seed=seed),
-        "colour": intervals.ratio(spread, real_spread, np.mean, seed=seed),
+        "detail": effects.ratio(power, real, np.median, seed=seed),
+        "colour": effects.ratio(spread, real_spread, np.mean, seed=seed),
     }
 
 
@@ -164,7 +164,7 @@ def denoising(
     if other is not None:
         theirs, their_error = measures.denoised(score_at(other, t), held_out, noise)
         disagreement = intervals.mean(measures.squared_error(ours, theirs) / (error + their_error))
-    gap = intervals.ratio(error, of_seen, seed=seed)
+    gap = effects.ratio(error, of_seen, seed=seed)
     return {"error": error.mean().item(), "gap": gap, "disagreement": disagreement}
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion import localisation, tables
+from companion import effects, localisation, tables
 from companion.under_captions.curvature import Curvature
 from companion.under_captions.kinds import LABELS, Chosen
 from memlib import intervals
@@ -78,7 +78,7 @@ def gaps(
     rows = [
         {"end": end, "more": more, "less": less, "difference": f"{LABELS[more]} less {LABELS[less]}"}
         | {
-            column: intervals.mean_difference(groups[end, more][column], groups[end, less][column])
+            column: effects.mean_difference(groups[end, more][column], groups[end, less][column])
             for column in what
         }
         for end in ("first", "last")
@@ -128,7 +128,7 @@ def by_copies(
         if every[column].nunique() > 1:  # a count that is zero everywhere has no ranks
             run.record(
                 f"rank_{column}_{end}",
-                intervals.rank_correlation(every["copies"], every[column]),
+                effects.rank_correlation(every["copies"], every[column]),
                 about=f"Rank correlation of the copies with: {ABOUT[column]}, exact captions, {end} step",
             )
     flat = {(end, column, k): e for (end, column), some in means.items() for k, e in some.items()}
@@ -222,7 +222,7 @@ def score_norms(run: Run, groups: Groups, found: Mapping[str, pd.DataFrame]) -> 
         both = every[["gap", "energy"]].dropna()
         run.record(
             f"gap_rank_{end}",
-            intervals.rank_correlation(both["gap"], both["energy"]),
+            effects.rank_correlation(both["gap"], both["energy"]),
             about=f"Rank correlation over captions of ||s_Delta||^2 with ||H_Delta||_F^2, {end} step",
         )
     return rows

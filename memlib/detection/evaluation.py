@@ -43,18 +43,6 @@ class Evaluation:
     fpr: float
     threshold: float
 
-    def columns(self) -> dict[str, float]:
-        """Area, rate and their intervals, as columns of a table."""
-        return {
-            "AUC": self.auc.value,
-            "AUC low": self.auc.low,
-            "AUC high": self.auc.high,
-            "TPR": self.tpr.value,
-            "TPR low": self.tpr.low,
-            "TPR high": self.tpr.high,
-            "FPR": self.fpr,
-        }
-
     @property
     def mean_scores(self) -> Values:
         """`(P,)` the mean over seeds, which is what was ranked."""
@@ -73,11 +61,6 @@ class Comparison:
 
     auc: Interval
     tpr: Interval
-
-    @property
-    def auc_differs(self) -> bool:
-        """Whether the interval of the difference of areas excludes 0."""
-        return self.auc.low > 0 or self.auc.high < 0
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ class Sail:
     learning_rate: Annotated[float, "learning rate of Adam"] = 0.05
     displacement: Annotated[float, "h, the length of the displacement of x"] = 0.1
     project: Annotated[bool, "whether x_T goes back to the sphere after each step"] = True
+    name: ClassVar[str] = "SAIL corrected"
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)
@@ -51,11 +52,6 @@ class Sail:
                 "candidates must be 1 or more and displacement positive, "
                 f"got {self.candidates} and {self.displacement}"
             )
-
-    @property
-    def name(self) -> str:
-        """For tables and messages."""
-        return "SAIL corrected"
 
     def objective(self, difference: RowDifference, x: Tensor, rows: Tensor) -> Tensor:
         """||H_Delta s_Delta|| of each row by a forward difference, `(b,)`."""

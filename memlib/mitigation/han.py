@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,14 +27,10 @@ class NoiseAdjustment:
     learning_rate: Annotated[float, "learning rate of AdamW; 0.01 for Stable Diffusion 1.4, 0.1 for 2.0"] = (
         0.01
     )
+    name: ClassVar[str] = "noise adjustment"
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)
-
-    @property
-    def name(self) -> str:
-        """For tables and messages."""
-        return "noise adjustment"
 
     def __call__(self, task: Task) -> Mitigated:
         """Adjust every noise."""

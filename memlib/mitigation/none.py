@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from memlib.mitigation.record import Mitigated, Task, recorded
 
@@ -11,10 +12,7 @@ from memlib.mitigation.record import Mitigated, Task, recorded
 class NoMitigation:
     """Returns prompts and noise unchanged."""
 
-    @property
-    def name(self) -> str:
-        """For tables and messages."""
-        return "none"
+    name: ClassVar[str] = "none"
 
     def __call__(self, task: Task) -> Mitigated:
         """Change nothing."""

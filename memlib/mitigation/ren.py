@@ -21,16 +21,12 @@ class AttentionRescaling:
     ] = 1.25
     hide: Annotated[bool, "whether the padding after the end token gets no weight"] = True
     hide_end: Annotated[bool, "whether the end token gets none either"] = False
+    name: ClassVar[str] = "attention re-scaling"
     needs: ClassVar[str] = "attention"
 
     def __post_init__(self) -> None:
         if not self.factor > 0:
             raise ValueError(f"factor must be positive, got {self.factor}")
-
-    @property
-    def name(self) -> str:
-        """For tables and messages."""
-        return "attention re-scaling"
 
     def __call__(self, task: Task) -> Mitigated:
         """Ask for the change while sampling; no pass is spent here."""

@@ -28,15 +28,11 @@ class PromptEmbedding:
     ]
     steps: Annotated[int, "gradient steps at most; 10 in the authors' code"] = 10
     learning_rate: Annotated[float, "learning rate of AdamW; 0.05 in the authors' code"] = 0.05
+    name: ClassVar[str] = "prompt embedding"
     needs: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         gradient.check(self.threshold, self.steps, self.learning_rate)
-
-    @property
-    def name(self) -> str:
-        """For tables and messages."""
-        return "prompt embedding"
 
     def __call__(self, task: Task) -> Mitigated:
         """Change every prompt's embedding; the unconditional scores are computed once."""

@@ -29,17 +29,18 @@ _STORED = ("architectures", "model_type", "torch_dtype", "dtype", "transformers_
 
 def read(
     source: str | os.PathLike[str],
-    *,
     device: str | torch.device,
     dtype: torch.dtype,
     vae_dtype: torch.dtype,
     revision: str | None,
     variant: str | None,
-    lora: str | os.PathLike[str] | None = None,
-    config: str | os.PathLike[str] | None = None,
-    offload: bool = False,
+    lora: str | os.PathLike[str] | None,
+    config: str | os.PathLike[str] | None,
+    offload: bool,
 ) -> Any:
     """A pipeline of diffusers, networks in evaluation mode and without gradients of their weights.
+
+    Arguments as in `TextToImage.load`.
 
     Raises:
         ImportError: diffusers, transformers, or what a LoRA or offloading needs is not installed.

@@ -140,17 +140,7 @@ class TextToImage:
         """
         half = torch.finfo(dtype).bits < torch.finfo(torch.float32).bits
         vae_dtype = vae_dtype or (torch.float32 if half else dtype)
-        pipeline = loading.read(
-            source,
-            device=device,
-            dtype=dtype,
-            vae_dtype=vae_dtype,
-            revision=revision,
-            variant=variant,
-            lora=lora,
-            config=config,
-            offload=offload,
-        )
+        pipeline = loading.read(source, device, dtype, vae_dtype, revision, variant, lora, config, offload)
         model = cls(pipeline, source)
         check_prediction(model)
         return model

@@ -88,10 +88,10 @@ def test_an_image_held_twice_is_a_copy_all_the_same():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.5])
-def test_the_calibrated_ratio_keeps_its_rate_and_is_the_largest_that_does(rate):
+def test_the_allowed_ratio_keeps_its_rate_and_is_the_largest_that_does(rate):
     held_out, known = images(100, seed=1, shape=(2,)), images(30, shape=(2,))
-    threshold = copies.calibrated_ratio(held_out, known, false_positive_rate=rate)
     found = copies.nearest(held_out, known)
+    threshold = copies.allowed_ratio(found, false_positive_rate=rate)
     assert copies.is_copy(found, ratio=threshold).double().mean() <= rate
     above = np.nextafter(threshold, 2)
     assert copies.is_copy(found, ratio=above).double().mean() > rate
@@ -139,4 +139,4 @@ def test_bad_input_is_named(change, message):
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_a_rate_outside_its_range_is_named(rate):
     with pytest.raises(ValueError, match=r"false_positive_rate must lie in \[0, 1\)"):
-        copies.calibrated_ratio(images(3), images(3, seed=1), false_positive_rate=rate)
+        copies.allowed_ratio(copies.nearest(images(3), images(3, seed=1)), false_positive_rate=rate)

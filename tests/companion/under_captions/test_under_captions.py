@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from companion import experiment, under_captions
+from companion import effects, experiment, under_captions
 from companion.experiment import results
 from companion.under_captions import KINDS, figures, report
 from memlib import intervals
@@ -83,7 +83,7 @@ def test_the_interval_of_a_mean_count_does_not_go_below_zero(run, groups):
 
 def test_gaps_are_the_first_less_the_second(run, groups):
     report.gaps(run, groups, "gaps", [("general", "exact")], prefix="second_")
-    expected = intervals.mean_difference(groups["last", "general"]["count"], groups["last", "exact"]["count"])
+    expected = effects.mean_difference(groups["last", "general"]["count"], groups["last", "exact"]["count"])
     assert recorded(run)["second_count_gap_general_exact_last"].interval == list(expected.bounds)
 
 
@@ -103,7 +103,7 @@ def test_counts_by_copies_stay_above_zero(run, found, chosen):
     assert "rank_count_first" not in values
     assert values["count_dose_1000_last"].value == pytest.approx(0.05)
     some = found["first"][found["first"]["kind"].isin(["exact", "rare"])]
-    expected = intervals.rank_correlation(some["copies"], some["largest"])
+    expected = effects.rank_correlation(some["copies"], some["largest"])
     assert values["rank_largest_first"].value == pytest.approx(expected.value)
 
 

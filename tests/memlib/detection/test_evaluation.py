@@ -21,6 +21,10 @@ def drawn(seed, separation=1.5, memorized=60, others=140, decimals=None):
     return scores[order], labels[order]
 
 
+def excludes_zero(interval):
+    return interval.low > 0 or interval.high < 0
+
+
 @pytest.mark.parametrize("decimals", [None, 0], ids=["distinct", "ties"])
 @pytest.mark.parametrize("target", [0.0, 0.01, 0.05, 0.29])
 def test_area_and_rate_are_scikit_learns(target, decimals):
@@ -108,8 +112,7 @@ def test_a_difference_that_is_not_there_is_seldom_found(monkeypatch):
         scores, labels = drawn(seed)
         rng = np.random.default_rng(1000 + seed)
         pair = [evaluate(scores + rng.normal(0, 0.5, 200), labels, target=0.05) for _ in range(2)]
-        comparison = compare(*pair)
-        found += comparison.auc_differs
+        found += excludes_zero(compare(*pair).auc)
     assert found <= 9  # of 60 at a chance of 0.05 each: probability 1e-3 to exceed
 
 
@@ -119,12 +122,11 @@ def test_pairing_finds_what_separate_intervals_do_not():
     better, worse = evaluate(scores, labels), evaluate(scores + rng.normal(0, 0.7, 200), labels)
     assert better.auc.low < worse.auc.high  # the intervals overlap
     comparison = compare(better, worse)
-    assert comparison.auc_differs
+    assert excludes_zero(comparison.auc)
     assert comparison.auc.value == pytest.approx(better.auc.value - worse.auc.value)
     assert comparison.tpr.value == pytest.approx(better.tpr.value - worse.tpr.value)
     back = compare(worse, better)
     assert back.auc.value == -comparison.auc.value
-    assert not compare(better, better).auc_differs
     assert compare(better, better).auc == Interval(0.0, 0.0, 0.0, 0.95, 60)
 
 
@@ -174,11 +176,3 @@ def test_bad_input(case):
 def test_bad_targets(target):
     with pytest.raises(ValueError, match=r"target must lie in \[0, 1\)"):
         evaluate([1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0], target=target)
-
-
-def test_columns_are_what_was_found():
-    found = evaluate(*drawn(0), target=0.05)
-    assert list(found.columns().values()) == [
-        *(found.auc.value, found.auc.low, found.auc.high),
-        *(found.tpr.value, found.tpr.low, found.tpr.high, found.fpr),
-    ]
