@@ -36,10 +36,10 @@ from benchmarks import (
 from benchmarks.rows import Results, Row, machine, origin
 from benchmarks.setting import SHIPPED, TINY, Bench, Sizes
 from benchmarks.text_to_image import described
-from companion.networks.checkpoint import WEIGHTS
 from companion.recipes.catalogue import RECIPES
 from memlib import checks
 from memlib.files import sha256
+from memlib.networks.checkpoint import WEIGHTS
 
 SUITES: dict[str, tuple[ModuleType, ...]] = {
     "hessian": (products, krylov, spectrum, solvers, others, passes, growth, traces),

@@ -13,9 +13,9 @@ from benchmarks.text_to_image import FLOW, FULL_SIZE, TINY_FLOW
 from benchmarks.text_to_image import TINY as TINY_PIPELINE
 from benchmarks.timing import clock
 from companion.datasets import mnist
-from companion.networks import DiffusionModel, UNet, UNetConfig
 from companion.recipes.mnist import COPIED, GENERAL, MNIST_COPIES, copied_image
 from memlib import hessian
+from memlib.networks import DiffusionModel, UNet, UNetConfig
 from memlib.schedule import VariancePreserving
 from memlib.score import Score, score_at
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from companion.fitting import score_matching_errors
-from companion.networks import DiffusionModel
 from memlib import copies, hessian, intervals, sharpness
 from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
+from memlib.networks import DiffusionModel
 from memlib.score import Score, score_at
 from memlib.sharpness import norms
 

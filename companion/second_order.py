@@ -15,9 +15,9 @@ import pandas as pd
 import torch
 
 from companion import effects
-from companion.networks.model import DiffusionModel
 from companion.recipes.mixture import TWO_MODES, two_modes
 from memlib.hessian import JacobianOperator, dense
+from memlib.networks.model import DiffusionModel
 from memlib.score import score_at
 
 BATCH, POINTS = 128, 500

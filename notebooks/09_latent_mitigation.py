@@ -225,7 +225,7 @@ tables.shown(areas["by_share"], ["share", "guidance", "statistic", "AUC", "capti
 
 # %% tags=["hide-input"] table={"caption": "What each method minimises: its ordinary level, and its value at copied noises", "name": "tab-09-levels"}
 own = start[start["guidance"] == guidance[-1]]
-between = of_noises.undecided(own, comparison.RATES, copied)
+between = comparison.undecided(own, copied=copied, needed=2)
 taken = [drawn[p][own.loc[own["caption"].eq(p) & own["copy"], "noise"].tolist()[:copied]] for p in between]
 targets = [chosen[p] for p in between]
 run.record("decided", len(targets), about="Captions whose copied noises the methods are given")

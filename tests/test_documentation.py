@@ -20,7 +20,12 @@ NUMERICAL = ("hessian", "sharpness", "detection")
 EXPORTING = [ROOT / "memlib" / name / "__init__.py" for name in NUMERICAL]
 OTHERS = [
     path
-    for name in (*(f"memlib/{name}" for name in NUMERICAL), "memlib/mitigation", "companion")
+    for name in (
+        *(f"memlib/{name}" for name in NUMERICAL),
+        "memlib/mitigation",
+        "memlib/networks",
+        "companion",
+    )
     for path in sorted((ROOT / name).rglob("*.py"))
     if path.parent.name not in {"cli", "organism"}  # what a command's docstring says is its help
 ]

@@ -1,7 +1,7 @@
 """Mitigations compared where the copied images are known: copies, agreement with the prompt, the price."""
 
 from companion.comparison.baselines import RandomMove, Redrawn
-from companion.comparison.escapes import RATES, escape_lead, escape_rows, escapes, undecided_captions
+from companion.comparison.escapes import RATES, escape_lead, escape_rows, escapes, undecided
 from companion.comparison.judge import FALSE_POSITIVE_RATE, SPACES, Judge, Judged
 from companion.comparison.real import RealJudge
 from companion.comparison.sail_as_printed import SailPrinted
@@ -34,5 +34,5 @@ __all__ = [
     "objectives",
     "over_captions",
     "training_images",
-    "undecided_captions",
+    "undecided",
 ]

@@ -20,15 +20,29 @@ RATES = (0.1, 0.9)
 """Copy rates between which the noise decides."""
 
 
-def undecided_captions(images: pd.DataFrame, rates: tuple[float, float] = RATES) -> list[int]:
-    """The captions whose share of copies without a mitigation lies strictly between two rates.
+def undecided(
+    each: pd.DataFrame, rates: tuple[float, float] = RATES, *, copied: int = 0, needed: int = 0
+) -> list[int]:
+    """The captions of which some noises end in the copy and others do not.
 
     Args:
-        images: of all trials, with the method "none" among them.
-        rates: the two, lower one first.
+        each: a row for every noise, without a mitigation, with the columns `caption` and `copy`.
+        rates: their share of copies lies strictly between these two.
+        copied: noises that end in the copy, at least.
+        needed: how many such captions there must be.
+
+    Raises:
+        ValueError: fewer captions than are needed.
     """
-    shares = chosen(images, "none", "").groupby("caption")["copy"].mean()
-    return [int(caption) for caption in shares.index[(shares > rates[0]) & (shares < rates[1])]]
+    found = each.groupby("caption")["copy"].agg(["mean", "sum"])
+    kept = found.index[found["mean"].between(*rates, inclusive="neither") & (found["sum"] >= copied)]
+    if len(kept) < needed:
+        raise ValueError(
+            f"{len(kept)} of {len(found)} captions have {copied} copied noises or more and a copy rate "
+            f"between {rates[0]:g} and {rates[1]:g}, where {needed} are needed; take more captions, more "
+            "noises or other shares"
+        )
+    return [int(caption) for caption in kept]
 
 
 def copied_noises(
@@ -40,12 +54,12 @@ def copied_noises(
         images: of all trials.
         method: its name.
         setting: one of its settings.
-        captions: None takes `undecided_captions`.
+        captions: None takes the `undecided` ones without a mitigation.
 
     Raises:
         ValueError: no such noise.
     """
-    some = undecided_captions(images) if captions is None else captions
+    some = undecided(chosen(images, "none", "")) if captions is None else captions
     none = chosen(images, "none", "")
     before = none.loc[none["copy"] & none["caption"].isin(some), ["caption", "seed"]]
     if before.empty:
@@ -77,7 +91,7 @@ def escape_lead(
         images: of all trials.
         first: name and setting of a method.
         second: that of another.
-        captions: None takes `undecided_captions`.
+        captions: None takes the `undecided` ones without a mitigation.
         what: "escape", or a column of `images`: "success" is an escape that agrees with its prompt.
     """
     a, b = (
@@ -97,14 +111,14 @@ def escape_rows(
     Args:
         images: of all trials, with the methods "none" and that of `against` among them.
         against: the baseline, its name and setting.
-        captions: whose rate is known from elsewhere; None takes `undecided_captions` of these images.
+        captions: whose rate is known from elsewhere; None takes the `undecided` ones without a mitigation.
 
     Returns:
         `escapes`; `lead` over the baseline; `agree` and `success`, means over captions among these noises;
         `diversity` of all images of these captions; `passes` and `backward`, rows through the network for an
         image; `captions` and `noises` that were counted.
     """
-    some = undecided_captions(images) if captions is None else captions
+    some = undecided(chosen(images, "none", "")) if captions is None else captions
     rows: list[dict[str, object]] = []
     for method, setting in images[["method", "setting"]].drop_duplicates().itertuples(index=False):
         here = copied_noises(images, method, setting, some)

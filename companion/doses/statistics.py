@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion import effects, measures
-from companion.networks import DiffusionModel
 from companion.recipes.dose import DOSES, REAL_IMAGES
 from memlib import copies, intervals, sharpness
 from memlib.intervals import Interval
+from memlib.networks import DiffusionModel
 from memlib.sampling import Trajectory, ddim, model_score
 from memlib.score import score_at
 

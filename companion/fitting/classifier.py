@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from companion.fitting.loop import Draw, FitConfig, TrainingResult, fit
-from companion.networks import checkpoint
 from memlib import checks
+from memlib.networks import checkpoint
 
 
 @dataclass(frozen=True)

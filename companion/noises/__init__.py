@@ -1,6 +1,6 @@
 """Does the noise know? Under a caption that gives a copy at times, what predicts which noises end in it."""
 
-from companion.noises.areas import caption_areas, paired, pooled, undecided
+from companion.noises.areas import caption_areas, pooled
 from companion.noises.densities import Densities, densities, exact_captions, told_exactly
 from companion.noises.exact import ExactCaption, exact_caption, in_half_space
 from companion.noises.figures import areas_figure
@@ -19,9 +19,7 @@ __all__ = [
     "in_half_space",
     "measured",
     "of_difference",
-    "paired",
     "pooled",
     "statistics",
     "told_exactly",
-    "undecided",
 ]

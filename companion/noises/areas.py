@@ -48,28 +48,6 @@ def caption_areas(
     return pd.DataFrame(rows)
 
 
-def undecided(each: pd.DataFrame, rates: tuple[float, float], least: int) -> list[int]:
-    """Captions of which some noises end in the copy and others do not.
-
-    Args:
-        each: a row for every noise, with the columns `caption` and `copy`.
-        rates: their share of copies lies strictly between these two.
-        least: noises that end in the copy, at least.
-
-    Raises:
-        ValueError: fewer than two such captions, over which there is no interval.
-    """
-    found = each.groupby("caption")["copy"].agg(["mean", "sum"])
-    kept = found.index[found["mean"].between(*rates, inclusive="neither") & (found["sum"] >= least)]
-    if len(kept) < 2:
-        raise ValueError(
-            f"{len(kept)} of {len(found)} captions have {least} copied noises or more and a copy rate "
-            f"between {rates[0]:g} and {rates[1]:g}, where two are needed; take more captions, more noises "
-            "or other shares"
-        )
-    return [int(caption) for caption in kept]
-
-
 def pooled(areas: pd.DataFrame, by: Sequence[str]) -> list[dict[str, object]]:
     """The mean area over captions, with an interval over captions: they are the independent draws.
 
@@ -93,20 +71,4 @@ def pooled(areas: pd.DataFrame, by: Sequence[str]) -> list[dict[str, object]]:
             known = dict(zip([*by, "statistic"], key, strict=True))
             counted = {"captions": len(values), "left out": len(part) - len(values)}
             rows.append(known | {"AUC": effects.bounded_mean(values, 0.0, 1.0)} | counted)
-    return rows
-
-
-def paired(areas: pd.DataFrame, first: str, second: str, by: Sequence[str]) -> list[dict[str, object]]:
-    """Area of the first statistic less that of the second, paired by caption; see `pooled`."""
-    rows: list[dict[str, object]] = []
-    for key, part in areas.groupby(list(by), sort=False):
-        wide = part.pivot(index="caption", columns="statistic", values="area")
-        values = (wide[first] - wide[second]).dropna().to_numpy()
-        if len(values) >= 2:
-            known = dict(zip(by, key, strict=True))
-            rows.append(
-                known
-                | {"first": first, "second": second, "captions": len(values)}
-                | {"AUC": effects.bounded_mean(values, -1.0, 1.0)}
-            )
     return rows

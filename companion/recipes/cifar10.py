@@ -21,11 +21,11 @@ from companion.datasets import cifar10
 from companion.datasets.files import read_checksums
 from companion.fitting.denoising import TrainingConfig
 from companion.fitting.loop import Draw
-from companion.networks import DiffusionModel
-from companion.networks.unet import UNet, UNetConfig
 from companion.paths import data_root, project_root
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import Recipe
+from memlib.networks import DiffusionModel
+from memlib.networks.unet import UNet, UNetConfig
 
 Half = Literal["first", "last"]
 AVAILABLE = 5000

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from companion.datasets import mnist
 from companion.fitting.classifier import Classifier, ClassifierConfig, classify, train_classifier
 from companion.fitting.loop import Draw, FitConfig, TrainingResult
-from companion.networks.checkpoint import CheckpointError, load_network, save_network
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import AnyRecipe, Device
 from memlib import intervals
+from memlib.networks.checkpoint import CheckpointError, load_network, save_network
 
 
 @dataclass(frozen=True)

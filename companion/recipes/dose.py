@@ -18,9 +18,9 @@ from torch import Tensor
 from companion.datasets import mnist
 from companion.fitting.denoising import TrainingConfig
 from companion.fitting.loop import Draw
-from companion.networks import DiffusionModel
-from companion.networks.unet import UNet, UNetConfig
 from companion.recipes.recipe import Recipe
+from memlib.networks import DiffusionModel
+from memlib.networks.unet import UNet, UNetConfig
 
 DOSES = (0, 1, 3, 10, 30, 100, 300, 1000)
 DIGIT, REAL_IMAGES, UNCONDITIONAL = 3, 700, 0.2

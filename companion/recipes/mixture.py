@@ -13,10 +13,10 @@ from torch import Tensor
 
 from companion.fitting.denoising import TrainingConfig
 from companion.fitting.loop import Draw
-from companion.networks.mlp import MLP, MLPConfig
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import Recipe
 from memlib.mixture import GaussianMixture
+from memlib.networks.mlp import MLP, MLPConfig
 
 TINY, BROAD = 0, 1
 WEIGHTS, POSITIONS, DEVIATIONS = (0.05, 0.95), ((-1.0, 0.0), (1.0, 0.0)), (0.001, 0.4)

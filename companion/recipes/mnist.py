@@ -11,8 +11,8 @@ from torch import Tensor
 from companion.datasets import mnist
 from companion.fitting.denoising import TrainingConfig
 from companion.fitting.loop import Draw
-from companion.networks.unet import UNet, UNetConfig
 from companion.recipes.recipe import Recipe
+from memlib.networks.unet import UNet, UNetConfig
 
 GENERAL, COPIED = 3, 9
 REAL_IMAGES, COPIES, UNCONDITIONAL = 3000, 100, 0.2

@@ -11,23 +11,18 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from companion.fitting.denoising import TrainingConfig, train
 from companion.fitting.loop import Draw, FitConfig, TrainingResult
-from companion.networks.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    loss_curve,
-    save_checkpoint,
-    schedule_named,
-)
 from companion.paths import data_root
+from memlib.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, schedule_named
 from memlib.schedule import Prediction
 
 Loaded = TypeVar("Loaded")
 N = TypeVar("N", bound=nn.Module)
 Device = str | torch.device
+_LOSS_POINTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +104,13 @@ class AnyRecipe(ABC, Generic[Loaded]):
             },
             "loss": loss_curve(result.losses),
         }
+
+
+def loss_curve(losses: Tensor) -> list[dict[str, float]]:
+    """Mean loss over up to 200 stretches of the training, small enough for a card."""
+    chunks = losses.tensor_split(min(_LOSS_POINTS, len(losses)))
+    ends = torch.tensor([len(c) for c in chunks]).cumsum(0).tolist()
+    return [{"step": end, "loss": round(float(c.mean()), 6)} for end, c in zip(ends, chunks, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from companion import effects, measures
 from companion.images import correlation, radial_power
-from companion.networks import DiffusionModel
 from memlib import copies, intervals, sharpness
 from memlib.copies import Neighbours
 from memlib.hessian import DenseSpectrum, SpectralDensity
 from memlib.intervals import Interval
+from memlib.networks import DiffusionModel
 from memlib.score import score_at
 
 FINE = 8

@@ -27,8 +27,7 @@ def _list(name: str) -> str:
     """Print all methods and leave where "help" was asked for."""
     if name != "help":
         return name
-    from memlib.mitigation.methods import METHODS
-    from memlib.mitigation.settings import about, settings_of
+    from memlib.mitigation.settings import METHODS, about, settings_of
 
     for known in METHODS:
         table = Table(title=f"[bold]{known}[/]  {escape(about(known))}", title_justify="left", box=None)

@@ -72,9 +72,7 @@ class Anisotropy:
 
 
 @torch.no_grad()
-def parts(
-    generation: Generation,
-) -> tuple[Float64[Tensor, "P n"], Float64[Tensor, "P n"]]:
+def parts(generation: Generation) -> tuple[Float64[Tensor, "P n"], Float64[Tensor, "P n"]]:
     """The cosine at the last time of the trajectory and the norm at the first, in score units."""
     grid = generation.states.shape[1:3]
     model, prompts = generation.model, generation.prompts

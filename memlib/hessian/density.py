@@ -92,11 +92,7 @@ class SpectralDensity:
 
 
 def density(
-    op: LinearOperator,
-    *,
-    probes: int = 16,
-    steps: int = 32,
-    generator: torch.Generator | None = None,
+    op: LinearOperator, *, probes: int = 16, steps: int = 32, generator: torch.Generator | None = None
 ) -> SpectralDensity:
     """Return the spectral density of each symmetric operator from `probes * min(steps, d)` products.
 

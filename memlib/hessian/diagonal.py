@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
 
 def diagonal(
-    op: LinearOperator,
-    budget: int,
-    *,
-    method: str = "hutchinson",
-    generator: torch.Generator | None = None,
+    op: LinearOperator, budget: int, *, method: str = "hutchinson", generator: torch.Generator | None = None
 ) -> Estimate:
     """Estimate the diagonal of each operator, value and standard error `(B, d)`.
 

@@ -36,11 +36,7 @@ METHODS: dict[str, tuple[Estimator, int]] = {
 
 
 def trace(
-    op: LinearOperator,
-    budget: int,
-    *,
-    method: str = "hutchinson",
-    generator: torch.Generator | None = None,
+    op: LinearOperator, budget: int, *, method: str = "hutchinson", generator: torch.Generator | None = None
 ) -> Estimate:
     """Estimate the trace of each operator, value and standard error `(B,)`.
 

@@ -8,11 +8,10 @@ from memlib.mitigation.corrected import Sail
 from memlib.mitigation.descent import NEVER
 from memlib.mitigation.han import NoiseAdjustment
 from memlib.mitigation.method import Method, UnreachedWarning, apply, objective, quietly
-from memlib.mitigation.methods import METHODS
 from memlib.mitigation.none import NoMitigation
 from memlib.mitigation.record import Mitigated, Record, Task
 from memlib.mitigation.ren import AttentionRescaling
-from memlib.mitigation.settings import Setting, from_text, settings_of
+from memlib.mitigation.settings import METHODS, Setting, from_text, settings_of
 from memlib.mitigation.somepalli import RandomAddition
 from memlib.mitigation.wen import PromptEmbedding
 

@@ -37,8 +37,7 @@ class Sail:
     threshold: Annotated[float, "value of ||H_Delta s_Delta|| to get under, in score units"]
     steps: Annotated[int, "gradient steps at most from each starting noise; 0 only selects"] = 10
     candidates: Annotated[
-        int,
-        "starting noises tried for each image, the given one first; 1 only optimises",
+        int, "starting noises tried for each image, the given one first; 1 only optimises"
     ] = 4
     learning_rate: Annotated[float, "learning rate of Adam"] = 0.05
     displacement: Annotated[float, "h, the length of the displacement of x"] = 0.1

@@ -13,9 +13,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, cast, get_args, get_type_hints
 
+from memlib.mitigation.corrected import Sail
+from memlib.mitigation.han import NoiseAdjustment
 from memlib.mitigation.method import Method
-from memlib.mitigation.methods import METHODS
+from memlib.mitigation.none import NoMitigation
+from memlib.mitigation.ren import AttentionRescaling
+from memlib.mitigation.somepalli import RandomAddition
+from memlib.mitigation.wen import PromptEmbedding
 
+METHODS: dict[str, Callable[..., Method]] = {
+    "none": NoMitigation,
+    "sail": Sail,
+    "noise-adjustment": NoiseAdjustment,
+    "prompt-embedding": PromptEmbedding,
+    "random-addition": RandomAddition,
+    "attention-rescaling": AttentionRescaling,
+}
+"""A name for each, to be chosen by; called with its settings."""
 MOVED = {
     "sail-printed": "companion.comparison.SailPrinted",
     "sail-released": "companion.comparison.SailReleased",

@@ -23,8 +23,7 @@ class PromptEmbedding:
     """
 
     threshold: Annotated[
-        float,
-        "norm to get under, of a noise prediction; 1 to 5 for Stable Diffusion 1.4, 1 to 2 for 2.0",
+        float, "norm to get under, of a noise prediction; 1 to 5 for Stable Diffusion 1.4, 1 to 2 for 2.0"
     ]
     steps: Annotated[int, "gradient steps at most; 10 in the authors' code"] = 10
     learning_rate: Annotated[float, "learning rate of AdamW; 0.05 in the authors' code"] = 0.05

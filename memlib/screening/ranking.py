@@ -94,8 +94,5 @@ def evaluation(table: RankedTable, name: str, target: float) -> Evaluation | Non
     if truth.sum() < 2 or (~truth).sum() < 2:
         return None
     return evaluate(
-        table.values[name][chosen],
-        truth,
-        higher_is_memorized=table.higher_is_memorized[name],
-        target=target,
+        table.values[name][chosen], truth, higher_is_memorized=table.higher_is_memorized[name], target=target
     )

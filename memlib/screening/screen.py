@@ -107,12 +107,7 @@ class Screening:
         }
 
     def run(
-        self,
-        out: Path,
-        *,
-        rows: int | None = None,
-        restart: bool = False,
-        progress: bool = False,
+        self, out: Path, *, rows: int | None = None, restart: bool = False, progress: bool = False
     ) -> RunSummary:
         """Compute what is missing of the table and write it.
 

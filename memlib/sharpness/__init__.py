@@ -6,11 +6,7 @@ scale. Where a statistic multiplies a Jacobian with a vector it takes the produc
 """
 
 from memlib.sharpness.dimension import estimated_dimension, flipd, local_dimension
-from memlib.sharpness.estimates import (
-    Estimates,
-    estimates,
-    shifted_trace,
-)
+from memlib.sharpness.estimates import Estimates, estimates, shifted_trace
 from memlib.sharpness.norms import curvature_gain, difference_norm, hessian_score_norm, score_norm
 from memlib.sharpness.spectrum import nonnegative_count, scaled, trace
 

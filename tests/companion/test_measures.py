@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from companion import measures
-from companion.networks import DiffusionModel
+from memlib.networks import DiffusionModel
 from memlib.schedule import VariancePreserving
 from memlib.score import score_at
 

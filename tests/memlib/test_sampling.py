@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from companion.networks import MLP, DiffusionModel, MLPConfig
 from memlib.mixture import GaussianMixture
+from memlib.networks import MLP, DiffusionModel, MLPConfig
 from memlib.sampling import ancestral, ddim, exact_score, guided, model_score
 from memlib.schedule import RectifiedFlow, VariancePreserving
 from memlib.score import Denoiser, Score

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from companion.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
 from memlib.hessian import JacobianOperator
 from memlib.mixture import GaussianMixture
+from memlib.networks import MLP, DiffusionModel, MLPConfig, UNet, UNetConfig
 from memlib.sampling import ddim
 from memlib.schedule import VarianceExploding, VariancePreserving
 from memlib.score import Denoiser, Score, ScoreDifference, preconditioned, score_at

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.comparison import escape_lead, escape_rows, escapes, undecided_captions
+from companion.comparison import escape_lead, escape_rows, escapes, undecided
 from companion.comparison.escapes import copied_noises
 
 
@@ -29,8 +29,21 @@ def images():
 
 
 def test_captions_that_copy_always_or_never_are_left_out(images):
-    assert undecided_captions(images) == [1, 2]
-    assert undecided_captions(images, (0.25, 0.9)) == [1]  # 0.25 itself is not between
+    none = images[images["method"] == "none"]
+    assert undecided(none) == [1, 2]
+    assert undecided(none, (0.25, 0.9)) == [1]  # 0.25 itself is not between
+    assert copied_noises(images, "sail", "")["caption"].unique().tolist() == [1, 2]
+
+
+def test_undecided_captions_have_noises_of_both_kinds():
+    copies = [[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]]
+    each = pd.DataFrame([{"caption": c, "copy": bool(v)} for c, some in enumerate(copies) for v in some])
+    assert undecided(each, copied=1) == [1, 2, 4]
+    assert undecided(each, copied=2, needed=2) == [1, 4]
+    with pytest.raises(
+        ValueError, match=r"1 of 5 captions have 3 copied noises or more and a copy rate between"
+    ):
+        undecided(each, copied=3, needed=2)
 
 
 def test_only_noises_that_gave_a_copy_count(images):

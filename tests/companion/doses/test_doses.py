@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from companion import doses
-from companion.networks import DiffusionModel
 from companion.recipes.dose import DOSES
 from memlib.intervals import Interval
+from memlib.networks import DiffusionModel
 from memlib.sampling import Trajectory
 from memlib.schedule import VariancePreserving
 

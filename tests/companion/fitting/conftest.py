@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from companion.fitting import TrainingConfig
-from companion.networks import MLP, MLPConfig, UNet, UNetConfig
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving
 
 SCHEDULE = VariancePreserving.linear(50)

@@ -17,7 +17,7 @@ from torch import nn
 
 from companion.fitting import TrainingConfig, train
 from companion.fitting.loop import _stream
-from companion.networks import MLP, MLPConfig
+from memlib.networks import MLP, MLPConfig
 from memlib.schedule import VariancePreserving
 
 
@@ -114,7 +114,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-from companion.networks import MLP, MLPConfig
+from memlib.networks import MLP, MLPConfig
 from companion.fitting import TrainingConfig, train
 from memlib.schedule import VariancePreserving
 

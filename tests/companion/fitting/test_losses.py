@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from companion.fitting import score_matching_errors, score_matching_loss
-from companion.networks import MLP, MLPConfig, UNet, UNetConfig
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig
 from memlib.schedule import VariancePreserving, score_from_prediction
 
 SCHEDULE = VariancePreserving.cosine(20)

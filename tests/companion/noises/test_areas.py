@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from companion.noises import caption_areas, paired, pooled, undecided
+from companion.noises import caption_areas, pooled
 
 SIGNS = {"up": 1, "down": -1}
 
@@ -48,24 +48,6 @@ def test_groups_are_kept_apart(each):
     assert {row["share"]: row["AUC"].value for row in rows} == {0.5: 0.625, 0.9: 0.375}
 
 
-def test_two_statistics_are_paired_by_caption(each):
-    """The two areas of a caption move together: their difference is known better than either."""
-    generator = np.random.default_rng(0)
-    areas = pd.DataFrame(
-        [
-            {"caption": c, "share": 0.5, "statistic": name, "area": level - gain}
-            for c, level in enumerate(generator.uniform(0.6, 0.9, size=20))
-            for name, gain in (("a", 0.0), ("b", generator.normal(0.1, 0.02)))
-        ]
-    )
-    row = paired(areas, "a", "b", ["share"])[0]
-    assert row["captions"] == 20
-    assert row["AUC"].value == pytest.approx(0.1, abs=0.02)
-    assert row["AUC"].high - row["AUC"].low < 0.03
-    alone = pooled(areas, ["share"])[0]["AUC"]
-    assert alone.high - alone.low > 0.05
-
-
 @pytest.mark.parametrize(("captions", "coverage"), [(8, 0.936), (30, 0.946)])
 def test_the_pooled_interval_covers_what_it_says(captions, coverage):
     """Captions of different strength, 30 noises each: 95 % intervals hold the mean area nearly as often.
@@ -86,14 +68,3 @@ def test_the_pooled_interval_covers_what_it_says(captions, coverage):
         inside += found.low <= truth <= found.high
     likely = stats.binom(runs, coverage).interval(0.999)
     assert likely[0] <= inside <= likely[1]
-
-
-def test_undecided_captions_have_noises_of_both_kinds():
-    copies = [[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]]
-    each = pd.DataFrame([{"caption": c, "copy": bool(v)} for c, some in enumerate(copies) for v in some])
-    assert undecided(each, (0.1, 0.9), 1) == [1, 2, 4]
-    assert undecided(each, (0.1, 0.9), 2) == [1, 4]
-    with pytest.raises(
-        ValueError, match=r"1 of 5 captions have 3 copied noises or more and a copy rate between"
-    ):
-        undecided(each, (0.1, 0.9), 3)

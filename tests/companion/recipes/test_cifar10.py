@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from companion.datasets import cifar10
-from companion.networks import CheckpointError, load_checkpoint
-from companion.networks.unet import UNetConfig
 from companion.recipes.cifar10 import AVAILABLE, CIFAR10, CONFIG, HALVED, STEPS, automobiles, training_images
+from memlib.networks import CheckpointError, load_checkpoint
+from memlib.networks.unet import UNetConfig
 
 TINY = UNetConfig(image_channels=3, image_size=32, patch=4, channels=(8, 8), blocks=1, classes=1)
 SMALLER = replace(TINY, channels=(8, 16))

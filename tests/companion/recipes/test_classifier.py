@@ -8,11 +8,11 @@ import torch
 from companion.datasets import mnist
 from companion.datasets.files import read_checksums
 from companion.fitting import Classifier, ClassifierConfig, FitConfig, classify
-from companion.networks import MLP, CheckpointError, MLPConfig, save_checkpoint
 from companion.paths import data_root
 from companion.recipes.catalogue import RECIPES
 from companion.recipes.classifier import DIGIT_CLASSIFIER, ClassifierRecipe
 from memlib import intervals
+from memlib.networks import MLP, CheckpointError, MLPConfig, save_checkpoint
 
 
 def stripes(count, generator):

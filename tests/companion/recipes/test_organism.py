@@ -13,7 +13,6 @@ pytest.importorskip("transformers")
 from diffusers import StableDiffusionPipeline
 
 from companion.fitting import FitConfig, classify
-from companion.networks import MLP, MLPConfig
 from companion.organism import captions, images, training_set, truth
 from companion.organism.captions import EXACT_DOSES
 from companion.organism.images import ROW
@@ -40,6 +39,7 @@ from companion.recipes.organism import (
 )
 from companion.recipes.organism_quality import quality
 from memlib import intervals
+from memlib.networks import MLP, MLPConfig
 
 SHORT = FitConfig(steps=2, batch=4, warmup=1)
 

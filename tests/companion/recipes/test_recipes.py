@@ -9,7 +9,6 @@ import torch
 
 from companion.datasets import mnist
 from companion.datasets.files import read_checksums
-from companion.networks import CheckpointError
 from companion.paths import data_root
 from companion.recipes import mixture as plane
 from companion.recipes.catalogue import RECIPES
@@ -23,7 +22,8 @@ from companion.recipes.mnist import (
     copied_image,
     training_images,
 )
-from companion.recipes.recipe import Recipe
+from companion.recipes.recipe import Recipe, loss_curve
+from memlib.networks import CheckpointError
 
 
 @pytest.fixture
@@ -219,3 +219,14 @@ def test_proportions_of_mnist_batches():
     assert set(unlabelled) <= threes | rows(mnist.digit(COPIED, REAL_IMAGES))
     assert near(sum(image in threes for image in unlabelled), len(unlabelled), 0.5)
     assert (copy & none).sum().item() <= 5
+
+
+@pytest.mark.parametrize("steps", [1, 199, 200, 1001])
+def test_loss_curves_cover_every_step(steps):
+    losses = torch.arange(steps, dtype=torch.float32)
+    curve = loss_curve(losses)
+    ends = [0, *(point["step"] for point in curve)]
+    assert len(curve) == min(200, steps)
+    assert ends[-1] == steps
+    for k, point in enumerate(curve):
+        assert point["loss"] == pytest.approx(losses[ends[k] : ends[k + 1]].mean().item(), abs=1e-5)

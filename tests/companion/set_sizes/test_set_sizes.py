@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from companion import measures, plots, set_sizes
-from companion.networks import DiffusionModel
 from memlib import hessian
 from memlib.copies import Neighbours
 from memlib.intervals import Interval
+from memlib.networks import DiffusionModel
 from memlib.schedule import VariancePreserving
 
 SCHEDULE, SIDE, T = VariancePreserving.linear(1000), 16, 300

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from companion.networks import MLP, MLPConfig, UNet, UNetConfig
 from memlib.hessian import JacobianOperator, dense
 from memlib.mixture import GaussianMixture
+from memlib.networks import MLP, MLPConfig, UNet, UNetConfig
 
 EPS = torch.finfo(torch.float64).eps
 PRODUCTS = ["vjp", "jvp", "symmetric", "difference"]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from companion.networks import MLP, MLPConfig
-from companion.networks.embedding import TimeEmbedding, expand_index
+from memlib.networks import MLP, MLPConfig
+from memlib.networks.embedding import TimeEmbedding, expand_index
 
 
 def test_shapes_times_and_determinism():

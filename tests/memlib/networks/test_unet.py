@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.networks import UNet, UNetConfig
+from memlib.networks import UNet, UNetConfig
 
 CONFIGS = [
     UNetConfig(channels=(8, 16), blocks=1),

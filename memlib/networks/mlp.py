@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.networks.embedding import TimeEmbedding, expand_index
 from memlib import checks
+from memlib.networks.embedding import TimeEmbedding, expand_index
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion.networks.embedding import TimeEmbedding, expand_index
 from memlib import checks
+from memlib.networks.embedding import TimeEmbedding, expand_index
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from companion.fitting import Classifier, ClassifierConfig
-from companion.networks import (
+from memlib.files import sha256
+from memlib.networks import (
     MLP,
     CheckpointError,
     MLPConfig,
@@ -16,8 +17,7 @@ from companion.networks import (
     load_checkpoint,
     save_checkpoint,
 )
-from companion.networks.checkpoint import build, load_network, loss_curve, save_network, schedule_named
-from memlib.files import sha256
+from memlib.networks.checkpoint import build, load_network, save_network, schedule_named
 
 CARD = {"name": "test", "schedule": {"name": "linear", "steps": 20}, "prediction": "epsilon"}
 NETWORKS = {
@@ -213,7 +213,7 @@ def test_a_write_that_breaks_off_keeps_the_old_checkpoint(saved, monkeypatch):
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("companion.networks.checkpoint.save_file", broken)
+    monkeypatch.setattr("memlib.networks.checkpoint.save_file", broken)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(saved, NETWORKS["mlp"](), CARD)
     load_checkpoint(saved)
@@ -229,14 +229,3 @@ def test_networks_from_bad_descriptions():
 @pytest.mark.parametrize("name", ["linear", "scaled_linear", "cosine"])
 def test_schedules_by_name(name):
     assert schedule_named(name, 7).steps == 7
-
-
-@pytest.mark.parametrize("steps", [1, 199, 200, 1001])
-def test_loss_curves_cover_every_step(steps):
-    losses = torch.arange(steps, dtype=torch.float32)
-    curve = loss_curve(losses)
-    ends = [0, *(point["step"] for point in curve)]
-    assert len(curve) == min(200, steps)
-    assert ends[-1] == steps
-    for k, point in enumerate(curve):
-        assert point["loss"] == pytest.approx(losses[ends[k] : ends[k + 1]].mean().item(), abs=1e-5)

@@ -11,12 +11,12 @@ from typing import Any, get_args
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
-from companion.networks.mlp import MLP, MLPConfig
-from companion.networks.model import DiffusionModel
-from companion.networks.unet import UNet, UNetConfig
 from memlib.files import sha256
+from memlib.networks.mlp import MLP, MLPConfig
+from memlib.networks.model import DiffusionModel
+from memlib.networks.unet import UNet, UNetConfig
 from memlib.schedule import Prediction, VariancePreserving
 
 _NETWORKS: dict[str, tuple[Callable[[Any], nn.Module], Callable[..., Any]]] = {
@@ -28,7 +28,6 @@ _SCHEDULES = {
     "scaled_linear": VariancePreserving.scaled_linear,
     "cosine": VariancePreserving.cosine,
 }
-_LOSS_POINTS = 200
 _REMEDY = "restore both files with git, or train the network anew (`companion train` for those of the book)"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 # What the weights mean depends on these entries of the card: the header of the weights' file repeats them.
@@ -88,13 +87,6 @@ def schedule_named(name: str, steps: int) -> VariancePreserving:
     if name not in _SCHEDULES:
         raise CheckpointError(f"unknown schedule {name!r}; expected one of {list(_SCHEDULES)}")
     return _SCHEDULES[name](steps)
-
-
-def loss_curve(losses: Tensor) -> list[dict[str, float]]:
-    """Mean loss over up to 200 stretches of the training, small enough for a card."""
-    chunks = losses.tensor_split(min(_LOSS_POINTS, len(losses)))
-    ends = torch.tensor([len(c) for c in chunks]).cumsum(0).tolist()
-    return [{"step": end, "loss": round(float(c.mean()), 6)} for end, c in zip(ends, chunks, strict=True)]
 
 
 def save_network(
