@@ -47,8 +47,8 @@ def detect(
         _of_statistics(
             "--statistics",
             "Names with commas between; the first one ranks. From one step: sharpness-gain (Jeon et al. "
-            "2025), score-difference (Wen et al. 2024), hessian-products (unpublished, 2026), layer-entropy"
-            " (Ren et al. 2024). From whole samplings: bright-ending (Chen et al. 2025), "
+            "2025), score-difference (Wen et al. 2024), hessian-products (unpublished, 2026), layer-entropy "
+            "(Ren et al. 2024). From whole samplings: bright-ending (Chen et al. 2025), "
             "curvature-difference (Kim & Lee 2026), attention-entropy (Ren et al. 2024), tile-distance "
             "(Carlini et al. 2023).",
         ),

@@ -26,8 +26,8 @@ Model = Annotated[
     str,
     of_model(
         "--model",
-        "Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a .safetensors with"
-        " --config.",
+        "Folder as diffusers saves it, hub id such as CompVis/stable-diffusion-v1-4, or a .safetensors with "
+        "--config.",
     ),
 ]
 Prompts = Annotated[
