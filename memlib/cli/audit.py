@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -52,7 +52,9 @@ AverageSteps = Annotated[
 Rate = Annotated[float, options.of_run("--rate", "False discovery rate of the list.", min=0.001, max=0.5)]
 Suspicious = Annotated[
     int,
-    options.of_run("--suspicious", "Most suspicious captions whose images are generated, beside the list.", min=1),
+    options.of_run(
+        "--suspicious", "Most suspicious captions whose images are generated, beside the list.", min=1
+    ),
 ]
 Random = Annotated[
     int, options.of_run("--random", "Captions drawn from the others, whose images are generated too.", min=0)
