@@ -25,12 +25,13 @@
   addEventListener("hashchange", reveal);
 
   const mark = () => {
-    for (const box of document.querySelectorAll("article .scrolls, article .cell_output > .output, article .pst-scrollable-table-container")) {
+    for (const box of document.querySelectorAll("article :is(.cell_output .output, .pst-scrollable-table-container)")) {
       if (box.scrollWidth > box.clientWidth + 1) {
+        const caption = box.closest("figure")?.querySelector("figcaption .caption-text")?.innerText;
         box.tabIndex = 0;
-        box.setAttribute("role", "region");
-        box.setAttribute("aria-label", box.closest("figure")?.querySelector("figcaption p")?.innerText || "Table, scrolls sideways");
-      } else if (box.getAttribute("role") === "region") {
+        box.setAttribute("role", "group");
+        box.setAttribute("aria-label", `${caption ?? "Table"}, scrolls sideways`);
+      } else if (box.getAttribute("role") === "group") {
         ["tabindex", "role", "aria-label"].forEach((name) => box.removeAttribute(name));
       }
     }

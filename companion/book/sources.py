@@ -152,11 +152,10 @@ def _open_rows(self: SphinxTranslator, node: nodes.Element) -> None:
     self.body.append("</figcaption>\n")  # docutils opens it with the caption
     if node["rows"] > LONGEST:
         self.body.append(f'<details class="rows"><summary>Show the {node["rows"]} rows</summary>\n')
-    self.body.append('<div class="scrolls">\n')
 
 
 def _close_rows(self: SphinxTranslator, node: nodes.Element) -> None:
-    self.body.append("</div>\n" + ("</details>\n" if node["rows"] > LONGEST else ""))
+    self.body.append("</details>\n" if node["rows"] > LONGEST else "")
 
 
 def _pass(self: SphinxTranslator, node: nodes.Element) -> None:

@@ -20,6 +20,7 @@ APART = (
     nodes.literal_block,
     nodes.raw,
     nodes.term,
+    nodes.entry,
 )
 """Where words are left alone."""
 

@@ -26,9 +26,6 @@ KNOWN_FAULTS = {
     "label-content-name-mismatch": "",  # the theme's buttons: their label leaves out the visible text
     "region": "",  # the theme's logo lies outside a landmark
     "empty-table-header": "<th></th>",  # the corner of a pandas table; Markdown gives another HTML
-    "aria-allowed-role": '<div class="citation"',  # docutils' bibliography: entries
-    "aria-deprecated-role": '<div class="citation"',
-    "aria-required-children": '<div role="list" class="citation-list"',  # and the list they are in
 }
 # Rules that can tell a dark page from a light one: their HTML is the same.
 COLOURS = ["color-contrast", "link-in-text-block"]
