@@ -444,7 +444,8 @@ run.record(
 )
 about = "Seconds per training step with the second-order term over those without, from the cards of one pair"
 run.record("second_order_cost", seconds["second-order"] / seconds["plain"], about=about)
-tables.shown(changes, ["quantity", "class", "t", "plain", "second-order", "change"], ".4f")
+formats = dict.fromkeys(("plain", "second-order"), ".4g") | {"change": ".4f"}
+tables.shown(changes, ["quantity", "class", "t", *formats], formats)
 
 # %% [markdown]
 # After the same number of steps the second-order network is worse in every row of {numref}`tab-04-second-order`, **its own loss included**. On held-out threes

@@ -52,7 +52,8 @@ class Sources(SphinxTransform):
         inside = {id(figure) for cell, _ in of_cells for figure in cell.findall(nodes.figure)}
         opening = [figure for figure in self.document.findall(nodes.figure) if id(figure) not in inside]
         for number, (cell, found) in enumerate(of_cells):
-            anchor = nodes.make_id(f"code-{'-'.join([*found.figures, *found.tables][:1]) or number}")
+            kind, names = ("figure", found.figures) if found.figures else ("table", found.tables)
+            anchor = nodes.make_id(f"code-of-{kind}-{names[0]}" if names else f"code-of-cell-{number}")
             _part(cell, "source")["ids"].append(anchor)
             if found.finishes:
                 _part(cell, "output")["ids"].append("provenance")

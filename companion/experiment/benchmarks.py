@@ -42,7 +42,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     shown = rows.dropna(subset=["ratio"])
-    spread = " (" + shown["low"].map("{:.3g}".format) + " to " + shown["high"].map("{:.3g}".format) + ") "
+    low, high = (shown[end].map("{:.3g}".format) for end in ("low", "high"))
+    spread = (" (" + low + " to " + high + ") ").where(low != high, " ")
     against = (" / " + shown["instead_of"]).where(shown["instead_of"] != "", "")
     return pd.DataFrame(
         {

@@ -248,7 +248,7 @@ def located(
     }
     rows = [
         {"name": name, "map": words, "points": found[name].shape[1]}
-        | {way: intervals.mean(values) for way, values in scores[name].items()}
+        | {way: intervals.mean(values).clipped(0.0, 1.0) for way, values in scores[name].items()}
         for name, words in names.items()
     ]
     ways = {"area": "AUC", "iou": "overlap", "held_out": "overlap, held-out cut"}
@@ -279,7 +279,7 @@ def compared_maps(
         for name in ("curvature", "score"):
             run.record(
                 f"iou_{name}_dose_{k}",
-                intervals.mean(scores[name]["iou"][np.equal(copies, k)]),
+                intervals.mean(scores[name]["iou"][np.equal(copies, k)]).clipped(0.0, 1.0),
                 about=f"Overlap with the fixed part, last step, {names[name]}, captions with {k} copies",
             )
     for rival in ("score", "attention", "attention_all", "spread"):
@@ -317,7 +317,8 @@ def thresholds(
         shares = localisation.flagged(found[name], masks, elsewhere[name]).numpy()
         for kind, places in kinds.items():
             about = f"Share of cells above the best threshold for templates, {kind} captions, {names[name]}"
-            run.record(f"flagged_{name}_{kind}", intervals.mean(shares[places]), about=about)
+            share = intervals.mean(shares[places]).clipped(0.0, 1.0)
+            run.record(f"flagged_{name}_{kind}", share, about=about)
 
 
 def along_the_path(
@@ -339,7 +340,9 @@ def along_the_path(
             "name": name,
             "map": words,
             "t": t,
-            "overlap": intervals.mean(localisation.by_caption(localisation.overlap, maps[name], masks)),
+            "overlap": intervals.mean(
+                localisation.by_caption(localisation.overlap, maps[name], masks)
+            ).clipped(0.0, 1.0),
         }
         for name, words in names.items()
         for t, maps in found.items()

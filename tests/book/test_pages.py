@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -156,6 +157,28 @@ def test_every_chapter_shows_what_its_run_made(toc: list[str], book: Path, pages
         assert page.select("div.cell_output img"), f"{name} has no picture"
         assert page.select("div.cell_output table.provenance"), f"{name} does not end with run.finish()"
         assert page.select("div.cell_output a[download]"), f"{name} offers nothing for download"
+
+
+def test_no_id_is_used_twice_on_a_page(pages: Pages, book: Path) -> None:
+    faults = []
+    for path, page in pages.items():
+        counts = Counter(str(tag["id"]) for tag in page.find_all(id=True))
+        faults += [f"{path.relative_to(book)}: {name}" for name, count in counts.items() if count > 1]
+    assert faults == []
+
+
+def test_figures_and_tables_of_chapters_are_numbered_and_say_where_they_come_from(
+    toc: list[str], book: Path, pages: Pages
+) -> None:
+    for name in (name for name in toc if name.startswith("notebooks/")):
+        page = pages[book / f"{name}.html"]
+        shown = page.select("div.cell_output table:not(.parameters, .provenance)")
+        assert [table.get_text()[:80] for table in shown if not table.find_parent("figure")] == []
+        figures = [figure for figure in page.select("article figure") if not figure.select(".animation")]
+        assert figures
+        for figure in figures:
+            assert figure.select_one(".caption-number"), f"{name}: {figure.get_text()[:80]}"
+            assert figure.select_one(".sources a[href^='#code-']"), f"{name}: {figure.get_text()[:80]}"
 
 
 def test_links_and_images_resolve(pages: Pages, book: Path) -> None:

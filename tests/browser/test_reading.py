@@ -48,6 +48,16 @@ PICTURES = """async () => {
     return pictures.filter(p => !p.naturalWidth || !p.alt.trim()).map(p => p.src.slice(-80));
 }"""
 
+# What is wider than its box, and shows no shadow at the edge that hides more.
+CUT = """() => [...document.querySelectorAll("article *")].filter(e => {
+    const style = getComputedStyle(e);
+    return e.clientWidth && e.scrollWidth > e.clientWidth + 2 && style.overflowX !== "visible"
+        && !e.closest("mjx-container, .math") && !style.backgroundImage.includes("gradient");
+}).map(e => e.outerHTML.slice(0, 100))"""
+FOLDED = """() => [...document.querySelectorAll("article details:not([open])")].filter(
+    e => [...e.children].every(part => part.matches("summary") || !part.checkVisibility())
+).map(e => e.outerHTML.slice(0, 100))"""
+
 HAS_THEME = "theme => document.documentElement.dataset.theme === theme"
 
 
@@ -107,8 +117,11 @@ def test_a_page_reads_well(browser: Browser, book: Path, name: str) -> None:
             assert formulas["errors"] == formulas["raw"] == 0
             assert page.evaluate(PICTURES) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= VIEWS[view]["viewport"]["width"]
+            assert page.evaluate(CUT) == []
             if options is not None:  # the phone shows the HTML of the wide screen in its colours
                 assert violations(page, **options) == []
+        page.emulate_media(media="print")
+        assert page.evaluate(FOLDED) == []
         assert watch.outside == watch.faults == []
 
 

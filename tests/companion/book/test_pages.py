@@ -119,12 +119,12 @@ def links(caption):
 def test_a_figure_says_where_it_comes_from(page):
     found = links(page.select_one("figure#fig-dot figcaption"))
     assert found == {
-        "code": "#code-dot",
+        "code": "#code-of-figure-dot",
         "data (csv)": "../_static/runs/01_toy/tables/dot.csv",
         "PNG": "../_static/runs/01_toy/figures/dot.png",
         "commit 01234567": "#provenance",
     }
-    assert 'run.figure(figure, "dot")' in page.select_one("#code-dot").get_text()
+    assert 'run.figure(figure, "dot")' in page.select_one("#code-of-figure-dot").get_text()
     assert "where" in page.select_one("#provenance").get_text()
 
 
@@ -133,7 +133,7 @@ def test_tables_are_numbered_and_cited(page):
     assert (few["id"], named["id"]) == ("tab-01-few", "tab-named")
     assert few.figcaption.p.get_text().startswith("Table 1 A few rows")
     assert links(few) == {
-        "code": "#code-few",
+        "code": "#code-of-table-few",
         "data (csv)": "../_static/runs/01_toy/tables/few.csv",
         "commit 01234567": "#provenance",
     }

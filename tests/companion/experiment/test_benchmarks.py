@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from companion.experiment import benchmarks
@@ -38,6 +39,12 @@ def test_rows_read_as_sentences(folder):
     assert shown["comparison"].tolist() == ["ours / theirs: two", "ours: two", "ours / theirs: two"]
     assert shown["measured"].tolist()[:2] == ["3.46 (3 to 4) times as long", "3.46 (3 to 4) seconds"]
     assert shown["target"].tolist()[:2] == ["at most 3: missed", ""]
+
+
+def test_a_single_measurement_has_no_spread():
+    row = dict(ROW, ratio=0.0238, low=0.0238, high=0.0238)
+    shown = benchmarks.summary(pd.DataFrame([row]))
+    assert shown["measured"].tolist() == ["0.0238 times as long"]
 
 
 def test_a_suite_that_was_never_recorded(folder):

@@ -141,6 +141,21 @@ def test_maps_are_judged_and_compared(run):
     assert values["chance_iou"].value == pytest.approx((0 / 4 + 4 * 1 / 3 + 1) / 6)
 
 
+def test_areas_and_overlaps_of_maps_stay_within_their_range(run):
+    masks = torch.zeros(4, 2, 2, dtype=torch.bool)
+    masks[:, 0] = True
+    mostly = masks.double()[:, None].clone()
+    mostly[0] = torch.tensor([[[1.0, 0.0], [0.5, 0.0]]])
+    names = dict.fromkeys(("curvature", "score", "attention", "attention_all", "spread"), "a map")
+    maps = dict.fromkeys(names, mostly)
+    _, scores = report.located(run, maps, masks, names)
+    report.compared_maps(run, scores, names, [100, 100, 300, 300])
+    (line,) = report.along_the_path(run, {1: maps}, masks, {"curvature": "one"}).values()
+    found = [line[0], *(recorded(run)[key] for key in ("area_score", "iou_score", "iou_score_dose_100"))]
+    assert all(0 < e.value < 1 for e in found)
+    assert all(e.low >= 0 and e.high == 1 for e in found)  # Student's would end above 1
+
+
 def test_figures_draw_every_kind():
     values = {"exact": np.array([[-1.0, -0.5, -0.1]] * 2), "general": np.array([[-1.0, 0.0, 0.1]] * 2)}
     panels = {"first": values, "last": values}
