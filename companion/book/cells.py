@@ -13,13 +13,11 @@ class Recorded:
     Attributes:
         figures: names of the figures that it saves.
         tables: names of the tables that it saves.
-        opening: the one of the figures that opens the page, if any.
         finishes: whether the run ends here, which shows its provenance.
     """
 
     figures: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
-    opening: str | None = None
     finishes: bool = False
 
 
@@ -27,8 +25,8 @@ def recorded(source: str) -> Recorded:
     """What a cell records by `run.figure`, `run.animation`, `run.table`, `tables.tabulate` and `run.finish`.
 
     Example:
-        >>> recorded('run.figure(figure, "paths", opening=True)').opening
-        'paths'
+        >>> recorded('run.figure(figure, "paths", opening=True)').figures
+        ['paths']
     """
     found = Recorded()
     for node in ast.walk(ast.parse(source)):
@@ -37,8 +35,6 @@ def recorded(source: str) -> Recorded:
         match ast.unparse(node.func), [arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)]:
             case "run.figure" | "run.animation", [str(name)]:
                 found.figures.append(name)
-                if any(item.arg == "opening" and ast.unparse(item.value) == "True" for item in node.keywords):
-                    found.opening = name
             case "run.table" | "tables.tabulate", [str(name)]:
                 found.tables.append(name)
             case "run.finish", _:

@@ -7,8 +7,9 @@ of its own a table is cited as `tab-NN-NAME`: the number of the chapter, and the
 
 from __future__ import annotations
 
+import json
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from docutils import nodes
@@ -50,7 +51,11 @@ class Sources(SphinxTransform):
             return
         of_cells = [(cell, recorded(_code(cell))) for cell in self.document.findall(_is_cell)]
         inside = {id(figure) for cell, _ in of_cells for figure in cell.findall(nodes.figure)}
-        opening = [figure for figure in self.document.findall(nodes.figure) if id(figure) not in inside]
+        outside = [figure for figure in self.document.findall(nodes.figure) if id(figure) not in inside]
+        written = re.findall(
+            r"^`*:*{(?:glue:)?figure} (\S+)", _prose(self.env.doc2path(self.env.docname)), re.M
+        )
+        glued = dict(zip((key.removeprefix("figure_") for key in written), outside, strict=False))
         for number, (cell, found) in enumerate(of_cells):
             kind, names = ("figure", found.figures) if found.figures else ("table", found.tables)
             anchor = nodes.make_id(f"code-of-{kind}-{names[0]}" if names else f"code-of-cell-{number}")
@@ -58,8 +63,8 @@ class Sources(SphinxTransform):
             if found.finishes:
                 _part(cell, "output")["ids"].append("provenance")
                 continue
-            figures = opening if found.opening else list(cell.findall(nodes.figure))
-            for figure, name in zip(figures, found.figures, strict=False):
+            shown = [glued[name] for name in found.figures if name in glued]
+            for figure, name in zip(shown or cell.findall(nodes.figure), found.figures, strict=False):
                 figure.append(nodes.legend("", _sources(run, anchor, name, found)))
             self._number_tables(run, cell, found, anchor)
 
@@ -82,6 +87,12 @@ class Sources(SphinxTransform):
             table += nodes.caption("", "", *_with_math(caption))
             table += _sources(run, anchor, "", found)
             table += run_table_rows("", bundle, rows=rows)
+
+
+def _prose(notebook: str) -> str:
+    """The prose of a notebook, cell after cell."""
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def _sources(run: Results, anchor: str, figure: str, found: Recorded) -> nodes.paragraph:

@@ -65,7 +65,7 @@ def test_every_notebook_is_in_the_book(project: Path) -> None:
 def test_every_module_is_on_the_page_of_the_architecture(project: Path, package: str) -> None:
     page = (project / "book/guide/architecture.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {package}\n")[2].partition("\n## ")[0]
-    shown = set(re.findall(r"^\| \d \| `(\w+)` \|", section, re.MULTILINE))
+    shown = set(re.findall(r"^\| \d+ \| `(\w+)` \|", section, re.MULTILINE))
     modules = {
         path.stem
         for path in (project / package).iterdir()

@@ -31,11 +31,24 @@ def cell(source, metadata=None, **data):
     return nbformat.v4.new_code_cell(source, outputs=outputs, metadata=metadata or {})
 
 
+def glued(name):
+    output = nbformat.v4.new_output(
+        "display_data",
+        {"application/papermill.record/image/png": PNG},
+        metadata={"scrapbook": {"name": f"figure_{name}", "mime_prefix": "application/papermill.record/"}},
+    )
+    return nbformat.v4.new_code_cell(f'run.figure(f, "{name}", opening=True)', outputs=[output])
+
+
 CELLS = [
     nbformat.v4.new_markdown_cell(
         "# Title\n\nA *ghost eigenvalue*, and ghost eigenvalues again: {numref}`fig-dot`, "
-        "{numref}`tab-01-few`, {numref}`tab-named`; `score` and scores.\n"
+        "{numref}`tab-01-few`, {numref}`tab-named`; `score` and scores.\n\n"
+        "```{glue:figure} figure_second\n:alt: The second.\n:name: fig-second\nTwo.\n```\n\n"
+        "```{glue:figure} figure_first\n:alt: The first.\n:name: fig-first\nOne.\n```\n"
     ),
+    glued("first"),
+    glued("second"),
     cell('run.figure(figure, "dot")', {"mystnb": FIGURE}, image_png=PNG),
     cell('run.table(found, "few")', text_html=table(12)),
     cell(
@@ -62,7 +75,8 @@ ghost eigenvalue
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     source, staged = folder / "source", folder / "source" / roles.RUNS / "01_toy"
-    for name in ("figures/dot.png", "tables/dot.csv", "tables/few.csv"):
+    figures = {name: Artifact(files=[f"figures/{name}.png"]) for name in ("dot", "first", "second")}
+    for name in (*(f"figures/{name}.png" for name in figures), "tables/dot.csv", "tables/few.csv"):
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         (staged / name).touch()
     write(
@@ -72,7 +86,7 @@ def page(tmp_path_factory):
             preset="quick",
             parameters={},
             scalars={},
-            figures={"dot": Artifact(files=["figures/dot.png"])},
+            figures=figures,
             tables={
                 "dot": Artifact(files=["tables/dot.csv"]),
                 "few": Artifact(files=["tables/few.csv"], about="A few rows"),
@@ -126,6 +140,13 @@ def test_a_figure_says_where_it_comes_from(page):
     }
     assert 'run.figure(figure, "dot")' in page.select_one("#code-of-figure-dot").get_text()
     assert "where" in page.select_one("#provenance").get_text()
+
+
+def test_a_figure_that_stands_elsewhere_is_known_by_its_name(page):
+    for name in ("first", "second"):
+        found = links(page.select_one(f"figure#fig-{name} figcaption"))
+        assert found["PNG"] == f"../_static/runs/01_toy/figures/{name}.png"
+        assert found["code"] == f"#code-of-figure-{name}"
 
 
 def test_tables_are_numbered_and_cited(page):
