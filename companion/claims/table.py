@@ -96,7 +96,7 @@ def _filter(named: Iterable[str], models: Iterable[str]) -> str:
 
 def _entry(ledger: Ledger, finding: Finding, quick: Finding, repetition: Repetition | None) -> str:
     claim, model = finding.claim, ledger.model(finding.claim).name
-    kinds = {"verdict": [finding.verdict], "model": [model], "part": parts(claim)}
+    kinds: dict[str, list[str]] = {"verdict": [finding.verdict], "model": [model], "part": parts(claim)}
     classes = " ".join(f"{kind}-{slug(one)}" for kind, values in kinds.items() for one in values)
     title = f"{{bdg}}`{finding.verdict}` {claim.claim} *{claim.where} · {model}*"
     options = f":name: {claim.id}\n:class-container: entry claim {classes}\n"

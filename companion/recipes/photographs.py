@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from companion import effects
 from companion.datasets.files import read_checksums
 from companion.fitting.loop import Draw, FitConfig, TrainingResult
 from companion.organism.folder import load_autoencoder, read_card, save_autoencoder, save_pipeline
@@ -150,7 +151,7 @@ def _by_copies(family: Family) -> Iterator[tuple[int, list[Caption]]]:
 
 
 def _mean(right: torch.Tensor) -> dict[str, Any]:
-    return asdict(intervals.bounded_mean(right.double().mean(1).numpy(), 0, 1))
+    return asdict(effects.bounded_mean(right.double().mean(1).numpy(), 0, 1))
 
 
 @torch.no_grad()
