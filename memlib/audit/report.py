@@ -158,7 +158,7 @@ class KnownImage(_Record):
         image: its name.
         complexity: bits a pixel as PNG.
         values: mean over noises of each statistic.
-        p: share of held-out images of like complexity that the model knows at least as well, and itself.
+        p: share of held-out images that the model knows at least as well for their complexity, and itself.
         listed: whether it is in the list of the false discovery rate.
     """
 
