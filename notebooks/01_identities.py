@@ -22,7 +22,7 @@
 #   (Appendix A.4) holds at $\Sigma = I$; at $\Sigma = 2I$ the ratio of its two sides is {interval}`fisher_two:.2f n` instead of 1.
 #
 # How sure
-# : The densities are exact, so that nothing rests on a training. Intervals of means are at 99 % over draws, those of shares at 95 % over checks, and both shrink with the number of draws.
+# : The densities are exact, so that nothing rests on a training. Intervals are at 99 %, those of means over draws and those of shares over checks, and shrink with the number of draws.
 #
 # For your model
 # : The identities hold on average. A single score norm deviates from them, more so in few dimensions; and one training image far from all others is as sharp as a copied one

@@ -17,7 +17,7 @@
 # :class: answer
 #
 # Answer
-# : All three questions can be asked, and the answer below is that of a rehearsal: a model that ships, treated as if nothing were known of it. At the first step the paper's statistic separates the listed prompts from the others with an area under the ROC curve (AUC) of {interval}`opening_auc:.2f n`.
+# : All three questions can be asked. The answer here is that of a rehearsal: a model that ships, treated as if nothing were known of it. At the first step the paper's statistic separates the listed prompts from the others with an area under the ROC curve (AUC) of {interval}`opening_auc:.2f n`.
 #   At the last step the spectra have {interval}`count_memorized_last:.1f n` non-negative eigenvalues under listed prompts and {interval}`count_others_last:.1f n` under others. Without mitigation {interval}`copy_none:.2f n` of the images are called copies, under SAIL as printed
 #   {interval}`copy_sail_printed:.2f n`.
 #
