@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from companion import claims
+from companion import claims, handled
 from companion.claims import pages
 from companion.claims.table import counted
 from companion.cli.program import Build, PresetName, app
@@ -24,7 +24,11 @@ def stage(preset: PresetName = "quick", build: Build = None) -> None:
     """Put pages, executed notebooks and assets together in `build/stage`, from where the book is built."""
     presets.load(preset)
     root, folder = project_root(), build or build_folder()
-    generate = partial(pages.write_pages, root, preset, folder)
+
+    def generate(stage: Path) -> None:
+        pages.write_pages(root, preset, folder, stage)
+        handled.write(preset, folder, stage)
+
     console.print(str(staging.stage(root, preset, folder, generate)))
 
 

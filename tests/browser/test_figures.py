@@ -10,12 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from companion.claims import load_ledger
 from companion.recipes.mixture import two_modes
+from memlib import detection
 from memlib.schedule import VariancePreserving
 
 pytestmark = pytest.mark.browser
@@ -132,6 +135,40 @@ def test_the_landing_page_is_light(browser: Browser, book: Path) -> None:
         files = {Path(url2pathname(urlsplit(url).path)) for url in requested}
         assert len(files) > 5
         assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 1_500_000
+
+
+def test_the_threshold_finds_what_memlib_finds(browser: Browser, book: Path) -> None:
+    """At 1 % of false alarms the rates of the run's own tables, elsewhere those of its values."""
+    tables = book / "_static/runs/08_latent_detection/tables"
+    values = pd.read_csv(tables / "values.csv")
+    values = values[values["seed"] < 4].groupby("caption", sort=False)
+    families, means = values["family"].first(), values[["wen_1", "jeon_1"]].mean()
+    with opened(browser, book / "notebooks/08_latent_detection.html") as page:
+        panel = page.locator(".threshold .handled")
+        told, slider = panel.locator("output"), panel.get_by_label("Threshold")
+        for question, title in (("middle", "Wen"), ("stated", "Jeon (the paper)")):
+            panel.get_by_label("Question").select_option(label=f"{question} against general")
+            words = panel.get_by_label("Statistic").locator("option").all_inner_texts()
+            chosen = next(text for text in words if text.startswith(title))
+            panel.get_by_label("Statistic").select_option(label=chosen)
+            table = pd.read_csv(tables / f"table_{question}_general.csv").set_index(["statistic", "n"])
+            row = table.loc[f"{title}, 1 step", 4]
+            _, _, found, _, _, rate, area = numbers(told.inner_text())
+            assert (found, rate, area) == pytest.approx((row["TPR"], row["FPR"], row["AUC"]), abs=6e-4)
+        stated = families == "stated"
+        among = stated | (families == "general")
+        scores, labels = means["jeon_1"][among].to_numpy(), stated[among].to_numpy()
+        for _ in range(12):
+            slider.press("ArrowLeft")
+            _, _, found, _, _, rate, _ = numbers(told.inner_text())
+            exact = detection.evaluate(scores, labels, target=rate + 5e-4)
+            threshold = np.sort(scores)[int(slider.input_value())]
+            assert found == pytest.approx((scores[labels] >= threshold).mean(), abs=6e-4)
+            assert rate == pytest.approx((scores[~labels] >= threshold).mean(), abs=6e-4)
+            assert found <= exact.tpr.value + 6e-4
+            assert exact.fpr == pytest.approx(rate, abs=6e-4)
+        pictures = panel.locator(".side").first.get_by_role("img")
+        expect(pictures).to_have_count(len(scores) - int(slider.input_value()))
 
 
 def test_the_ledger_shows_the_chosen_claims_and_prints_them_open(

@@ -1,5 +1,5 @@
 // What all figures that can be handled share. Classic scripts, as browsers load no modules from the file system.
-// A page holds a static figure; where scripts run, its parts for the screen are put in place of the picture, which stays for print.
+// A page holds a static figure; where scripts run, parts for the screen take the place of its picture, which print keeps.
 "use strict";
 
 const figures = (globalThis.figures ??= { data: {} });
@@ -21,8 +21,7 @@ figures.each = (name, build) => {
     const panel = figures.element("div", { class: "handled" });
     const caption = figure.querySelector("figcaption");
     figure.insertBefore(panel, caption);
-    build(panel);
-    figure.classList.add("is-handled");
+    Promise.resolve(build(panel)).then(() => figure.classList.add("is-handled"));
   }
 };
 
@@ -89,7 +88,8 @@ figures.player = (slider, words, stride, pause = 40) => {
   return button;
 };
 
-// Lets a node be moved by pointer and by arrow keys. at(x, y): shares of the area's width and height; by(dx, dy): steps.
+// Lets a node be moved by pointer and by arrow keys. at(x, y): shares of the area's width and height; by(dx, dy): steps,
+// left out where the node has keys of its own.
 figures.movable = (area, node, { at, by }) => {
   const follow = (event) => {
     const box = area.getBoundingClientRect();
@@ -102,6 +102,7 @@ figures.movable = (area, node, { at, by }) => {
     event.preventDefault();
   });
   area.addEventListener("pointermove", (event) => area.hasPointerCapture(event.pointerId) && follow(event));
+  if (!by) return;
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   node.addEventListener("keydown", (event) => {
     const step = steps[event.key];

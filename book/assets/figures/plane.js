@@ -1,4 +1,4 @@
-// The plane: a tiny and a broad mode, how sharp the density is at a point, and what noise, weight, width and distance do to it.
+// The plane: a tiny and a broad mode, how sharp the density is at a point, and what noise, weight and width do to it.
 "use strict";
 
 (() => {
