@@ -203,6 +203,12 @@ class TestTinyLatentRun:
         assert row.target == "at most 180"
         assert row.ratio == row.seconds
 
+    def test_captions_against_a_base_are_held_against_a_minute(self) -> None:
+        found = command.measure("audit", TINY, "cpu", 1, lambda _: None)
+        assert [row.reads for row in found.rows] == ["seconds", "exponent", "times the memory of"]
+        assert found.rows[0].target == "at most 60"
+        assert (found.checkpoint, found.file_name) == ("tiny", "audit-cpu.json")
+
     def test_the_size_of_the_full_model_is_an_option(self) -> None:
         found = command.measure("full-size", TINY, "cpu", 1, lambda _: None)
         assert [row.benchmark for row in found.rows] == ["full_size"] * 3
