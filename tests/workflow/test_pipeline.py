@@ -171,6 +171,8 @@ def test_the_book_shows_what_the_notebooks_found(project):
             "book/intro.md": {"book"},
             "_config.yml": {"book"},
             "companion/experiment/staging.py": {"book"},
+            "companion/book/sources.py": {"book"},
+            "companion/digits.py": {"book"},
         },
         {
             "memlib/hessian/lanczos.py": {"02_two"},  # imported
