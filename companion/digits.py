@@ -24,12 +24,18 @@ def interval(value: float, low: float, high: float, spec: str, also: str = "") -
         also: what else stands in the parentheses, such as "n = 8".
     """
     if low < high:
-        spec = _supported(low, high, spec)
+        spec = supported(low, high, spec)
         also = "; ".join(part for part in (f"{low:{spec}} to {high:{spec}}", also) if part)
     return f"{value:{spec}} ({also})" if also else f"{value:{spec}}"
 
 
-def _supported(low: float, high: float, spec: str) -> str:
+def supported(low: float, high: float, spec: str) -> str:
+    """The format `spec` with as many decimals as an interval of some width supports, see `interval`.
+
+    Example:
+        >>> supported(0.9961, 1.004, ".15f")
+        'z.3f'
+    """
     found = _FIXED.fullmatch(spec)
     if found is None:
         return spec

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import get_args
 
+from companion import digits
 from companion.claims.ledger import BEYOND, CONDITIONS, Claim, Ledger, Verdict
 from companion.claims.seeds import Repetition
 from companion.claims.verdicts import Finding, Measurement
@@ -110,11 +111,12 @@ def slug(text: str) -> str:
 
 
 def shown(scalar: Scalar) -> str:
-    """A number with its interval."""
-    if scalar.interval is None:
+    """A number with its interval, if that has any width: "1.000 [0.996, 1.004]"."""
+    low, high = scalar.low, scalar.high
+    if low == high:
         return f"{scalar.value:.4g}"
-    low, high = scalar.interval
-    return f"{scalar.value:.4g} [{low:.4g}, {high:.4g}]"
+    spec = digits.supported(low, high, ".15f")
+    return f"{scalar.value:{spec}} [{low:{spec}}, {high:{spec}}]"
 
 
 def _evidence(finding: Finding, quick: Finding) -> str:

@@ -291,11 +291,11 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
 def test_the_table_shows_numbers_of_the_run_and_disagreement() -> None:
     page = rendered(*judge_all(ledger_of(claim(HOLDS, FAILS, published="7")), RUNS))
     assert "**1** reproduced in part" in page
-    assert "✓ a number: 1.5 [1, 2]. Asked: above 0." in page
-    assert "✗ a number: 1.5 [1, 2]. Asked: above 9." in page
+    assert "✓ a number: 1.5 [1.0, 2.0]. Asked: above 0." in page
+    assert "✗ a number: 1.5 [1.0, 2.0]. Asked: above 9." in page
     assert "Published: 7" in page
     comparison = rendered(judge(claim({"key": "x", "less_than": "02_two::x"}), RUNS))
-    assert "Asked: less than `x`, -1.5 [-2, -1]." in comparison
+    assert "Asked: less than `x`, -1.5 [-2.0, -1.0]." in comparison
     assert "The ledger says: reproduced" in page
     wide = rendered(judge(claim({"key": "x", "above": 1.25}), RUNS))
     assert "Undecided with n = 10; about 40 would decide if the value stayed." in wide
@@ -346,9 +346,8 @@ def test_a_recorded_run_decides_in_place_of_the_ledgers_preset(monkeypatch: pyte
     ]
     assert contradictions(quick, quick) == []
     page = table.render(ledger, decided, quick)
-    assert (
-        "✓ a number: 9.7 [9.5, 9.9]. Asked: above 9. *Recorded run; on the page 1.5 [1, 2]: fails.*" in page
-    )
+    assert "✓ a number: 9.70 [9.50, 9.90]. Asked: above 9." in page
+    assert "*Recorded run; on the page 1.5 [1.0, 2.0]: fails.*" in page
     assert page.count("Recorded run") == 1
 
 
@@ -395,7 +394,7 @@ def test_failures_show_their_numbers_or_say_which_is_missing() -> None:
     failure = Failure(id="f", title="It fails", text="So.", measured=("02_two::x",))
     page = claim_pages.render_failures(Failures(failures=(failure,)), RUNS)
     assert "## It fails" in page
-    assert "-1.5 [-2, -1]" in page
+    assert "-1.5 [-2.0, -1.0]" in page
     wrong = failure.model_copy(update={"measured": ("02_two::gone",)})
     with pytest.raises(ValueError, match=r"02_two \(run quick\) records no 'gone'"):
         claim_pages.render_failures(Failures(failures=(wrong,)), RUNS)
@@ -462,6 +461,13 @@ def test_the_command_fails_where_a_verdict_is_not_what_the_run_says(clone: Path)
     assert "a: the ledger says 'not reproduced', the runs say 'reproduced'" in failed.output
 
 
+def test_the_ledger_writes_the_digits_that_an_interval_supports():
+    number = Scalar(value=0.9999, interval=[0.9961, 1.004], level=0.99, n=9)
+    assert table.shown(number) == "1.000 [0.996, 1.004]"
+    assert table.shown(Scalar(value=0.0, interval=[0.0, 0.0], level=0.95, n=9)) == "0"
+    assert table.shown(Scalar(value=2.0 / 3)) == "0.6667"
+
+
 def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
     clone: Path, tmp_path: Path
 ) -> None:
@@ -470,8 +476,8 @@ def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
     made = {path.name: path.read_text() for path in (tmp_path / "stage/book/generated").iterdir()}
     assert set(made) == {"claims.md", "map.md", "failures.md", "recorded.md"}
     assert "The ledger says: not reproduced" in made["claims.md"]
-    assert "1.5 [1, 2]" in made["claims.md"]
-    assert "1.5 [1, 2]" in made["failures.md"]
+    assert "1.5 [1.0, 2.0]" in made["claims.md"]
+    assert "1.5 [1.0, 2.0]" in made["failures.md"]
     assert "**Lemma 1**" in made["map.md"]
 
 
