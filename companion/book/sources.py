@@ -55,7 +55,9 @@ class Sources(SphinxTransform):
         written = re.findall(
             r"^`*:*{(?:glue:)?figure} (\S+)", _prose(self.env.doc2path(self.env.docname)), re.M
         )
-        glued = dict(zip((key.removeprefix("figure_") for key in written), outside, strict=False))
+        glued = dict(
+            zip((PurePosixPath(key.removeprefix("figure_")).stem for key in written), outside, strict=False)
+        )
         for number, (cell, found) in enumerate(of_cells):
             kind, names = ("figure", found.figures) if found.figures else ("table", found.tables)
             anchor = nodes.make_id(f"code-of-{kind}-{names[0]}" if names else f"code-of-cell-{number}")

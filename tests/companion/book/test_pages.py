@@ -1,5 +1,6 @@
 """A page of a chapter: tables are numbered, what is shown has its sources, terms lead to the glossary."""
 
+import base64
 from datetime import UTC, datetime
 
 import nbformat
@@ -44,11 +45,14 @@ CELLS = [
     nbformat.v4.new_markdown_cell(
         "# Title\n\nA *ghost eigenvalue*, and ghost eigenvalues again: {numref}`fig-dot`, "
         "{numref}`tab-01-few`, {numref}`tab-named`; `score` and scores.\n\n"
+        "```{figure} ../assets/runs/01_toy/figures/third.png\n:alt: The third.\n:name: fig-third\n"
+        "Three.\n```\n\n"
         "```{glue:figure} figure_second\n:alt: The second.\n:name: fig-second\nTwo.\n```\n\n"
         "```{glue:figure} figure_first\n:alt: The first.\n:name: fig-first\nOne.\n```\n"
     ),
     glued("first"),
     glued("second"),
+    cell('run.figure(f, "third")'),
     cell('run.figure(figure, "dot")', {"mystnb": FIGURE}, image_png=PNG),
     cell('run.table(found, "few")', text_html=table(12)),
     cell(
@@ -75,10 +79,10 @@ ghost eigenvalue
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     source, staged = folder / "source", folder / "source" / roles.RUNS / "01_toy"
-    figures = {name: Artifact(files=[f"figures/{name}.png"]) for name in ("dot", "first", "second")}
+    figures = {name: Artifact(files=[f"figures/{name}.png"]) for name in ("dot", "first", "second", "third")}
     for name in (*(f"figures/{name}.png" for name in figures), "tables/dot.csv", "tables/few.csv"):
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
-        (staged / name).touch()
+        (staged / name).write_bytes(base64.b64decode(PNG) if name.endswith("png") else b"")
     write(
         Results(
             notebook="01_toy",
@@ -143,7 +147,7 @@ def test_a_figure_says_where_it_comes_from(page):
 
 
 def test_a_figure_that_stands_elsewhere_is_known_by_its_name(page):
-    for name in ("first", "second"):
+    for name in ("first", "second", "third"):
         found = links(page.select_one(f"figure#fig-{name} figcaption"))
         assert found["PNG"] == f"../_static/runs/01_toy/figures/{name}.png"
         assert found["code"] == f"#code-of-figure-{name}"
