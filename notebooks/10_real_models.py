@@ -117,6 +117,10 @@ known = (
 )
 question = known.questions[0]
 others = [family for family in known.judged if family not in known.memorized]
+copied = [
+    text for text, family in zip(known.captions, known.families, strict=True) if family in known.memorized
+]
+pictures = comparison.training_images(copied, Path(listing), least=2, most=mitigated)
 drawn = network.noise(max(2, seeds), torch.Generator().manual_seed(seed))
 noise = drawn[:seeds]
 sampling = {"steps": steps, "guidance": guidance, "rows": rows}
@@ -231,10 +235,6 @@ run.figure(figure, "auc", about="AUC of every statistic for every question", ope
 # network that reads both: CLIP for Stable Diffusion, here the shipped classifier of digits. Thresholds of the methods are multiples of the objective's value under other captions. {numref}`tab-10-methods` and {numref}`fig-real-tradeoff` compare them, {numref}`fig-real-images` shows one caption.
 
 # %% tags=["hide-input"] table={"caption": "Every method at its best setting", "name": "tab-10-methods"}
-copied = [
-    text for text, family in zip(known.captions, known.families, strict=True) if family in known.memorized
-]
-pictures = comparison.training_images(copied[:mitigated], Path(listing))
 agreement, likeness = judges(clip, dino, run.device)
 judge = comparison.RealJudge(network, pictures, clip=agreement, dino=likeness, rows=max(rows, seeds))
 ordinary, targets = (

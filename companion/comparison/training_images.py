@@ -45,7 +45,13 @@ class TrainingImages:
 
 
 def training_images(
-    captions: Sequence[str], listing: Path, folder: Path | None = None, *, shared: Sequence[str] = ()
+    captions: Sequence[str],
+    listing: Path,
+    folder: Path | None = None,
+    *,
+    shared: Sequence[str] = (),
+    least: int = 1,
+    most: int | None = None,
 ) -> TrainingImages:
     """Find the training images of captions.
 
@@ -63,9 +69,12 @@ def training_images(
         folder: holds a folder of images for each index; None takes `gt_images` beside the listing.
         shared: words, in any case. Captions that have one in common count as one template and share all their
             images, as in the paper's evaluation of Stable Diffusion 2, where such captions copy each other's.
+        least: captions that must have an image.
+        most: captions with an image that are wanted, the first ones; None takes all.
 
     Raises:
-        DataError: the listing cannot be read, a name or link leads out of the folder, or there is no image.
+        DataError: the listing cannot be read, a name or link leads out of the folder, or fewer than `least`
+            captions have an image.
     """
     home = (listing.parent / "gt_images" if folder is None else folder).resolve()
     if not home.is_dir():
@@ -78,8 +87,13 @@ def training_images(
     rows = tuple(row for row, some in enumerate(files) if some)
     missing = tuple(caption for caption, some in zip(captions, files, strict=True) if not some)
     remedy = f"put images of each into {home}/<its index in {listing.name}>/"
-    if not rows:
-        raise DataError(f"none of the {len(captions)} captions has a training image; {remedy}")
+    if len(rows) < least:
+        raise DataError(
+            f"{len(rows) or 'none'} of the {len(captions)} captions has a training image, expected at least "
+            f"{least}; {remedy}"
+        )
+    if most is not None and len(rows) >= most:
+        rows, missing = rows[:most], ()
     if missing:
         warnings.warn(
             f"{len(missing)} of {len(captions)} captions have no training image and are left out, the first "

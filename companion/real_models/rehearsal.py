@@ -44,13 +44,14 @@ def vocabulary(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {symbol: number for number, symbol in enumerate(symbols)}, [(a, b) for a, b in pairs]
 
 
-def write_pipeline(folder: Path, words: Path, *, small: bool = False) -> Path:
+def write_pipeline(folder: Path, words: Path, *, small: bool = False, size: int = SIZE) -> Path:
     """Write the pipeline with diffusers and transformers, in float32: 4.3 GB.
 
     Args:
         folder: made if needed.
         words: the vocabulary, see `vocabulary`.
         small: narrow networks of the same depth, for tests.
+        size: pixels a side of its images.
     """
     diffusers, transformers = libraries()
     tokens, merges = vocabulary(words)
@@ -72,7 +73,7 @@ def write_pipeline(folder: Path, words: Path, *, small: bool = False) -> Path:
         parts: dict[str, Any] = {
             "text_encoder": transformers.CLIPTextModel(text),
             "unet": diffusers.UNet2DConditionModel(
-                sample_size=SIZE // 8,
+                sample_size=size // 8,
                 cross_attention_dim=width,
                 attention_head_dim=8,
                 block_out_channels=channels,
@@ -83,7 +84,7 @@ def write_pipeline(folder: Path, words: Path, *, small: bool = False) -> Path:
                 down_block_types=["DownEncoderBlock2D"] * 4,
                 up_block_types=["UpDecoderBlock2D"] * 4,
                 latent_channels=4,
-                sample_size=SIZE,
+                sample_size=size,
             ),
         }
     made = diffusers.StableDiffusionPipeline(
@@ -98,13 +99,13 @@ def write_pipeline(folder: Path, words: Path, *, small: bool = False) -> Path:
     return folder
 
 
-def main(folder: Path, words: Path) -> None:
+def main(folder: Path, words: Path, *, small: bool = False, size: int = SIZE) -> None:
     """Write the pipeline unless it is there, three captions of either kind, and training images."""
     pipeline = folder / "pipeline"
     if not (folder / "written.json").is_file():
-        write_pipeline(pipeline, words)
+        write_pipeline(pipeline, words, small=small, size=size)
         (folder / "written.json").write_text(json.dumps({"weights": "random", "seed": 0}) + "\n")
-    stand_in(folder, families=("exact", "general"), each=3, pictured=2, images=1)
+    stand_in(folder, families=("exact", "general"), each=3, pictured=3, images=1)
 
 
 if __name__ == "__main__":

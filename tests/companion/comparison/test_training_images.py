@@ -55,8 +55,17 @@ def test_captions_without_an_image_are_left_out_and_named(listing):
     ):
         found = training_images(["Nothing", "A cat dog", "Unlisted"], listing)
     assert (found.captions, found.rows, found.missing) == (("A cat dog",), (1,), ("Nothing", "Unlisted"))
-    with pytest.raises(DataError, match="none of the 1 captions has a training image; put images"):
+    with pytest.raises(DataError, match=r"none of the 1 captions has a training image, .* 1; put images"):
         training_images(["Nothing"], listing)
+
+
+def test_the_first_captions_with_an_image_are_taken_and_too_few_refused(listing, recwarn):
+    wanted = ["Nothing", "A cat dog", "A rug by Mills", "A bed by mills!"]
+    found = training_images(wanted, listing, least=2, most=2)
+    assert (found.captions, found.rows, found.missing) == (("A cat dog", "A rug by Mills"), (1, 2), ())
+    assert not recwarn
+    with pytest.raises(DataError, match="1 of the 2 captions has a training image, expected at least 2; put"):
+        training_images(wanted[:2], listing, least=2)
 
 
 def test_captions_with_a_word_in_common_share_their_images(listing):

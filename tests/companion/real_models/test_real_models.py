@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from companion import real_models
 from companion.comparison import training_images
+from companion.experiment import results
 from companion.organism import captions
 from companion.prompts import prompt_sets
 from companion.prompts.labelled import labelled
@@ -149,3 +152,16 @@ def test_the_pipeline_of_the_rehearsal_has_the_layers_of_stable_diffusion(words,
     assert model.sample_shape == (4, 64, 64)
     assert sum(name.endswith("attn2.processor") for name in model.unet.attn_processors) == 16
     assert model.encode(["cat"]).embeddings.shape[1] == 77
+
+
+@pytest.mark.slow
+def test_the_chapter_runs_from_its_first_cell_to_its_last_on_a_small_rehearsal(words, tmp_path):
+    rehearsal.main(tmp_path, words, small=True, size=128)
+    files = {"model": "pipeline", "prompts": "captions.csv", "listing": "listing.jsonl"}
+    given = [part for name, file in files.items() for part in ("-p", f"{name}={tmp_path / file}")]
+    command = [sys.executable, "-m", "companion", "run", "10_real_models", "--preset", "rehearsal"]
+    command += [*given, "--name", "rehearsal", "--build", str(tmp_path / "build")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = results.load(tmp_path / "build/runs/10_real_models/rehearsal")
+    assert {"row_seconds", "opening_auc"} <= set(found.scalars)
