@@ -17,6 +17,7 @@ from memlib.hessian import JacobianOperator, lanczos, trace, trace_power
 from memlib.networks import DiffusionModel
 from memlib.score import Score, score_at
 from memlib.sharpness import norms
+from memlib.sharpness.dimension import flipd_from_trace
 
 TITLES = {
     "score_norm": r"$\|s\|\,\sigma$",
@@ -129,8 +130,8 @@ def unconditional(
     steps: int,
     generator: torch.Generator,
 ) -> dict[str, Float64[Tensor, " B"]]:
-    """The statistics of `SIGNS` at points without a condition, on the CPU, see `sharpness.estimates`."""
-    found = sharpness.estimates(score_at(model, t), x, probes=probes, steps=steps, generator=generator)
+    """The statistics of `SIGNS` at points without a condition, on the CPU, see `estimates`."""
+    found = estimates(score_at(model, t), x, probes=probes, steps=steps, generator=generator)
     named = {
         "score_norm": found.score_norm,
         "tr_h": found.sharpness,
@@ -140,6 +141,60 @@ def unconditional(
         "norm_of_hs": found.hessian_score_norm,
     }
     return {name: values.cpu() for name, values in named.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Statistics of B points from the same few products, in units of sigma; each `(B,)` float64.
+
+    Attributes:
+        score_norm: sigma ||s||.
+        sharpness: -sigma^2 tr H; d at an isolated point.
+        nonnegative_count: number of eigenvalues that are not negative. A few Lanczos steps rank points; they
+            do not give the exact number.
+        local_dimension: by the spectral filter of Osada (2026).
+        flipd: FLIPD of Kamkari et al. (2024), made for points without noise.
+        hessian_score_norm: sigma^3 ||H s||.
+    """
+
+    score_norm: Float64[Tensor, " B"]
+    sharpness: Float64[Tensor, " B"]
+    nonnegative_count: Float64[Tensor, " B"]
+    local_dimension: Float64[Tensor, " B"]
+    flipd: Float64[Tensor, " B"]
+    hessian_score_norm: Float64[Tensor, " B"]
+
+
+def estimates(
+    score: Score,
+    x: Float[Tensor, "B ..."],
+    *,
+    probes: int,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Estimates:
+    """Every statistic at once, from `probes * steps + 1` products with the transpose at each point.
+
+    Args:
+        score: at the noise level of `x`.
+        x: points, `(B, *sample_shape)`, finite.
+        probes: random directions of `memlib.hessian.density`.
+        steps: the number of Lanczos steps from each direction.
+        generator: draws the directions; None takes seed 0.
+    """
+    sigma = score.sigma
+    with JacobianOperator(score, x) as op:
+        spectrum = hessian.density(op, probes=probes, steps=steps, generator=generator)
+        s, product = op.value, op.matvec(op.value)
+    trace, norm = spectrum.trace_of(lambda values: values), norms.of_score(s)
+    return Estimates(
+        score_norm=norm * sigma,
+        sharpness=-trace.value * sigma**2,
+        nonnegative_count=spectrum.count_above(0.0).value,
+        local_dimension=sharpness.estimated_dimension(spectrum, sigma).value,
+        flipd=flipd_from_trace(trace, norm, sigma, op.dim).value,
+        hessian_score_norm=norms.of_product(product) * sigma**3,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,3 +5,12 @@ A companion to "Understanding Memorization in Generative Models via Sharpness in
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """`memlib.summary`, imported when it is asked for: `import memlib` does not load torch."""
+    if name == "summary":
+        from memlib.sharpness import summary
+
+        return summary
+    raise AttributeError(f"module 'memlib' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from memlib import sharpness
+from companion.measures import estimates
 from memlib.hessian import JacobianOperator, lanczos, trace
 from memlib.score import Score
 from memlib.sharpness import norms
@@ -45,7 +45,7 @@ def statistics(
     with JacobianOperator(difference, x, product="symmetric") as op:
         total = trace(op, probes, generator=generator).value
         smallest = lanczos(op, min(steps, op.dim), k=1, generator=generator).eigenvalues[:, 0]
-    along = sharpness.estimates(conditional, x, probes=probes, steps=min(steps, op.dim), generator=generator)
+    along = estimates(conditional, x, probes=probes, steps=min(steps, op.dim), generator=generator)
     found = {
         "trace": sigma**2 * total,
         "smallest": sigma**2 * smallest,

@@ -6,16 +6,16 @@ scale. Where a statistic multiplies a Jacobian with a vector it takes the produc
 """
 
 from memlib.sharpness.dimension import estimated_dimension, flipd, local_dimension
-from memlib.sharpness.estimates import Estimates, estimates, shifted_trace
 from memlib.sharpness.norms import curvature_gain, difference_norm, hessian_score_norm, score_norm
+from memlib.sharpness.shifted import shifted_trace
 from memlib.sharpness.spectrum import nonnegative_count, scaled, trace
+from memlib.sharpness.summaries import Summary, summary
 
 __all__ = [
-    "Estimates",
+    "Summary",
     "curvature_gain",
     "difference_norm",
     "estimated_dimension",
-    "estimates",
     "flipd",
     "hessian_score_norm",
     "local_dimension",
@@ -23,5 +23,6 @@ __all__ = [
     "scaled",
     "score_norm",
     "shifted_trace",
+    "summary",
     "trace",
 ]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.measures import conditional_estimates
+from companion.measures import conditional_estimates, estimates
 from memlib import hessian, sharpness
 from memlib.hessian import DenseOperator
 from memlib.mixture import GaussianMixture
@@ -124,7 +124,7 @@ def test_estimates_are_exact_where_lanczos_ends(points):
     """As many steps as dimensions give a whole spectral measure; of a Gaussian H = -1 / v, s = -x / v."""
     sigma, v = 0.5, torch.tensor(VARIANCES, dtype=torch.float64)
     score = Score(lambda x: -x / v, alpha=1.0, sigma=sigma)
-    found = sharpness.estimates(score, points, probes=400, steps=4)
+    found = estimates(score, points, probes=400, steps=4)
     assert torch.allclose(found.score_norm, sigma * (points / v).norm(dim=1))
     assert torch.allclose(found.hessian_score_norm, sigma**3 * (points / v**2).norm(dim=1))
     # 400 probes of unit length: the relative error of a mean over a spectrum of this width is below a tenth.
