@@ -122,15 +122,15 @@ run.figure(
 )
 
 # %% tags=["hide-input", "remove-output"] mystnb={"code_prompt_show": "Show the code of the picture below"}
-figure = plots.density_panels({"exact": panels["exact"][1:]}, titles[1:], coarse.numpy(), extent)
-run.figure(figure, "landscape", about="Exact log density and score at three times")
+figure = plots.density_panels({"exact": panels["exact"][1::2]}, titles[1::2], coarse.numpy(), extent)
+run.figure(figure, "landscape", about="Exact log density and score at two times")
 
 # %% [markdown]
 # In {numref}`fig-plane` the exact landscape is yours to change, by mouse, finger or keyboard. On the tiny mode both eigenvalues are near $-1$ however little noise is left; on the broad mode they rise to 0 as the noise goes.
 # What makes a mode count as memorized is its width: widen it, and its eigenvalues rise as those of the broad one do, whatever its weight. Between the modes the larger eigenvalue is above 0: a valley.
 #
 # ```{figure} ../assets/runs/02_gaussian_mixture/figures/landscape.png
-# :alt: Log density of the mixture with arrows along the score at three times. At the largest time one hill; at the smallest a broad hill and, to its left, a narrow peak.
+# :alt: Log density of the mixture with arrows along the score at two times. At the larger one hill; at the smaller a broad hill and, to its left, a narrow peak.
 # :figclass: plane
 # :name: fig-plane
 # The exact density (colour), its score (arrows) and the eigenvalues of its Hessian at a point. The lines through the point are the eigenvectors, one local standard deviation long; they are dashed where the eigenvalue is not negative.
