@@ -25,7 +25,7 @@ from .conftest import as_words
 
 pytestmark = UNTRAINED
 
-KILLS = int(os.environ.get("MEMLIB_KILLS", "3"))
+KILLS = int(os.environ.get("MEMLIB_KILLS", "1"))
 """At random moments; set it to 20 for a thorough test."""
 SHORT = {"seeds": 2, "num-inference-steps": 2, "batch": 4, "suspicious": 2, "random": 2}
 CAPTIONS = ("a cat", "tac", "x", "y cat", "cat cat")
