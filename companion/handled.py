@@ -27,6 +27,9 @@ from companion.recipes import text_to_image
 from memlib.files import whole, write_text
 
 FOLDER = Path("assets/figures/data")
+CHAPTER = "08_latent_detection"
+"""Whose run they show."""
+
 STATISTICS = {
     "wen_1": "Wen: norm of the score difference",
     "jeon_1": "Jeon (the paper): its product with the Hessian",
@@ -39,7 +42,7 @@ STATISTICS = {
 def write(preset: str, build: Path, stage: Path) -> None:
     """Write data and picture of every such figure into `stage`, from the runs of a preset in `build`."""
     folder = stage / FOLDER
-    data = threshold(Place(build, "08_latent_detection", preset).final)
+    data = threshold(Place(build, CHAPTER, preset).final)
     write_text(folder / "threshold.js", f"figures.data.threshold = {json.dumps(data)};\n")
     plots.use_style()
     picture = roc_curves(data)

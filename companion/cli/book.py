@@ -27,7 +27,8 @@ def stage(preset: PresetName = "quick", build: Build = None) -> None:
 
     def generate(stage: Path) -> None:
         pages.write_pages(root, preset, folder, stage)
-        handled.write(preset, folder, stage)
+        if (root / "notebooks" / f"{handled.CHAPTER}.py").is_file():
+            handled.write(preset, folder, stage)
 
     console.print(str(staging.stage(root, preset, folder, generate)))
 

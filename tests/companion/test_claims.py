@@ -436,7 +436,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run.mkdir(parents=True)
     (run / "results.json").write_text(RUNS["01_one"].model_dump_json(), encoding="utf-8")
     entry = claim(HOLDS).model_dump(mode="json", exclude_defaults=True)
-    write(root / "book/claims.yml", {"preset": "quick", "claims": [entry]})
+    models = [{"name": "plane", "chapters": ["01_one"]}]
+    write(root / "book/claims.yml", {"preset": "quick", "models": models, "claims": [entry]})
     write(root / "book/map.yml", {"items": [{"paper": "Lemma 1", "shows": "a thing", "chapter": "01_one"}]})
     failure = {"id": "f", "title": "It fails", "text": "So.", "measured": ["01_one::x"]}
     write(root / "book/failures.yml", {"failures": [failure]})
