@@ -71,13 +71,19 @@ def captioned_latents(autoencoder: AutoencoderKL, data: TrainingSet) -> Draw:
         autoencoder: trained; its `scaling_factor` brings the latents to unit variance.
         data: pairs of a caption and an image.
     """
-    tokens, latents = caption_tokens(data), encode(autoencoder, data)
-    empty = len(data.captions)
+    return with_captions(encode(autoencoder, data), caption_tokens(data), data.caption)
+
+
+def with_captions(
+    latents: Float[Tensor, "N ..."], tokens: Int64[Tensor, "C L"], caption: Int64[Tensor, " N"]
+) -> Draw:
+    """Batches of latents with the tokens of their captions, one in ten of them those of the last row."""
+    empty = len(tokens) - 1
 
     def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(data), (batch,), generator=generator)
+        index = torch.randint(len(latents), (batch,), generator=generator)
         drop = torch.rand(batch, generator=generator) < UNCONDITIONAL
-        return latents[index], tokens[torch.where(drop, empty, data.caption[index])]
+        return latents[index], tokens[torch.where(drop, empty, caption[index])]
 
     return draw
 

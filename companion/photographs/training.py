@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from companion.fitting.loop import Draw, FitConfig, TrainingResult, fit
-from companion.organism.training import UNCONDITIONAL, Device
+from companion.organism.training import Device, with_captions
 from companion.photographs.parts import FlowTransformer, tokenizer
 from companion.photographs.training_set import TrainingSet, photographs
 
@@ -37,15 +37,7 @@ def fresh_photographs(data: TrainingSet) -> Draw:
 
 def captioned_latents(autoencoder: AutoencoderKL, data: TrainingSet) -> Draw:
     """Batches of latents of the training set with the tokens of their captions, one in ten left empty."""
-    tokens, latents = caption_tokens(data), encode(autoencoder, data)
-    empty = len(data.captions)
-
-    def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(data), (batch,), generator=generator)
-        drop = torch.rand(batch, generator=generator) < UNCONDITIONAL
-        return latents[index], tokens[torch.where(drop, empty, data.caption[index])]
-
-    return draw
+    return with_captions(encode(autoencoder, data), caption_tokens(data), data.caption)
 
 
 def train_flow(
