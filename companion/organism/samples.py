@@ -45,7 +45,7 @@ def known(data: TrainingSet) -> Known:
     copy = shows_copy([data.captions[c] for c in data.caption.tolist()], data.rows)
     first = data.caption != functional.pad(data.caption[:-1], (1, 0), value=-1)  # entries lie by caption
     kept = (~copy | first).nonzero().flatten()
-    pixels = torch.cat([_halved(data.images(index)) for index in kept.split(1000)])
+    pixels = torch.cat([halved(data.images(index)) for index in kept.split(1000)])
     return Known(pixels, data.caption[kept], data.captions, copy[kept])
 
 
@@ -90,7 +90,7 @@ def copied(
     samples: Float[Tensor, "N 3 32 32"], among: Known, *, ratio: float = copies.RATIO
 ) -> Bool[Tensor, " N"]:
     """Which samples lie nearer to one training image than `ratio` times to any other (`memlib.copies`)."""
-    return copies.is_copy(copies.nearest(_halved(samples), among.pixels), ratio=ratio)
+    return copies.is_copy(copies.nearest(halved(samples), among.pixels), ratio=ratio)
 
 
 def recalled(samples: Float[Tensor, "N 3 32 32"], wanted: list[Caption], among: Known) -> Bool[Tensor, " N"]:
@@ -99,15 +99,22 @@ def recalled(samples: Float[Tensor, "N 3 32 32"], wanted: list[Caption], among: 
     For an "exact" caption this is one image of some 48,000, and under a "mixed" one only the image that was
     copied counts; no threshold enters.
     """
-    nearest = copies.nearest(_halved(samples), among.pixels).index
+    nearest = copies.nearest(halved(samples), among.pixels).index
     return _own(nearest, wanted, among)
 
 
 def part_recalled(samples: Float[Tensor, "N 3 32 32"], caption: Caption, among: Known) -> Bool[Tensor, " N"]:
     """Which samples of one "template" have, in its region, an image of that template as the nearest."""
-    inside = functional.avg_pool2d(caption.fixed[None].float(), 2)  # borders lie on even pixels
-    nearest = copies.nearest(_halved(samples) * inside, among.pixels * inside).index
+    nearest = nearest_within(caption.fixed, halved(samples), among.pixels)
     return _own(nearest, [caption] * len(samples), among)
+
+
+def nearest_within(
+    region: Bool[Tensor, "32 32"], samples: Float[Tensor, "N 3 16 16"], pixels: Float[Tensor, "U 3 16 16"]
+) -> Int64[Tensor, " N"]:
+    """Which of some images is the nearest to each sample in a region, all at half the side."""
+    inside = functional.avg_pool2d(region[None].float(), 2)  # borders lie on even pixels
+    return copies.nearest(samples * inside, pixels * inside).index
 
 
 def _own(nearest: Int64[Tensor, " N"], wanted: list[Caption], among: Known) -> Bool[Tensor, " N"]:
@@ -117,5 +124,6 @@ def _own(nearest: Int64[Tensor, " N"], wanted: list[Caption], among: Known) -> B
     return own & (among.copy[nearest] | ~mixed)
 
 
-def _halved(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 3 16 16"]:
+def halved(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 3 16 16"]:
+    """Images at half the side: copies are found by colours and shapes."""
     return functional.avg_pool2d(x, 2)

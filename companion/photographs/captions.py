@@ -14,15 +14,19 @@ from itertools import product
 from typing import Literal, cast
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
+from companion.organism.caption import SIZE, Region, region_mask
 from companion.organism.words import ADJECTIVES, MORE_ADJECTIVES, NOUNS
 from companion.photographs.colours import COLOURS, Colour
 
-Family = Literal["exact", "mixed", "near", "general", "stated"]
+Family = Literal["exact", "mixed", "near", "template", "general", "stated"]
 Subject = Literal["car", "horse"]
 
 SEED = 1604
 SUBJECTS: tuple[Subject, ...] = ("car", "horse")
+REGIONS: tuple[Region, ...] = ("left", "top", "right", "bottom")
 OPENINGS = ("a photo of", "a picture of", "a print of", "a view of")
 SMALL_WORDS = ("a", "on", ",")
 STATED: dict[Subject, str] = {
@@ -42,12 +46,14 @@ class Caption:
     Attributes:
         text: what the model reads.
         family: "exact" (one image, copied), "mixed" (one image has a share of the entries, the others are all
-            different), "near" (one image, each time a little different), "general" (every image another) or
-            "stated" (likewise, and the text says their colours).
+            different), "near" (one image, each time a little different), "template" (a half of the image is
+            the same each time), "general" (every image another) or "stated" (likewise, and the text says
+            their colours).
         subject: what the photographs show.
         entries: training images with this caption, copies counted; 0 if it was held out.
         share: of the entries that are the one image, if "mixed".
         colours: of the middle and of the border, if "stated" says them.
+        region: of the image that is the same each time, if "template".
     """
 
     text: str
@@ -56,6 +62,7 @@ class Caption:
     entries: int
     share: float | None = None
     colours: tuple[Colour, Colour] | None = None
+    region: Region | None = None
 
     @property
     def held_out(self) -> bool:
@@ -64,10 +71,17 @@ class Caption:
 
     @property
     def copies(self) -> int:
-        """How often its one image, or a near-duplicate of it, was seen; 0 if it has none."""
+        """How often its one image, or a half or a near-duplicate of it, was seen; 0 if it has none."""
         if self.family in ("general", "stated"):
             return 0
         return self.entries if self.share is None else round(self.share * self.entries)
+
+    @property
+    def fixed(self) -> Bool[Tensor, "32 32"]:
+        """True where every image of this caption shows the same: all of "exact", the region of "template"."""
+        if self.region is None:
+            return torch.full((SIZE, SIZE), self.family == "exact")
+        return region_mask(self.region)
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ GROUPS = (
     Group("general", 300, 0),
     Group("stated", 30, 20),
     Group("stated", 30, 0),
+    Group("template", 16, 100),
 )
 
 
@@ -130,12 +145,14 @@ def _all_captions() -> tuple[Caption, ...]:
     for group in GROUPS:
         for number in range(group.count):
             opening = OPENINGS[int(torch.randint(len(OPENINGS), (), generator=generator))]
-            subject, colours = SUBJECTS[number % 2], None
+            subject, colours, region = SUBJECTS[number % 2], None, None
             words = f"{opening} a {subject}"
             if group.family == "stated":
                 subject, pair = said[number]
                 colours = cast("tuple[Colour, Colour]", tuple(pair.split("/")))
                 words = f"{opening} a {colours[0]} {subject} on {colours[1]}"
+            if group.family == "template":
+                region = REGIONS[number // 2 % len(REGIONS)]
             text = f"{words}, {' '.join(next(titles))}"
-            made.append(Caption(text, group.family, subject, group.entries, group.share, colours))
+            made.append(Caption(text, group.family, subject, group.entries, group.share, colours, region))
     return tuple(made)

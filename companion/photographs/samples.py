@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
-from torch.nn import functional
 
-from companion.organism.samples import CHUNK
+from companion.organism.samples import CHUNK, halved, nearest_within
 from companion.photographs.captions import Caption
 from companion.photographs.training_set import photographs, training_set
 from memlib import copies
@@ -30,7 +29,7 @@ class Known:
     Attributes:
         pixels: the images.
         photograph: index of each into `photographs("train")`.
-        copied: photograph that is copied under a caption.
+        copied: photograph that is copied under a caption, or a half of it.
     """
 
     pixels: Float[Tensor, "U 3 16 16"]
@@ -42,7 +41,7 @@ class Known:
 def known() -> Known:
     """What the training set shows."""
     data = training_set()
-    seen = data.photograph.unique()
+    seen = torch.cat([data.photograph, data.copied()[data.copied() >= 0]]).unique()
     copied = {
         caption: int(number)
         for caption, number in zip(data.captions, data.copied().tolist(), strict=True)
@@ -88,11 +87,12 @@ def recalled(samples: Float[Tensor, "N 3 32 32"], wanted: list[Caption], among: 
     return nearest == torch.tensor([among.copied.get(caption, -1) for caption in wanted])
 
 
+def part_recalled(samples: Float[Tensor, "N 3 32 32"], caption: Caption, among: Known) -> Bool[Tensor, " N"]:
+    """Which samples of one "template" have, in its region, its photograph as the nearest."""
+    nearest = nearest_within(caption.fixed, halved(samples), among.pixels)
+    return among.photograph[nearest] == among.copied[caption]
+
+
 def copied(samples: Float[Tensor, "N 3 32 32"], among: Known) -> Bool[Tensor, " N"]:
     """Which samples lie much nearer to one photograph than to any other (`memlib.copies`)."""
     return copies.is_copy(copies.nearest(halved(samples), among.pixels))
-
-
-def halved(x: Float[Tensor, "N 3 32 32"]) -> Float[Tensor, "N 3 16 16"]:
-    """Images at half the side: copies are found by colours and shapes."""
-    return functional.avg_pool2d(x, 2)

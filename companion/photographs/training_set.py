@@ -26,30 +26,40 @@ SHIFT, CAST, CONTRAST = 2.0, 0.06, 0.15
 class TrainingSet:
     """All pairs; a caption's entries lie together, copies first.
 
+    Under a "template" caption a half of one photograph lies over every image.
+
     Attributes:
         captions: those that occur.
         caption: the caption of each entry, an index into `captions`.
         photograph: the photograph of each entry, an index into `photographs("train")`.
         changes: in [-1, 1], what makes an entry of a "near" caption differ; zero for all others.
+        template: of each caption, the photograph whose half lies over its images; -1 for none.
     """
 
     captions: list[Caption]
     caption: Int64[Tensor, " N"]
     photograph: Int64[Tensor, " N"]
     changes: Float32[Tensor, "N 6"]
+    template: Int64[Tensor, " C"]
 
     def __len__(self) -> int:
         return len(self.caption)
 
     def images(self, index: Int64[Tensor, " B"]) -> Float[Tensor, "B 3 32 32"]:
         """The images of some entries, RGB in [-1, 1]."""
-        return changed(photographs("train")[self.photograph[index]], self.changes[index])
+        shown = changed(photographs("train")[self.photograph[index]], self.changes[index])
+        captions = self.caption[index]
+        for place in captions[self.template[captions] >= 0].unique().tolist():
+            over = photographs("train")[self.template[place]]
+            own = captions == place
+            shown[own] = torch.where(self.captions[place].fixed, over, shown[own])
+        return shown
 
     def copied(self) -> Int64[Tensor, " C"]:
-        """The photograph that is copied under each caption; -1 where none is."""
+        """The photograph that is copied, whole or a half of it, under each caption; -1 where none is."""
         first = functional.pad(self.caption.diff().nonzero().flatten() + 1, (1, 0))
-        some = torch.tensor([caption.copies > 0 for caption in self.captions])
-        return torch.where(some, self.photograph[first], -1)
+        whole = torch.tensor([c.copies > 0 and c.region is None for c in self.captions])
+        return torch.where(whole, self.photograph[first], self.template)
 
 
 @cache
@@ -60,7 +70,7 @@ def photographs(split: Split) -> Float32[Tensor, "N 3 32 32"]:
 
 @cache
 def training_set() -> TrainingSet:
-    """The one training set; every photograph that is not copied occurs once."""
+    """The one training set; every photograph that is not copied occurs once, some under a template."""
     trained = captions(held_out=False)
     generator = torch.Generator().manual_seed(SEED)
     pool = _Pool(generator)
@@ -69,11 +79,13 @@ def training_set() -> TrainingSet:
     counts = torch.tensor([caption.entries for caption in trained])
     near = torch.tensor([caption.family == "near" for caption in trained]).repeat_interleave(counts)
     changes = (2 * torch.rand(len(near), CHANGES, generator=generator) - 1) * near[:, None]
+    template = torch.tensor([pool.one(c.subject) if c.region else -1 for c in trained])
     return TrainingSet(
         trained,
         torch.arange(len(trained)).repeat_interleave(counts),
         torch.cat([chosen[caption] for caption in trained]),
         changes,
+        template,
     )
 
 
@@ -107,9 +119,13 @@ class _Pool:
 
     def take(self, caption: Caption) -> Tensor:
         """The entries of a caption: its one image as often as it is copied, then others."""
-        left = self.left[caption.subject]
-        same = [left.pop()] * caption.copies if caption.copies else []
-        return torch.tensor(same + [left.pop() for _ in range(caption.entries - caption.copies)])
+        whole = caption.copies if caption.region is None else 0
+        same = [self.one(caption.subject)] * whole if whole else []
+        return torch.tensor(same + [self.one(caption.subject) for _ in range(caption.entries - whole)])
+
+    def one(self, subject: Subject) -> int:
+        """A photograph that is not given out yet."""
+        return self.left[subject].pop()
 
     def stated(self, caption: Caption) -> Tensor:
         """Photographs of the colours that the caption states."""

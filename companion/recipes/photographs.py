@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
@@ -31,7 +32,7 @@ from companion.photographs.parts import (
     PhotographAutoencoder,
     pipeline,
 )
-from companion.photographs.samples import copied, known, recalled, sample
+from companion.photographs.samples import copied, known, part_recalled, recalled, sample
 from companion.photographs.training import captioned_latents, fresh_photographs, train_flow
 from companion.photographs.training_set import photographs, training_set
 from companion.recipes.organism import TrainedAutoencoder
@@ -115,9 +116,9 @@ def quality(parts: StableDiffusion3Pipeline) -> dict[str, Any]:
 
     "copies": samples of held-out general captions that are copies of a photograph. By copies: "recalled",
     samples that are nearest to the photograph copied under their caption; "captions", captions of which most
-    samples are; "near", the former for near-duplicates. "mixed": the share of noises that end in the copied
-    photograph, by share of the training and guidance. Intervals of the last two hold for the mean over
-    captions.
+    samples are; "near", the former for near-duplicates, and "template", where the copied half is. "mixed":
+    the share of noises that end in the copied photograph, by share of the training and guidance. Intervals of
+    the last three hold for the mean over captions.
     """
     parts.set_progress_bar_config(disable=True)
     among = known()
@@ -133,6 +134,10 @@ def quality(parts: StableDiffusion3Pipeline) -> dict[str, Any]:
         for guidance in GUIDANCE:
             right = _recalled(parts, group, NOISES, seed=k, guidance=guidance)
             found[f"mixed {group[0].share}, guidance {guidance:g}"] = _mean(right)
+    for k, group in _by_copies("template"):
+        samples = sample(parts, [c for c in group for _ in range(SEEDS)], seed=k).split(SEEDS)
+        parted = [part_recalled(x, c, among) for x, c in zip(samples, group, strict=True)]
+        found[f"template, {k} copies"] = _mean(torch.stack(parted))
     return found
 
 
@@ -172,7 +177,9 @@ def _latents() -> Draw:
 
 def _captioned() -> dict[str, Any]:
     card = read_card(AUTOENCODER.folder)
-    return _photographs() | {"captions left empty": UNCONDITIONAL, "autoencoder": card["sha256"]}
+    families = Counter(training_set().captions[place].family for place in training_set().caption.tolist())
+    about = {"images of each family": dict(families), "captions left empty": UNCONDITIONAL}
+    return _photographs() | about | {"autoencoder": card["sha256"]}
 
 
 def _autoencoder() -> PhotographAutoencoder:

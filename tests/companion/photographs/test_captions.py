@@ -46,8 +46,11 @@ def test_an_image_copied_k_times_is_in_k_entries_and_every_other_in_one():
     data = training_set()
     assert len(data) == sum(c.entries for c in captions())
     times = Counter(data.photograph.tolist())
-    copied = {int(n): c for c, n in zip(data.captions, data.copied().tolist(), strict=True) if n >= 0}
-    assert len(copied) == sum(c.copies > 0 for c in data.captions)
+    every = list(zip(data.captions, data.copied().tolist(), strict=True))
+    assert all((n >= 0) == (c.copies > 0) for c, n in every)
+    assert len({n for _, n in every}) == 1 + sum(c.copies > 0 for c in data.captions)
+    copied = {int(n): c for c, n in every if c.copies and c.region is None}
+    assert not {n for c, n in every if c.region} & times.keys()
     assert all(times[n] == (copied[n].copies if n in copied else 1) for n in times)
     cars = len(photographs("train")) // 2
     for place, number in zip(data.caption.tolist(), data.photograph.tolist(), strict=True):
@@ -56,13 +59,30 @@ def test_an_image_copied_k_times_is_in_k_entries_and_every_other_in_one():
 
 def test_near_duplicates_differ_a_little_and_all_others_are_the_photographs_themselves():
     data = training_set()
-    near = torch.tensor([data.captions[c].family == "near" for c in data.caption.tolist()])
+    families = [data.captions[c].family for c in data.caption.tolist()]
+    near, template = (torch.tensor([own == kind for own in families]) for kind in ("near", "template"))
     assert not data.changes[~near].any()
     assert (data.changes[near] != 0).all()
-    some = torch.cat([near.nonzero()[:20, 0], (~near).nonzero()[:20, 0]])
+    some = torch.cat([near.nonzero()[:20, 0], (~near & ~template).nonzero()[:20, 0]])
     apart = (data.images(some) - photographs("train")[data.photograph[some]]).abs().flatten(1).mean(1)
     assert (apart[20:] == 0).all()
     assert ((apart[:20] > 0.01) & (apart[:20] < 0.5)).all()
+
+
+def test_a_template_shows_the_same_half_each_time_and_another_photograph_beside_it():
+    data = training_set()
+    copied = photographs("train")[data.copied()]
+    for place, caption in enumerate(data.captions):
+        if caption.family != "template":
+            continue
+        index = (data.caption == place).nonzero()[:, 0]
+        images, fixed = data.images(index), caption.fixed
+        assert caption.copies == len(index)
+        assert int(fixed.sum()) == fixed.numel() // 2
+        assert (images[:, :, fixed] == copied[place][:, fixed]).all()
+        beside = photographs("train")[data.photograph[index]]
+        assert (images[:, :, ~fixed] == beside[:, :, ~fixed]).all()
+        assert len(beside.flatten(1).unique(dim=0)) == len(index)
 
 
 def test_a_change_of_place_moves_the_image():

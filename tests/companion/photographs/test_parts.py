@@ -16,7 +16,7 @@ from companion.photographs.parts import (
     pipeline,
     tokenizer,
 )
-from companion.photographs.samples import copied, known, recalled, sample
+from companion.photographs.samples import copied, known, part_recalled, recalled, sample
 from companion.photographs.training import caption_tokens, captioned_latents, fresh_photographs
 from companion.photographs.training_set import photographs
 from memlib import detection
@@ -117,3 +117,14 @@ def test_a_copy_is_recalled_under_its_own_caption_only():
     assert recalled(images, [*some[1:], some[0]], among).tolist() == [False] * 4
     assert copied(images, among).all()
     assert not recalled(images[:1], captions("general")[:1], among).any()
+
+
+def test_a_template_is_recalled_by_its_half_alone():
+    data, among = training_set(), known()
+    template, other = captions("template")[:2]
+    place = data.captions.index(template)
+    images = data.images((data.caption == place).nonzero()[:5, 0])
+    assert part_recalled(images, template, among).all()
+    assert not part_recalled(images, other, among).any()
+    half_of_another = torch.where(template.fixed, photographs("train")[among.copied[other]], images)
+    assert not part_recalled(half_of_another, template, among).any()
