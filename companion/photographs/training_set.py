@@ -111,7 +111,7 @@ class _Pool:
 
     def __init__(self, generator: torch.Generator) -> None:
         each = len(photographs("train")) // len(SUBJECTS)
-        self.left = {
+        self.left: dict[Subject, list[int]] = {
             subject: (torch.randperm(each, generator=generator) + number * each).tolist()
             for number, subject in enumerate(SUBJECTS)
         }
