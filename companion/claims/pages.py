@@ -13,9 +13,12 @@ from companion.claims.ledger import load_ledger, read
 from companion.claims.papermap import Failures, Item, PaperMap
 from companion.claims.table import chapter_link, shown
 from companion.claims.verdicts import Runs, deciding, judge_all, load_runs, number
-from companion.experiment import recorded
+from companion.experiment import recorded, side_by_side
 from companion.experiment.notebooks import all_notebooks
 from memlib.files import write_text
+
+EXAMPLE = "04_mnist"
+"""The chapter whose runs the page *Rerun it* sets side by side."""
 
 
 def write_pages(root: Path, preset: str, build: Path, stage: Path) -> None:
@@ -31,6 +34,7 @@ def write_pages(root: Path, preset: str, build: Path, stage: Path) -> None:
     write_text(folder / "claims.md", table.render(ledger, findings, judge_all(ledger, runs), seeds.load()))
     write_text(folder / "recorded.md", render_recorded(recorded.load_all(runs), runs))
     write_text(folder / "map.md", render_map(read(book / "map.yml", PaperMap).items))
+    write_text(folder / "side_by_side.md", render_side_by_side(recorded.load_all(runs), runs))
     write_text(folder / "failures.md", render_failures(read(book / "failures.yml", Failures), runs))
 
 
@@ -57,6 +61,20 @@ def render_recorded(kept: Runs, runs: Runs) -> str:
         body = "\n".join(f"- {fact}" for fact in facts)
         entries.append(f"::::{{dropdown}} {title}\n:class-container: entry\n\n{body}\n::::\n")
     return "\n".join(entries) or "There are none.\n"
+
+
+def render_side_by_side(kept: Runs, runs: Runs, chapter: str = EXAMPLE) -> str:
+    """The command that sets two runs of a chapter side by side, and what it prints.
+
+    Args:
+        kept: the recorded runs by chapter.
+        runs: the runs behind the pages.
+        chapter: which chapter's runs are shown.
+    """
+    shown = [found[chapter] for found in (runs, kept) if chapter in found]
+    given = " ".join(f"--name {run.run}" for run in shown)
+    command = f"companion results {chapter} --table {given}"
+    return f"```console\n$ {command}\n{side_by_side.text(shown)}\n```\n" if shown else ""
 
 
 def render_map(items: Iterable[Item]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from companion import claims, handled
 from companion.claims import pages
 from companion.claims.table import counted
-from companion.cli.program import Build, PresetName, app
+from companion.cli.program import AsJson, Build, PresetName, app
 from companion.experiment import notebooks, presets, recorded, staging
 from companion.experiment.runs import Place, build_folder, failures, scheduler_errors
 from companion.paths import project_root
@@ -41,7 +42,7 @@ def check_book(build: Build = None) -> None:
 
 
 @app.command("claims")
-def check_claims(preset: PresetName = "", build: Build = None) -> None:
+def check_claims(preset: PresetName = "", as_json: AsJson = False, build: Build = None) -> None:
     """Hold the verdicts of `book/claims.yml` against the runs; exit code 1 if one differs.
 
     Recorded runs (`recorded/`) decide where there are any; those of the preset must not contradict them.
@@ -52,10 +53,19 @@ def check_claims(preset: PresetName = "", build: Build = None) -> None:
     preset = preset or ledger.preset
     runs = claims.load_runs(build or build_folder(), preset, chapters)
     findings = claims.judge_all(ledger, claims.deciding(ledger, preset, runs))
-    table = Table("claim", "where", "verdict by the runs")
-    for finding in findings:
-        table.add_row(finding.claim.id, finding.claim.where, finding.verdict)
-    console.print(table)
+    if as_json:
+        kinds = ("id", "where", "claim", "chapter")
+        entries = [
+            {kind: getattr(finding.claim, kind) for kind in kinds}
+            | {"in the ledger": finding.claim.verdict, "by the runs": finding.verdict}
+            for finding in findings
+        ]
+        typer.echo(json.dumps(entries, indent=1))
+    else:
+        table = Table("claim", "where", "verdict by the runs")
+        for finding in findings:
+            table.add_row(finding.claim.id, finding.claim.where, finding.verdict)
+        console.print(table)
     faults = claims.find_faults(findings)
     faults += claims.contradictions(findings, claims.judge_all(ledger, runs))
     for fault in faults:

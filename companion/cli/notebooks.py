@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +12,17 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from companion.cli.program import Build, PresetName, app
-from companion.experiment import compare, driver, names, notebooks, parameters, presets, results
+from companion.cli.program import AsJson, Build, PresetName, app
+from companion.experiment import (
+    compare,
+    driver,
+    names,
+    notebooks,
+    parameters,
+    presets,
+    results,
+    side_by_side,
+)
 from companion.experiment.runs import Place, build_folder
 from memlib.cli.program import complain, console
 
@@ -123,14 +134,25 @@ def convert(
 
 
 @app.command("parameters")
-def show_parameters(notebook: Notebook) -> None:
+def show_parameters(notebook: Notebook, as_json: AsJson = False) -> None:
     """Show the parameters of a notebook, without running it."""
+    found = parameters.read(notebooks.find(notebook))
+    if as_json:
+        kinds = ("name", "type", "help")
+        entries = [{kind: getattr(item, kind) for kind in kinds} | _optional(item) for item in found]
+        typer.echo(json.dumps(entries, indent=1))
+        return
     table = Table("parameter", "type", "default", "may be", "meaning")
-    for item in parameters.read(notebooks.find(notebook)):
+    for item in found:
         default = "(required)" if item.required else repr(item.default)
         within = item.limits.text if item.limits else ""
         table.add_row(*map(escape, (item.name, item.type, default, within, item.help)))
     console.print(table)
+
+
+def _optional(item: parameters.Parameter) -> dict[str, Any]:
+    default = {} if item.required else {"default": item.default}
+    return default | ({"may be": item.limits.text} if item.limits else {})
 
 
 @app.command("presets")
@@ -147,11 +169,51 @@ def list_presets() -> None:
 @app.command("results")
 def show_results(
     notebook: Notebook,
-    name: Annotated[str, typer.Option(help="Name of the run.")] = "quick",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of the run, again for more; default: quick, and with --table all there are."),
+    ] = None,
+    sweep: Annotated[Path | None, typer.Option(help="Sweep file whose runs are shown.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="Several runs as one table.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the table, one row a run, to this file: .csv or .parquet.")
+    ] = None,
+    as_json: AsJson = False,
     build: Build = None,
 ) -> None:
-    """Show the numbers that a run recorded."""
-    found = results.load(Place(build or build_folder(), Path(notebook).stem, name).final)
+    """Show the numbers that runs recorded, of one or of several as one table.
+
+    For example:
+
+    - `companion results 02_gaussian_mixture`
+    - `companion results 02_gaussian_mixture --table --sweep workflow/sweeps/seeds.yml --out seeds.csv`
+    - `companion results 04_mnist --table --name quick --name recorded`
+    """
+    table = table or out is not None
+    chosen = _names_in(sweep, Path(notebook).stem) if sweep else []
+    chosen += name or ([] if table or sweep else ["quick"])
+    runs = side_by_side.find(build or build_folder(), Path(notebook).stem, chosen)
+    if out is not None:
+        side_by_side.write(side_by_side.frame(runs), out)
+        console.print(f"{len(runs)} runs in {out}")
+    elif as_json:
+        whole = [run.model_dump(mode="json") for run in runs]
+        typer.echo(json.dumps(whole if table or len(whole) > 1 else whole[0], indent=1))
+    elif table:
+        typer.echo(side_by_side.text(runs, console.width))
+    else:
+        for found in runs:
+            _show(found)
+
+
+def _names_in(sweep: Path, notebook: str) -> list[str]:
+    given = presets.load_sweep(sweep)
+    if given.notebook != notebook:
+        raise ValueError(f"{sweep} is a sweep of {given.notebook}, not of {notebook}")
+    return [run for run, _ in given.named()]
+
+
+def _show(found: results.Results) -> None:
     title = f"{found.notebook}, run {found.run}"
     table = Table(overflowing("number"), "value", "interval", "n", "about", title=title)
     for key, scalar in found.scalars.items():
@@ -171,6 +233,7 @@ def compare_builds(
     tolerance: Annotated[
         float, typer.Option(help="Relative difference up to which a number is called the same.", min=0)
     ] = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """Compare all recorded numbers of two build folders, bounds of intervals included.
 
@@ -179,6 +242,10 @@ def compare_builds(
     """
     old, new = compare.numbers(before), compare.numbers(after)
     found = compare.differences(old, new)
+    beyond = [item for item in found if item.relative > tolerance]
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in found], indent=1))
+        raise typer.Exit(1 if beyond else 0)
     table = Table("notebook", "run", overflowing("number"), "before", "after", "relative")
     for item in found:
         values = ["-" if value is None else repr(value) for value in (item.before, item.after)]
@@ -186,7 +253,6 @@ def compare_builds(
         table.add_row(item.notebook, item.run, item.key, *values, word)
     if found:
         console.print(table)
-    beyond = [item for item in found if item.relative > tolerance]
     shared = sum(len(flat.keys() & new.get(place, {}).keys()) for place, flat in old.items())
     moved = sum(math.isfinite(item.relative) for item in found)
     console.print(

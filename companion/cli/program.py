@@ -22,6 +22,7 @@ PresetName = Annotated[
     str, typer.Option("--preset", help="Preset with the parameters; see `companion presets`.")
 ]
 Build = Annotated[Path | None, typer.Option("--build", help="Build folder; default: build/ of the clone.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """The command line: thin, and plain about errors."""
 
+import json
 from typing import ClassVar
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -157,8 +159,8 @@ def test_failures_are_told_with_exit_code_1(companion, tmp_path):
     assert (code, err.strip()) == (1, "01_toy failed [over] there")
 
 
-def left_by(build, **numbers):
-    place = Place(build, "01_toy", "quick")
+def left_by(build, name="quick", **numbers):
+    place = Place(build, "01_toy", name)
     space = {"seed": 1, "output": str(place.final), "__annotations__": {"seed": int, "output": str}}
     run = recorder.start("01_toy", space)
     for key, value in numbers.items():
@@ -187,3 +189,61 @@ def test_builds_are_compared(companion, tmp_path):
     assert "2 numbers in both: 1 identical to the last bit, 1 moved; 0 new or gone; 1 beyond" in out
     assert "2.02" in out
     assert companion("compare", before, after, "--tolerance", "0.01")[0] == 0
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A build folder with three runs of one notebook."""
+    for k, name in enumerate(("quick", "seed-1", "seed-2")):
+        left_by(tmp_path, name, x=1.0 + k)
+    return tmp_path
+
+
+def test_runs_become_one_table(companion, three):
+    code, out, _ = companion("results", "01_toy", "--table", "--build", three)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["quick", "seed-1", "seed-2"],
+        ["x", "1", "2", "3"],
+    ]
+    out = companion("results", "01_toy", "--table", "--name", "seed-2", "--name", "quick", "--build", three)[
+        1
+    ]
+    assert out.split() == ["seed-2", "quick", "x", "3", "1"]
+
+
+@pytest.mark.parametrize(("ending", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_the_runs_of_a_sweep_go_into_a_file(companion, three, tmp_path, ending, read):
+    sweep, file = tmp_path / "sweep.yml", tmp_path / f"runs.{ending}"
+    sweep.write_text("notebook: 01_toy\nruns: [{seed: 1}, {seed: 2}]\n")
+    assert companion("results", "01_toy", "--sweep", sweep, "--out", file, "--build", three)[0] == 0
+    table = read(file)
+    assert table[["run", "x"]].to_numpy().tolist() == [["seed-1", 2.0], ["seed-2", 3.0]]
+
+
+def test_a_sweep_of_another_notebook_and_a_run_that_is_not_there(companion, three, tmp_path):
+    sweep = tmp_path / "sweep.yml"
+    sweep.write_text("notebook: 02_other\nruns: [{seed: 1}]\n")
+    code, _, err = companion("results", "01_toy", "--sweep", sweep, "--build", three)
+    assert (code, "is a sweep of 02_other, not of 01_toy" in err) == (1, True)
+    code, _, err = companion("results", "01_toy", "--table", "--name", "seed-3", "--build", three)
+    assert (code, "no finished run 'seed-3'" in err, "quick, seed-1, seed-2" in err) == (1, True, True)
+
+
+def test_programs_read_json(companion, three, notebook):
+    one = json.loads(companion("results", "01_toy", "--json", "--build", three)[1])
+    assert (one["run"], one["scalars"]["x"]["value"]) == ("quick", 1.0)
+    every = json.loads(companion("results", "01_toy", "--table", "--json", "--build", three)[1])
+    assert [run["run"] for run in every] == ["quick", "seed-1", "seed-2"]
+    seed, sigma, name = json.loads(companion("parameters", notebook, "--json")[1])
+    assert seed == {"name": "seed", "type": "int", "help": "seed of every draw", "default": 0}
+    assert (sigma["default"], name["default"]) == (0.5, "")
+
+
+def test_differences_are_told_in_json(companion, tmp_path):
+    before, after = left_by(tmp_path / "a", x=1.0, y=2.0), left_by(tmp_path / "b", x=1.5, y=2.0)
+    code, out, _ = companion("compare", before, after, "--json")
+    assert (code, json.loads(out)) == (
+        1,
+        [{"notebook": "01_toy", "run": "quick", "key": "x", "before": 1.0, "after": 1.5}],
+    )
