@@ -476,7 +476,11 @@ def test_generated_pages_hold_numbers_and_a_verdict_that_differs_is_shown(
     claim_pages.write_pages(clone, "quick", clone / "build", tmp_path / "stage")
     made = {path.name: path.read_text() for path in (tmp_path / "stage/book/generated").iterdir()}
     assert set(made) == {"claims.md", "map.md", "failures.md", "recorded.md", "side_by_side.md"}
-    assert "$ companion results 04_mnist --table --name quick" in made["side_by_side.md"]
+    assert made["side_by_side.md"] == ""  # the chapter that it shows is not there
+    runs = load_runs(clone / "build", "quick", ["01_one"])
+    shown = claim_pages.render_side_by_side({}, runs, "01_one")
+    assert "$ companion results 01_one --table --name quick\n" in shown
+    assert re.search(r"^x +\d", shown, re.MULTILINE)
     assert "The ledger says: not reproduced" in made["claims.md"]
     assert "1.5 [1.0, 2.0]" in made["claims.md"]
     assert "1.5 [1.0, 2.0]" in made["failures.md"]
