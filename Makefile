@@ -35,7 +35,7 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock
+.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -60,6 +60,9 @@ book: $(BOOK)  ## run what has changed, build the book, say where to open it
 	@$(PIPELINE) --config preset=$(PRESET) -- book || $(WHY)
 	@echo
 	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
+
+archive: $(BOOK) book  ## build/archive.zip: sources, runs and their provenance, with checksums
+	@$(BIN)/companion archive
 
 lab: $(LAB)  ## JupyterLab on the notebooks, with what they need
 	@$(BIN)/jupyter-lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(JUPYTER)

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 from importlib import metadata
+from pathlib import Path
 
 from companion.paths import project_root
 from memlib import __version__
@@ -25,13 +26,19 @@ def dirty() -> bool | None:
     return None if changed is None else bool(changed)
 
 
-def _git(*arguments: str) -> str | None:
+def tracked(root: Path) -> list[str] | None:
+    """Paths of the tracked files of a clone, seen from its top; None outside a git clone."""
+    found = _git("ls-files", "-z", root=root)
+    return None if found is None else [name for name in found.split("\0") if name]
+
+
+def _git(*arguments: str, root: Path | None = None) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program with fixed arguments
-            [git, "-C", str(project_root()), *arguments],
+            [git, "-C", str(root or project_root()), *arguments],
             capture_output=True,
             text=True,
             check=True,

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from companion import claims, handled
+from companion import archive, claims, handled
 from companion.claims import pages
 from companion.claims.table import counted
 from companion.cli.program import AsJson, Build, PresetName, app
@@ -39,6 +39,16 @@ def check_book(build: Build = None) -> None:
     """Check that the built book has every page, and outputs on the page of every notebook."""
     folder = build or build_folder()
     staging.check_book(folder / "book" / "_build" / "html", folder / "stage")
+
+
+@app.command("archive")
+def pack(
+    to: Annotated[Path | None, typer.Option(help="File; default: archive.zip in the build folder.")] = None,
+    build: Build = None,
+) -> None:
+    """Put sources and finished runs into one zip file with checksums, the same to the byte each time."""
+    folder = build or build_folder()
+    console.print(str(archive.write(project_root(), folder, to or folder / "archive.zip")))
 
 
 @app.command("claims")
