@@ -80,6 +80,7 @@ class Encoder:
                 f"there is no folder {folder}; expected a vision model as transformers saves it"
             )
         options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
+        options["trust_remote_code"] = False  # unset, transformers asks whether to run the folder's code
         try:
             with quiet():
                 model, told = transformers.AutoModel.from_pretrained(

@@ -207,7 +207,7 @@ def network(home: Path, kind: Any, dtype: torch.dtype, variant: str | None = Non
     try:
         with quiet():
             found, info = kind.from_pretrained(home, **options)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{home} cannot be loaded as {kind.__name__}: {error}") from error
     if info["missing_keys"]:
         # The libraries fill these with random numbers.
@@ -261,6 +261,11 @@ def _parts(folder: Path, index: dict[str, Any], family: Family) -> dict[str, tup
 
 def _check_weights(home: Path, variant: str | None) -> None:
     names = [path.name for path in home.glob("*.safetensors")]
+    for index in home.glob("*.safetensors.index*.json"):  # it is followed to any file, pickles among them
+        shards = read_json(index).get("weight_map")
+        away = {str(name) for name in shards.values()} - {*names} if isinstance(shards, dict) else {"nothing"}
+        if away:
+            raise ModelError(f"{index} names {sorted(away)[:2]}, expected files beside it, .safetensors")
     # model.safetensors, model-00001-of-00002.safetensors; model.fp16.safetensors, model.fp16-00001-of-...
     kinds = {(*name.removesuffix(".safetensors").split("."), "")[1].split("-")[0] for name in names}
     if (variant or "") in kinds:

@@ -136,6 +136,13 @@ def test_an_encoder_that_cannot_be_used_says_why(tmp_path, folders):
     save_file(dict(list(weights.items())[3:]), tmp_path / "resnet/model.safetensors", {"format": "pt"})
     with pytest.raises(EncoderError, match=r"the weights in .*resnet lack"):
         Encoder(tmp_path / "resnet")
+    saved(tmp_path / "code", "resnet")
+    told = json.loads((tmp_path / "code/config.json").read_text())
+    told |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine", "AutoModel": "mine.Mine"}}
+    (tmp_path / "code/config.json").write_text(json.dumps(told))
+    (tmp_path / "code/mine.py").write_text("raise SystemExit('the folder ran code')")
+    with pytest.raises(EncoderError, match="cannot be read as a vision model of transformers"):
+        Encoder(tmp_path / "code")
     saved(tmp_path / "pickle", "resnet")
     torch.save(weights, tmp_path / "pickle/pytorch_model.bin")
     (tmp_path / "pickle/model.safetensors").unlink()

@@ -95,6 +95,18 @@ def test_pickles_are_not_opened(broken, part):
         TextToImage.load(broken)
 
 
+@pytest.mark.parametrize("shard", ["pytorch_model.bin", "../../elsewhere.safetensors", None])
+def test_an_index_of_shards_leads_to_safetensors_beside_it_alone(broken, shard):
+    (weights,) = (broken / "unet").glob("*.safetensors")
+    index = weights.with_name(f"{weights.name}.index.json")
+    names = dict.fromkeys(load_file(weights), weights.name)
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    TextToImage.load(broken)
+    index.write_text(json.dumps({"weight_map": names | {"conv_in.bias": shard} if shard else shard}))
+    with pytest.raises(ModelError, match=r"index\.json names .*expected files beside it, \.safetensors"):
+        TextToImage.load(broken)
+
+
 @pytest.mark.parametrize("part", ["vae", "unet", "text_encoder"])
 def test_weights_that_lack_a_tensor_are_refused_not_drawn_at_random(broken, part):
     (path,) = (broken / part).glob("*.safetensors")
