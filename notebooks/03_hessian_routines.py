@@ -425,7 +425,27 @@ data = {"maps": maps, "x": x.cpu()}
 run.figure(figure, "diagonal", about="Diagonal of sigma^2 H + I, exact and estimated", data=data)
 
 # %% [markdown]
-# ## Precision
+# ## On a model of your own
+#
+# Any function that maps a batch of points to scores will do.
+#
+# ```python
+# import torch
+# from memlib import hessian, intervals, sharpness
+# from memlib.score import Score
+#
+# def fn(x):                                   # your network, at one fixed time and condition
+#     return -my_network(x, t, prompt) / sigma  # an epsilon prediction is a score after division by -sigma
+#
+# H = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x)     # x: (B, ...), one point per sample
+# print(H.asymmetry(8).ratio)                                              # can it be read as a Hessian at all?
+# print(hessian.trace(H, 60))                                              # sharpness, with a standard error
+# S = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x, product="symmetric")
+# print(hessian.count_above(S, 0.0, steps=200))                            # non-negative eigenvalues, with bounds
+# ```
+
+# %% [markdown]
+# ## Appendix: precision
 #
 # The network runs in its own dtype; bases, small matrices and sums are float64. Against the same network in float64, one
 # product with a random direction is off by what {numref}`tab-03-precision` says.
@@ -457,7 +477,7 @@ run.table(
 tables.shown(rows, formats=".1e")
 
 # %% [markdown]
-# ## What it costs
+# ## Appendix: what it costs
 #
 # Measured by `make bench` and kept in `benchmarks/results/`; this notebook times nothing, it only shows {numref}`tab-03-benchmarks`. Each line sets a
 # routine of `memlib.hessian` against what one would use instead, in turns within one process; the ratio is the median over the
@@ -472,26 +492,6 @@ tables.shown(rows, formats=".1e")
 about = "Recorded benchmarks, with settings, seconds, notes and agreement of both sides"
 costs = run.table(benchmarks.recorded("hessian"), "benchmarks", about=about)
 benchmarks.summary(costs).style.hide(axis="index")
-
-# %% [markdown]
-# ## On a model of your own
-#
-# Any function that maps a batch of points to scores will do.
-#
-# ```python
-# import torch
-# from memlib import hessian, intervals, sharpness
-# from memlib.score import Score
-#
-# def fn(x):                                   # your network, at one fixed time and condition
-#     return -my_network(x, t, prompt) / sigma  # an epsilon prediction is a score after division by -sigma
-#
-# H = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x)     # x: (B, ...), one point per sample
-# print(H.asymmetry(8).ratio)                                              # can it be read as a Hessian at all?
-# print(hessian.trace(H, 60))                                              # sharpness, with a standard error
-# S = hessian.JacobianOperator(Score(fn, alpha=alpha, sigma=sigma), x, product="symmetric")
-# print(hessian.count_above(S, 0.0, steps=200))                            # non-negative eigenvalues, with bounds
-# ```
 
 # %% [markdown]
 # ## What the run shows

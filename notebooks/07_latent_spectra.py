@@ -464,45 +464,21 @@ tables.shown(
 # %% [markdown]
 # ## What came out
 #
-# - **At the last step the count orders captions as the paper says.** Of 256 eigenvalues {glue:text}`count_exact_last:.1f` are non-negative under exact captions with many copies, {interval}`count_template_last:.1f` under template captions and {interval}`count_general_last:.1f` under general ones. The count under general captions exceeds that under template captions by {interval}`count_gap_general_template_last:.1f`, and that under template captions exceeds that under exact ones by {interval}`count_gap_template_exact_last:.1f`.
-# - **It follows the number of copies.** {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10, {interval}`count_dose_100_last:.1f` at 100, {glue:text}`count_dose_300_last:.1f` at 300 and {glue:text}`count_dose_1000_last:.1f` at 1,000, with a rank correlation of {interval}`rank_count_last:.2f`. At ten copies, where a share of {glue:text}`recalled_10:.2f` of the samples is nearest to the copied image, the count does not differ from that of general captions.
-# - **At the first step the count is not informative.** It is {glue:text}`count_exact_first:.0f` under exact and {glue:text}`count_general_first:.0f` under general captions: no eigenvalue is near zero. The order is there nevertheless, in the
-#   largest eigenvalue times $\sigma_t^2$: {glue:text}`largest_exact_first:.2f`, {glue:text}`largest_template_first:.2f` and {glue:text}`largest_general_first:.2f` under exact, template and general captions; the difference of general and exact is
-#   {interval}`largest_gap_general_exact_first:.2f`, with an AUC of {interval}`auc_largest_first:.2f`. The mean eigenvalue differs by {interval}`mean_gap_general_exact_first:.3f`.
-# - **Captions that state the colours** copy nothing. At the first step their largest eigenvalue is {interval}`largest_stated_first:.2f`, that of exact ones {glue:text}`largest_exact_first:.2f`. At the last step their count is {interval}`count_stated_last:.1f`, that of general ones {glue:text}`count_general_last:.1f`. A detailed caption leaves little freedom, and freedom is what a spectrum measures.
-#   Neither term of Lemma 4.2 distinguishes them from exact captions at the first step. The share of the means in $\norm{s_\Delta}^2$ is {interval}`means_share_exact:.2f` under exact, {interval}`means_share_stated:.2f` under stated and
-#   {interval}`means_share_general:.2f` under general captions, in the second model {interval}`second_means_share_exact:.2f`, {interval}`second_means_share_stated:.2f` and {interval}`second_means_share_general:.2f`: a caption of one image moves the mean as one that states colours does.
-#   And the remaining term, the difference of curvatures, is no smaller under stated captions, {interval}`curvatures_stated:.2f` against {interval}`curvatures_exact:.2f` under exact and {interval}`curvatures_general:.2f` under general ones. So $\norm{H_\Delta s_\Delta}$ at the first step has an AUC of
-#   {interval}`told_stated_gain_first:.2f` for exact against stated captions ({interval}`second_told_stated_gain_first:.2f` in the second model), where less than one half points the wrong way.
-#   Two statistics were chosen beforehand as answers that need no second model: $-\tr H_\Delta$ at the first step has {interval}`told_stated_trace_first:.2f` and {interval}`second_told_stated_trace_first:.2f`, $\norm{H_\Delta s_\Delta}$ at the last, where the mean is settled, {interval}`told_stated_gain_last:.2f` and
-#   {interval}`second_told_stated_gain_last:.2f`.
-# - **"Larger negative eigenvalues"** are not found. The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {interval}`mean_gap_general_exact_last:.2f`; the most negative ones
-#   are {glue:text}`smallest_exact_last:.2f` and {glue:text}`smallest_general_last:.2f`. Under template captions, of whose images a part is memorized, the mean is {interval}`mean_template_last:.2f`.
-# - **Noise.** The exact caption lies below the general one at a share of {interval}`below_largest_first:.2f` of the noises at the
-#   first step, by the largest eigenvalue, and at {glue:text}`below_count_last:.2f` of them at the last, by the count. With so few noises the intervals are wide.
-# - **With and without the caption.** The mean eigenvalue under exact captions minus the unconditional one is {interval}`shift_exact_first:.3f`
-#   at the first step and {interval}`shift_exact_last:.3f` at the last; under general ones {glue:text}`shift_general_first:.3f` and
-#   {glue:text}`shift_general_last:.3f`.
-# - **Score norms.** The ratio of $\lVert s \rVert^2$ to $-\operatorname{tr} H$ at the first step is nearly the same under every kind of caption ({glue:text}`ratio_exact_first:.2f` under exact,
-#   {glue:text}`ratio_general_first:.2f` under general ones). At the last it is {interval}`ratio_exact_last:.2f` and
-#   {interval}`ratio_general_last:.2f`. Over captions, at the last step without those of few copies, $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation
-#   of {interval}`gap_rank_first:.2f` at the first and {interval}`gap_rank_last:.2f` at the last step.
-# - **Localisation.** At the last step the curvature difference finds the fixed part with an AUC of {interval}`area_curvature:.2f`. That of the score
-#   difference is {interval}`area_score:.2f`, where less than one half points to the part that is free; the first less the second is
-#   {interval}`lead_over_score:+.2f`. Attention in the first block, the published choice, has
-#   {interval}`area_attention:.2f`, in all layers {interval}`area_attention_all:.2f`; curvature alone {interval}`area_alone:.2f`. At the first step the
-#   score difference has an overlap of {interval}`iou_score_t981:.2f`, the curvature difference of {glue:text}`iou_curvature_t981:.2f`. At the last the overlaps are {glue:text}`iou_curvature:.2f`, {glue:text}`iou_score:.2f`,
-#   {glue:text}`iou_attention:.2f`, {glue:text}`iou_attention_all:.2f` and {glue:text}`iou_alone:.2f`, where chance gives {glue:text}`chance_iou:.2f`.
-# - **Overlap and number of copies.** The overlap of the curvature difference is {interval}`iou_curvature_dose_100:.2f` at 100 copies of the part,
-#   {interval}`iou_curvature_dose_300:.2f` at 300 and {interval}`iou_curvature_dose_1000:.2f` at 1,000.
-# - **Looking at a few samples.** The cells that vary least between {glue:text}`spread_samples:.0f` samples of a caption find the part with an AUC of {interval}`area_spread:.2f`, at the cost of sampling; the AUC of the curvature difference is higher by {interval}`lead_over_spread:+.2f`.
-# - **A threshold from other captions.** With the cut that is best for all other captions, the maps overlap by {glue:text}`held_out_curvature:.2f` (curvature difference), {glue:text}`held_out_score:.2f` (score difference) and
-#   {glue:text}`held_out_attention:.2f` (attention, first block). The same cut marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and
-#   {interval}`flagged_curvature_general:.2f` under general ones, where none should; with the score difference
-#   {glue:text}`flagged_score_exact:.2f` and {glue:text}`flagged_score_general:.2f`.
-# - **The model that predicts $v$.** Non-negative at the last step are {glue:text}`second_count_exact_last:.1f`, {interval}`second_count_template_last:.1f` and {interval}`second_count_general_last:.1f` under exact, template and general
-#   captions; at the first {glue:text}`second_count_exact_first:.1f` and {glue:text}`second_count_general_first:.1f`, with largest eigenvalues of {glue:text}`second_largest_exact_first:.2f` and
-#   {glue:text}`second_largest_general_first:.2f`.
+# - **At the last step the count orders captions as the paper says**: of 256 eigenvalues {glue:text}`count_exact_last:.1f` are non-negative under exact captions with many copies, {interval}`count_template_last:.1f` under template captions and {interval}`count_general_last:.1f` under general ones ({numref}`tab-07-ends`, {numref}`tab-07-gaps`).
+#   It follows the number of copies, {glue:text}`count_dose_1_last:.1f` at one copy, {glue:text}`count_dose_10_last:.1f` at 10 and {interval}`count_dose_100_last:.1f` at 100, with a rank correlation of {interval}`rank_count_last:.2f`. At ten copies, where a share of {glue:text}`recalled_10:.2f` of the samples is nearest to the copied image, it does not differ from that of general captions.
+# - **At the first step the count is not informative, the largest eigenvalue is.** No eigenvalue is near zero under any caption. Times $\sigma_t^2$ the largest is {glue:text}`largest_exact_first:.2f` under exact and {glue:text}`largest_general_first:.2f` under general captions, a difference of
+#   {interval}`largest_gap_general_exact_first:.2f` and an AUC of {interval}`auc_largest_first:.2f`.
+# - **Captions that state the colours** copy nothing and look like exact ones at the first step: their largest eigenvalue is {interval}`largest_stated_first:.2f`. A detailed caption leaves little freedom, and freedom is what a spectrum measures. Neither term of Lemma 4.2 separates the two ({numref}`tab-07-terms`): the share of the means in $\norm{s_\Delta}^2$ is
+#   {interval}`means_share_exact:.2f` under exact and {interval}`means_share_stated:.2f` under stated captions. Two statistics were declared beforehand as answers that need no second model. For exact against stated captions $-\tr H_\Delta$ at the first step has an AUC of {interval}`told_stated_trace_first:.2f` ({interval}`second_told_stated_trace_first:.2f` in the second model), and
+#   $\norm{H_\Delta s_\Delta}$ at the last step {interval}`told_stated_gain_last:.2f` ({interval}`second_told_stated_gain_last:.2f`); at the first step the latter has {interval}`told_stated_gain_first:.2f` ({interval}`second_told_stated_gain_first:.2f`), where less than one half points the wrong way.
+# - **"Larger negative eigenvalues"** are not found. The mean eigenvalue at the last step is {glue:text}`mean_exact_last:.2f` under exact and {glue:text}`mean_general_last:.2f` under general captions, a difference of {interval}`mean_gap_general_exact_last:.2f`.
+# - **Noise.** The exact caption lies below the general one at a share of {interval}`below_largest_first:.2f` of the noises at the first step, by the largest eigenvalue. With so few noises the interval is wide.
+# - **Eigenvalues with the caption less those without** have the mean {interval}`shift_exact_first:.3f` under exact captions at the first step and {interval}`shift_exact_last:.3f` at the last. Over captions $\lVert s_\Delta \rVert^2$ and $\lVert H_\Delta \rVert_F^2$ have a rank correlation of
+#   {interval}`gap_rank_first:.2f` at the first and {interval}`gap_rank_last:.2f` at the last step.
+# - **Localisation.** At the last step the curvature difference finds the fixed part, cell by cell, with an AUC of {interval}`area_curvature:.2f` ({numref}`tab-07-maps`). The score difference has {interval}`area_score:.2f`, where less than one half points to the part that is free; attention in the first block, the published choice,
+#   {interval}`area_attention:.2f`, and in all layers {interval}`area_attention_all:.2f`. Cells that vary least between {glue:text}`spread_samples:.0f` samples find it with {interval}`area_spread:.2f`, at the cost of sampling. With the cut that is best for all other captions the curvature difference
+#   marks {glue:text}`flagged_curvature_exact:.2f` of the cells under exact captions, where all should be marked, and {interval}`flagged_curvature_general:.2f` under general ones, where none should.
+# - **The model that predicts $v$** orders the counts at the last step in the same way: {glue:text}`second_count_exact_last:.1f`, {interval}`second_count_template_last:.1f` and {interval}`second_count_general_last:.1f` under exact, template and general captions.
 #
 # ## Against the paper
 #

@@ -288,61 +288,6 @@ own = [row for row in differences if row["question"] != middle.words]
 tables.shown(own, shown, {"difference": ".3f"}).set_caption(own[0]["question"])
 
 # %% [markdown]
-# ## One statistic, three products
-#
-# $H_\Delta$ is the Jacobian of a learned difference, which need not be symmetric. $J s$ (`jvp`, the paper's), $J^\top s$ (`vjp`) and the forward difference of $s_\Delta$ along
-# itself, which estimates $J s$ without a graph, on the same captions and noises ({numref}`tab-08-products`).
-
-# %% tags=["hide-input"]
-some = known.first(dict.fromkeys(("mixed", "general"), compared // 2))
-encoded = network.encode(known.texts(some))
-multiplied = {
-    name: by_product(network, encoded, noise[:whole_seeds], name, rows=rows)
-    for name in ("jvp", "difference", "vjp")
-}
-products = []
-for name, by in multiplied.items():
-    agreed = agreement(by.norms, multiplied["jvp"].norms, seed=seed)
-    row = {"product": name, "ratio": agreed.ratio, "largest": agreed.largest, "rank": agreed.rank}
-    costs = {"passes": by.forward + by.backward, "forward": by.forward, "backward": by.backward}
-    products.append(row | costs)
-record = {
-    "ratio": ("product_{product}_ratio", "Median of ||H s|| by {product} over that by jvp"),
-    "rank": ("product_{product}_rank", "Rank correlation of ||H s|| by {product} with that by jvp"),
-    "largest": ("product_{product}_largest", "Largest relative difference of {product} from jvp"),
-    "passes": ("product_{product}_passes", "Rows through the network per sample, {product}"),
-}
-tables.tabulate(run, "products", products, about="The paper's statistic by three products", record=record)
-headings = {"product": "product", "ratio": "over jvp, median", "largest": "largest difference"}
-headings |= {"rank": "rank correlation", "forward": "forward", "backward": "backward"}
-tables.shown(products, headings, dict.fromkeys(("ratio", "rank"), ".3f") | {"largest": ".1e"})
-
-# %% [markdown]
-# The median ratio of the norm by forward difference to that by `jvp` is
-# {interval}`product_difference_ratio:.4f`, and the largest relative deviation
-# of one caption and seed {glue:text}`product_difference_largest:.1e`, where the norm is smallest and rounding weighs most. It takes
-# {glue:text}`product_difference_passes:.1f` rows through the network per caption and seed; the `jvp` takes
-# {glue:text}`product_jvp_passes:.0f` and the `vjp` {glue:text}`product_vjp_passes:.0f`. The reverse product `vjp` gives another value: the ratio of its norm to that of the `jvp` is
-# {interval}`product_vjp_ratio:.2f` in the median, but off by up to {glue:text}`product_vjp_largest:.2f` of the value for one caption and seed. The rank correlation over captions is
-# {interval}`product_vjp_rank:.3f`. A threshold belongs to the product it was made with.
-#
-# ## What it costs
-#
-# Measured by `python -m benchmarks --suite latent` and kept in `benchmarks/results/`; nothing is timed here ({numref}`tab-08-benchmarks`). *The released way* is that of the paper's code: a forward pass for the
-# difference of the scores, then `torch.func.jvp` on the batch doubled for both. Ratios are medians over rounds in which both sides take turns, with the smallest and the largest.
-#
-# One target is missed: not every value agrees to a thousandth in single precision. A forward difference subtracts two scores that are nearly the same and divides by a small step, so
-# rounding weighs most where the norm is smallest; the ranking stays the same (above). The network of Stable Diffusion's size has random weights: its time and memory are those of the real one, its values are not.
-
-# %% tags=["hide-input"]
-costs = run.table(
-    pd.concat([benchmarks.recorded("latent"), benchmarks.recorded("full-size")], ignore_index=True),
-    "benchmarks",
-    about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
-)
-benchmarks.summary(costs).style.hide(axis="index")
-
-# %% [markdown]
 # ## Another model
 #
 # The model of the first generation has other captions, with 1 to 1,000 copies, and was trained for longer. The same statistics at its first step, where memorized means the same ({numref}`tab-08-second-model`).
@@ -387,7 +332,63 @@ tables.shown(again, ["question", "statistic", "AUC"])
 # :::
 #
 # The same statistics on real models and published prompts are in {doc}`10_real_models`.
+
+# %% [markdown]
+# ## Appendix: one statistic, three products
 #
+# $H_\Delta$ is the Jacobian of a learned difference, which need not be symmetric. $J s$ (`jvp`, the paper's), $J^\top s$ (`vjp`) and the forward difference of $s_\Delta$ along
+# itself, which estimates $J s$ without a graph, on the same captions and noises ({numref}`tab-08-products`).
+
+# %% tags=["hide-input"]
+some = known.first(dict.fromkeys(("mixed", "general"), compared // 2))
+encoded = network.encode(known.texts(some))
+multiplied = {
+    name: by_product(network, encoded, noise[:whole_seeds], name, rows=rows)
+    for name in ("jvp", "difference", "vjp")
+}
+products = []
+for name, by in multiplied.items():
+    agreed = agreement(by.norms, multiplied["jvp"].norms, seed=seed)
+    row = {"product": name, "ratio": agreed.ratio, "largest": agreed.largest, "rank": agreed.rank}
+    costs = {"passes": by.forward + by.backward, "forward": by.forward, "backward": by.backward}
+    products.append(row | costs)
+record = {
+    "ratio": ("product_{product}_ratio", "Median of ||H s|| by {product} over that by jvp"),
+    "rank": ("product_{product}_rank", "Rank correlation of ||H s|| by {product} with that by jvp"),
+    "largest": ("product_{product}_largest", "Largest relative difference of {product} from jvp"),
+    "passes": ("product_{product}_passes", "Rows through the network per sample, {product}"),
+}
+tables.tabulate(run, "products", products, about="The paper's statistic by three products", record=record)
+headings = {"product": "product", "ratio": "over jvp, median", "largest": "largest difference"}
+headings |= {"rank": "rank correlation", "forward": "forward", "backward": "backward"}
+tables.shown(products, headings, dict.fromkeys(("ratio", "rank"), ".3f") | {"largest": ".1e"})
+
+# %% [markdown]
+# The median ratio of the norm by forward difference to that by `jvp` is
+# {interval}`product_difference_ratio:.4f`, and the largest relative deviation
+# of one caption and seed {glue:text}`product_difference_largest:.1e`, where the norm is smallest and rounding weighs most. It takes
+# {glue:text}`product_difference_passes:.1f` rows through the network per caption and seed; the `jvp` takes
+# {glue:text}`product_jvp_passes:.0f` and the `vjp` {glue:text}`product_vjp_passes:.0f`. The reverse product `vjp` gives another value: the ratio of its norm to that of the `jvp` is
+# {interval}`product_vjp_ratio:.2f` in the median, but off by up to {glue:text}`product_vjp_largest:.2f` of the value for one caption and seed. The rank correlation over captions is
+# {interval}`product_vjp_rank:.3f`. A threshold belongs to the product it was made with.
+#
+# ## Appendix: what it costs
+#
+# Measured by `python -m benchmarks --suite latent` and kept in `benchmarks/results/`; nothing is timed here ({numref}`tab-08-benchmarks`). *The released way* is that of the paper's code: a forward pass for the
+# difference of the scores, then `torch.func.jvp` on the batch doubled for both. Ratios are medians over rounds in which both sides take turns, with the smallest and the largest.
+#
+# One target is missed: not every value agrees to a thousandth in single precision. A forward difference subtracts two scores that are nearly the same and divides by a small step, so
+# rounding weighs most where the norm is smallest; the ranking stays the same (above). The network of Stable Diffusion's size has random weights: its time and memory are those of the real one, its values are not.
+
+# %% tags=["hide-input"]
+costs = run.table(
+    pd.concat([benchmarks.recorded("latent"), benchmarks.recorded("full-size")], ignore_index=True),
+    "benchmarks",
+    about="Recorded benchmarks, with settings, seconds, notes and agreement of both sides",
+)
+benchmarks.summary(costs).style.hide(axis="index")
+
+# %% [markdown]
 # ## What the run shows
 
 # %% tags=["hide-input"]
