@@ -35,14 +35,14 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock
+.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock audit-dependencies
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 help:  ## this text
 	@echo "Usage: make TARGET [NAME=VALUE ...]"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-26s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Examples"
 	@echo "  make book                                     every notebook at the preset quick, then the book"
@@ -131,6 +131,13 @@ lock:  ## write constraints.txt anew: the newest versions that pyproject.toml al
 	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -viE '^(nvidia-|cuda-|triton)' > build/lock.txt
 	mv build/lock.txt constraints.txt
 	rm -rf build/lock
+
+# In a folder of its own: it asks a database on the network, and nothing of it is imported.
+PIP_AUDIT := pip-audit==2.10.1
+
+audit-dependencies: $(BIN)/python  ## which pinned versions have known vulnerabilities; needs the network
+	@$(INSTALL) --upgrade --target build/pip-audit $(PIP_AUDIT)
+	@PYTHONPATH=build/pip-audit $(BIN)/python -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
