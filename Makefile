@@ -88,7 +88,9 @@ else
 	@$(BIN)/companion claims --preset $(PRESET)
 endif
 
-test: $(DEV) lint book  ## lint, the book, then every test
+# Side by side: while the last chapter runs and the book is built, a core is idle.
+test: $(DEV) $(BOOK)  ## lint and the book, then every test
+	@$(MAKE) --no-print-directory --jobs 2 lint book
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(DEV)  ## style, types on memlib, who may import whom

@@ -20,15 +20,12 @@ from PIL import Image
 
 from companion import plots
 from companion.experiment import results
-from companion.experiment.runs import Place
 from companion.organism import captions, image
 from companion.prompts import prompt_sets
 from companion.recipes import text_to_image
 from memlib.files import whole, write_text
 
 FOLDER = Path("assets/figures/data")
-CHAPTER = "08_latent_detection"
-"""Whose run they show."""
 
 STATISTICS = {
     "wen_1": "Wen: norm of the score difference",
@@ -39,10 +36,10 @@ STATISTICS = {
 """Statistics of the first step in the table of values, larger under memorized captions, in words."""
 
 
-def write(preset: str, build: Path, stage: Path) -> None:
-    """Write data and picture of every such figure into `stage`, from the runs of a preset in `build`."""
+def write(run: Path, stage: Path) -> None:
+    """Write data and picture of every such figure into `stage`, from a run of chapter 08."""
     folder = stage / FOLDER
-    data = threshold(Place(build, CHAPTER, preset).final)
+    data = threshold(run)
     write_text(folder / "threshold.js", f"figures.data.threshold = {json.dumps(data)};\n")
     plots.use_style()
     picture = roc_curves(data)

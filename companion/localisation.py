@@ -93,10 +93,11 @@ def chance_overlap(masks: Bool[Tensor, "B h w"]) -> Float64[Tensor, " B"]:
     """The mean of `overlap` over all orders of the cells."""
     cells = masks[0].numel()
     means = []
-    for k in masks.flatten(1).sum(1).tolist():
+    sizes, size = masks.flatten(1).sum(1).unique(return_inverse=True)
+    for k in sizes.tolist():
         hits = range(max(0, 2 * k - cells), k + 1)
         means.append(sum(stats.hypergeom.pmf(i, cells, k, k) * i / (2 * k - i) for i in hits))
-    return torch.tensor(means, dtype=torch.float64)
+    return torch.tensor(means, dtype=torch.float64)[size]
 
 
 def separation(maps: Float[Tensor, "B h w"], masks: Bool[Tensor, "B h w"]) -> Float64[Tensor, " B"]:

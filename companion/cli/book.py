@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from companion import archive, claims, handled
+from companion import archive, claims
 from companion.claims import pages
 from companion.claims.table import counted
 from companion.cli.program import AsJson, Build, PresetName, app
@@ -18,6 +18,9 @@ from companion.experiment import notebooks, presets, recorded, staging
 from companion.experiment.runs import Place, build_folder, failures, scheduler_errors
 from companion.paths import project_root
 from memlib.cli.program import complain, console
+
+HANDLED = "08_latent_detection"
+"""The chapter whose run figures show that readers handle."""
 
 
 @app.command()
@@ -28,8 +31,10 @@ def stage(preset: PresetName = "quick", build: Build = None) -> None:
 
     def generate(stage: Path) -> None:
         pages.write_pages(root, preset, folder, stage)
-        if (root / "notebooks" / f"{handled.CHAPTER}.py").is_file():
-            handled.write(preset, folder, stage)
+        if (root / "notebooks" / f"{HANDLED}.py").is_file():
+            from companion import handled  # and torch with it, for which the other commands need not wait
+
+            handled.write(Place(folder, HANDLED, preset).final, stage)
 
     console.print(str(staging.stage(root, preset, folder, generate)))
 

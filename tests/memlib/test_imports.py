@@ -58,6 +58,12 @@ def test_every_core_module_imports_without_the_extras():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_commands_start_without_torch():
+    """Which takes seconds: a batch of chapters starts many of them."""
+    done = run(PROGRAM.format(blocked={"matplotlib", "torch"}, modules=["memlib.cli", "companion.cli"]))
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_block_works():
     done = run(PROGRAM.format(blocked=BLOCKED, modules=["companion.experiment"]))
     assert "not part of the core" in done.stderr
