@@ -35,7 +35,8 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal serve clean lock audit-dependencies
+.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal again serve clean lock \
+        audit-dependencies
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -87,6 +88,9 @@ ifdef SEEDS
 else
 	@$(BIN)/companion claims --preset $(PRESET)
 endif
+
+again: book  ## every chapter three times more, and what moved: once as before, on two threads, without AVX-512
+	@$(PIPELINE) --config preset=$(PRESET) repeat=1 -- again || $(WHY)
 
 # Side by side: while the last chapter runs and the book is built, a core is idle.
 test: $(DEV) $(BOOK)  ## lint and the book, then every test

@@ -14,7 +14,7 @@ from companion import archive, claims
 from companion.claims import pages
 from companion.claims.table import counted
 from companion.cli.program import AsJson, Build, PresetName, app
-from companion.experiment import notebooks, presets, recorded, staging
+from companion.experiment import again, notebooks, presets, recorded, staging
 from companion.experiment.runs import Place, build_folder, failures, scheduler_errors
 from companion.paths import project_root
 from memlib.cli.program import complain, console
@@ -109,6 +109,27 @@ def count_verdicts(
             table.add_row(claim.id, claim.verdict, counted(found.verdicts[claim.id]))
     console.print(table)
     console.print(str(claims.seeds.keep(found)))
+
+
+@app.command("again")
+def compare_again(preset: PresetName = "quick", build: Build = None) -> None:
+    """Compare repeated runs with those of a preset: the same once more, on two threads, without AVX-512.
+
+    `make again` repeats the runs and then calls this. Exit code 1 if a number of the first is not the same to
+    the last bit, or one of the others moved further than its uncertainty lets one notice.
+    """
+    chapters = [path.stem for path in notebooks.all_notebooks(project_root() / "notebooks")]
+    table = Table("runs", "how", "numbers", "moved", "furthest", "apart")
+    every = {name: again.compared(build or build_folder(), preset, name, chapters) for name in again.VARIANTS}
+    for name, found in every.items():
+        furthest = f"{found.moved[0].relative:.1e}" if found.moved else "0"
+        counts = (found.shared, len(found.moved), furthest, len(found.apart))
+        table.add_row(name, again.VARIANTS[name].about, *map(str, counts))
+    console.print(table)
+    for name, found in every.items():
+        for item in found.apart:
+            complain.print(escape(f"{name}, {item.notebook}: {item.key} was {item.before}, is {item.after}"))
+    raise typer.Exit(1 if any(found.apart for found in every.values()) else 0)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from companion.experiment import results
+from companion.experiment.results import Results
 
 Numbers = dict[tuple[str, str], dict[str, float]]
 """By notebook and run: the value of each number, and its bounds as `key, low` and `key, high`."""
@@ -57,12 +58,15 @@ def numbers(build: Path) -> Numbers:
     files = [path for path in files if not path.parent.name.startswith(".")]
     if not files:
         raise ValueError(f"{build} holds no runs/NOTEBOOK/RUN/{results.FILE}; expected a build folder")
-    read: Numbers = {}
-    for path in files:
-        found = results.load(path)
-        read[found.notebook, found.run] = flat = {}
-        for key, scalar in found.scalars.items():
-            flat[key] = scalar.value
-            for name, bound in zip(("low", "high"), scalar.interval or (), strict=False):
-                flat[f"{key}, {name}"] = bound
-    return read
+    loaded = map(results.load, files)
+    return {(found.notebook, found.run): flat(found) for found in loaded}
+
+
+def flat(found: Results) -> dict[str, float]:
+    """The numbers of one run, and the bounds of intervals as `key, low` and `key, high`."""
+    named: dict[str, float] = {}
+    for key, scalar in found.scalars.items():
+        named[key] = scalar.value
+        for name, bound in zip(("low", "high"), scalar.interval or (), strict=False):
+            named[f"{key}, {name}"] = bound
+    return named

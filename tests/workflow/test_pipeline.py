@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from companion.experiment import again
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
@@ -266,6 +268,17 @@ SUBMIT = """\
 sh "$1" > job-$$.log 2>&1 &
 echo $!
 """
+
+
+def test_the_same_runs_again_plan_their_variants(project):
+    plan = project.snakemake("--dry-run", "--printshellcmds", "--config", "repeat=1", "--", "again").stdout
+    ran = set(re.findall(r"running (\S+) \((\S+)\)", plan))
+    assert ran == {(name, variant) for name in ("01_one", "02_two") for variant in again.VARIANTS}, plan
+    commands = [line for line in plan.splitlines() if " -m companion run " in line]
+    older = [line for line in commands if "ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2" in line]
+    two = [line for line in commands if "OMP_NUM_THREADS=2 " in line]
+    assert [line.count("again-avx2") for line in older] == [1, 1]
+    assert [line.count("again-2-threads") for line in two] == [1, 1]
 
 
 def test_a_sweep_runs_under_a_scheduler(project):
