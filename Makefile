@@ -35,7 +35,7 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book archive lab notebooks run sweep record claims test lint bench gpu rehearsal again serve clean lock \
+.PHONY: help setup book pdf archive lab notebooks run sweep record claims test lint bench gpu rehearsal again serve clean lock \
         audit-dependencies
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -61,6 +61,9 @@ book: $(BOOK)  ## run what has changed, build the book, say where to open it
 	@$(PIPELINE) --config preset=$(PRESET) -- book || $(WHY)
 	@echo
 	@echo "The book is ready: file://$(CURDIR)/$(HTML)"
+
+pdf: $(DEV) book  ## the whole book as build/book.pdf, printed by Chromium
+	@$(BIN)/companion pdf
 
 archive: $(BOOK) book  ## build/archive.zip: sources, runs and their provenance, with checksums
 	@$(BIN)/companion archive

@@ -2,6 +2,7 @@
 
 | module     | adds                                                                                    |
 |------------|-----------------------------------------------------------------------------------------|
+| `api`      | docstrings of `memlib` as its reference shows them                                      |
 | `cells`    | what a cell records, read from its code                                                 |
 | `sources`  | numbers for tables, and beneath figures and tables links to code, data, files, commit   |
 | `terms`    | links from a page to the glossary, with the definition shown on hover                   |
@@ -14,11 +15,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from companion.book import markup, sources, terms
+from companion.book import api, markup, sources, terms
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
-    for part in (sources, terms, markup):
+    for part in (api, sources, terms, markup):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

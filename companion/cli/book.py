@@ -46,6 +46,19 @@ def check_book(build: Build = None) -> None:
     staging.check_book(folder / "book" / "_build" / "html", folder / "stage")
 
 
+@app.command("pdf")
+def print_book(
+    to: Annotated[Path | None, typer.Option(help="File; default: book.pdf in the build folder.")] = None,
+    build: Build = None,
+) -> None:
+    """Print the built book as one PDF by Chromium, with all that is folded opened."""
+    from companion import pdf  # only this command needs a browser
+
+    folder = build or build_folder()
+    html = folder / "book" / "_build" / "html"
+    console.print(str(pdf.write(html, project_root() / "_toc.yml", to or folder / "book.pdf")))
+
+
 @app.command("archive")
 def pack(
     to: Annotated[Path | None, typer.Option(help="File; default: archive.zip in the build folder.")] = None,

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 
+from companion import pdf
+
 LINKS = {
     "a": ["href"],
     "link": ["href"],
@@ -117,18 +119,9 @@ def machine_paths(folder: Path, *known: str) -> list[str]:
     return faults
 
 
-def entries(node: object) -> Iterator[str]:
-    """The pages of a table of contents, in order."""
-    if isinstance(node, Mapping):
-        yield from (str(node[key]) for key in ("root", "file") if key in node)
-        yield from (name for value in node.values() for name in entries(value))
-    elif isinstance(node, list):
-        yield from (name for value in node for name in entries(value))
-
-
 @pytest.fixture(scope="session")
 def toc(project: Path) -> list[str]:
-    return list(entries(yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))))
+    return list(pdf.entries(yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))))
 
 
 @pytest.fixture(scope="session")

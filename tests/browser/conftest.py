@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,13 +11,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
-
-def chromium(own: str) -> str | None:
-    """The executable: one on the path, else the one that Playwright installs for itself."""
-    found = (shutil.which(name) for name in NAMES)
-    return next(filter(None, found), own if Path(own).is_file() else None)
+from companion.pdf import arguments, chromium
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +20,7 @@ def browser() -> Iterator[Browser]:
         executable = chromium(playwright.chromium.executable_path)
         if executable is None:
             pytest.skip("no Chromium found; run `apt-get install chromium` or `playwright install chromium`")
-        options = ["--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        with playwright.chromium.launch(executable_path=executable, args=options) as running:
+        with playwright.chromium.launch(executable_path=executable, args=arguments()) as running:
             yield running
 
 

@@ -14,6 +14,8 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from companion import pdf
+
 pytestmark = pytest.mark.browser
 
 VIEWS = {
@@ -92,9 +94,7 @@ def reading(browser: Browser, view: str, *, offline: bool = True) -> Iterator[Wa
 
 
 def names(project: Path) -> list[str]:
-    toc = yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"], *chapters]
+    return list(pdf.entries(yaml.safe_load((project / "_toc.yml").read_text(encoding="utf-8"))))
 
 
 @pytest.fixture(scope="session")
