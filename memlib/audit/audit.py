@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 from pyarrow import parquet
 
-from memlib.audit import duplicates, mitigations, noised, reporting, significance, spaces, verification
-from memlib.audit.against_base import STATISTICS, AgainstBase, Kept, check_related
+from memlib.audit import duplicates, mitigations, noised, ranking, reporting, spaces, verification
+from memlib.audit.against_base import AgainstBase, Kept, check_related
 from memlib.audit.duplicates import Repetition
 from memlib.audit.noised import NoisedImages
+from memlib.audit.ranking import Means, Ranking
 from memlib.audit.report import Report, write
 from memlib.audit.spaces import Encoder
 from memlib.audit.training_set import Example, TrainingSetError, opened
@@ -45,6 +45,8 @@ class Settings:
         num_inference_steps: steps of a whole sampling.
         guidance: scale of classifier-free guidance of the images.
         rate: false discovery rate of the list, in (0, 1).
+        pooled: compare captions with all harmless ones and not with those of their family alone. It has to be
+            decided before the values are seen.
         suspicious: most suspicious captions whose images are generated, beside those of the list.
         random: captions drawn from the others, to estimate their share of copies.
         innocent: harmless captions whose images calibrate what counts as reproduced, at most.
@@ -61,6 +63,7 @@ class Settings:
     random: int = 40
     innocent: int = 50
     mitigate: bool = False
+    pooled: bool = False
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -212,10 +215,10 @@ class Run:
         )
 
     @cached_property
-    def means(self) -> dict[str, NDArray[np.float64]]:
+    def means(self) -> Means:
         """Of each statistic the means over seeds, a value for each row of `table`."""
         audit, settings = self.audit, self.settings
-        ranked({"excess": np.zeros(len(self.table))}, self.table, 0.5)  # refuses families before the work
+        self._ranked({"excess": np.zeros(len(self.table))})  # refuses families before the work
         known = {**self.settings.sampling, "average_steps": settings.average_steps}
         known["product"] = default_product(audit.model)
         task = AgainstBase(audit.model, audit.base, noises(audit.model, self.seeds), **known)
@@ -231,9 +234,10 @@ class Run:
     @cached_property
     def ranking(self) -> Ranking:
         """The captions by suspicion."""
-        if not len(self.captions):
-            return Ranking("excess", np.empty(0, np.intp), None, np.empty(0, bool))
-        return ranked(self.means, self.table, self.settings.rate)
+        return self._ranked(self.means) if len(self.captions) else ranking.NOTHING
+
+    def _ranked(self, means: Means) -> Ranking:
+        return ranking.ranked(means, self.table, self.settings.rate, pooled=self.settings.pooled)
 
     @cached_property
     def chosen(self) -> dict[int, str]:
@@ -328,38 +332,3 @@ class Run:
             for name, files in ((KNOWN, audit.images), (KNOWN_HELD_OUT, audit.held_out))
         )
         return first, second
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """The captions by suspicion: `order` of rows, and of each row its p-value and whether it is listed."""
-
-    statistic: str
-    order: NDArray[np.intp]
-    p: NDArray[np.float64] | None
-    listed: NDArray[np.bool_]
-
-
-def ranked(means: Mapping[str, NDArray[np.float64]], table: pa.Table, rate: float) -> Ranking:
-    """Captions by p-value, then by the first of `STATISTICS` there is; without harmless ones by this alone.
-
-    Args:
-        means: of each statistic a value for each row.
-        table: as `Run.table`; a caption is compared with harmless ones of its own family, where both sides
-            tell it.
-        rate: false discovery rate of the list.
-
-    Raises:
-        ValueError: a family without a harmless caption.
-    """
-    name = next(name for name in STATISTICS if name in means)
-    harmless = table["reference"].to_numpy()
-    scores, known = means[name][~harmless], means[name][harmless]
-    if not len(known):
-        return Ranking(name, np.argsort(-scores, kind="stable"), None, np.zeros(len(scores), bool))
-    kinds = np.array(table["family"].to_pylist(), dtype=object)
-    strata, of_known = kinds[~harmless].tolist(), kinds[harmless].tolist()
-    if not any(strata) or not any(of_known):  # kinds that one side does not tell cannot be matched
-        strata, of_known = [None] * len(scores), [None] * len(known)
-    p = significance.conformal(scores, known, strata=strata, calibration_strata=of_known)
-    return Ranking(name, np.lexsort((-scores, p)), p, significance.rejected(p, rate))

@@ -206,6 +206,7 @@ class Report(_Record):
         at_least: entry k - 1 is a lower bound on the memorized among the first k captions, for all k at once
             at 95 %; empty without calibration.
         calibration: harmless captions that p-values rest on.
+        of_family: those of them that each caption is compared with, in the smallest family.
         kept: tensors of weights of the model, how many of them the base has, and of its denoiser.
         thresholds: by space, ratio below which an image counts as reproduced; empty without a training set.
         innocents: what images that cannot be copies were calibrated on, or "".
@@ -231,6 +232,7 @@ class Report(_Record):
     training: TrainingSummary | None
     captions: list[Caption]
     calibration: int
+    of_family: int
     at_least: list[int]
     thresholds: dict[str, float]
     innocents: str

@@ -52,6 +52,7 @@ def of_run(run: Run) -> Report:
         training=training,
         captions=captions,
         calibration=0 if harmless is None else len(harmless),
+        of_family=ranking.calibration,
         at_least=sure,
         thresholds=dict(run.judge.thresholds) if trained else {},
         innocents=run.innocent[0] if trained else "",

@@ -123,29 +123,35 @@ def _hommel(ranked: PValues, alpha: float) -> int:
     return 0
 
 
-def calibration_needed(captions: int, memorized: int, rate: float = 0.1) -> int:
+def calibration_needed(captions: int, memorized: int, rate: float = 0.1, *, overlap: float = 0.0) -> int:
     """The least number of harmless captions with which `rejected` can list the memorized ones.
 
-    The smallest p-value is 1 / (n + 1), and a list of k captions needs p-values of at most `rate` k / m.
+    A list of k of m captions needs p-values of at most `rate` k / m. That of the least suspicious memorized
+    caption is (1 + `overlap` n) / (n + 1), on average over calibrations of n. Captions that are compared
+    with those of their own family need so many in each family.
 
     Args:
         captions: m, how many are screened.
         memorized: k, how many of them are to be found.
         rate: false discovery rate.
+        overlap: share of harmless captions that look as suspicious as the least suspicious memorized one.
 
     Raises:
-        ValueError: not 1 <= memorized <= captions, or a rate outside (0, 1).
+        ValueError: not 1 <= memorized <= captions, a rate outside (0, 1), or an overlap that no number of
+            harmless captions makes up for.
 
     Example:
-        >>> calibration_needed(1000, 20, rate=0.1)
-        499
+        >>> calibration_needed(1000, 20, rate=0.1), calibration_needed(1000, 20, rate=0.1, overlap=0.001)
+        (499, 998)
     """
     if not (1 <= memorized <= captions and 0 < rate < 1):
         raise ValueError(
             "expected 1 <= memorized <= captions and a rate in (0, 1), "
             f"got {memorized}, {captions} and {rate}"
         )
-    return math.ceil(round(captions / (rate * memorized), 9)) - 1
+    if not 0 <= overlap < (least := rate * memorized / captions):
+        raise ValueError(f"an overlap of {overlap:g} is not below {least:g}: no number of captions suffices")
+    return math.ceil(round((1 - least) / (least - overlap), 9))
 
 
 def _finite(name: str, values: ArrayLike) -> NDArray[np.float64]:

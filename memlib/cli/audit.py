@@ -50,11 +50,9 @@ AverageSteps = Annotated[
     int, options.of_run("--average-steps", "First steps at which statistics are taken and averaged.", min=1)
 ]
 Rate = Annotated[float, options.of_run("--rate", "False discovery rate of the list.", min=0.001, max=0.5)]
+Pooled = Annotated[bool, options.of_run("--pooled", "Compare with harmless captions of all families.")]
 Suspicious = Annotated[
-    int,
-    options.of_run(
-        "--suspicious", "Most suspicious captions whose images are generated, beside the list.", min=1
-    ),
+    int, options.of_run("--suspicious", "Most suspicious captions that get images, beside the list.", min=1)
 ]
 Random = Annotated[
     int, options.of_run("--random", "Captions drawn from the others, whose images are generated too.", min=0)
@@ -87,6 +85,7 @@ def audit(
     first_seed: options.FirstSeed = 0,
     average_steps: AverageSteps = 1,
     rate: Rate = 0.1,
+    pooled: Pooled = False,
     suspicious: Suspicious = 20,
     random: Random = 40,
     try_mitigations: Mitigate = False,
@@ -128,7 +127,7 @@ def audit(
         loaded.source = f"{source} with {upon}"
     given = Settings(
         seeds, first_seed, average_steps, num_inference_steps, guidance, rate, suspicious, random,
-        mitigate=try_mitigations,
+        mitigate=try_mitigations, pooled=pooled,
     )  # fmt: skip
     seen_by = None if encoder is None else Encoder(encoder, loaded.device)
     done = Audit(loaded, begun, examples, harmless, more, given, shown, unseen, seen_by)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from memlib.audit import Audit, Report, Settings, training_set, verification
+from memlib.audit import Audit, Report, Settings, report, training_set, verification
 from memlib.mitigation import METHODS, settings_of
 from memlib.screening import identity, prompt_files, screen
 from memlib.text_to_image import TextToImage
@@ -118,6 +118,26 @@ def test_no_calibration_caption_is_refused_as_one_is(fine_tuned, examples, tmp_p
 def test_nothing_to_look_at_is_said(fine_tuned, tmp_path):
     with pytest.raises(ValueError, match="nothing to look at: give training images, prompts, or images"):
         Audit(*fine_tuned).run(tmp_path / "out")
+
+
+def test_the_number_of_harmless_captions_that_are_missing_is_that_of_a_family(fine_tuned, tmp_path):
+    """Three screened take 29 harmless ones of each of two kinds; 30 of one and 2 of the other do not do."""
+
+    def of(kind, texts):
+        return prompts(*texts).set_column(2, "family", pa.array([kind] * len(texts), pa.string()))
+
+    harmless = pa.concat_tables([of("k", [f"k {n}" for n in range(30)]), of("y", ["y cat", "y y"])])
+    screened = pa.concat_tables([of("k", ["a cat", "tac"]), of("y", ["act"])])
+
+    def said(pooled):
+        settings = replace(SETTINGS, seeds=1, pooled=pooled)
+        found = Audit(*fine_tuned, (), harmless, screened, settings).run(tmp_path / str(pooled))
+        assert (found.calibration, found.of_family) == (32, 32 if pooled else 2)
+        unlisted = [one.model_copy(update={"listed": False}) for one in found.captions]
+        return " ".join(report.worded(found.model_copy(update={"captions": unlisted})).limits)
+
+    assert "takes 29 harmless captions of each family; the smallest has 2" in said(pooled=False)
+    assert "p-values rest on 32 harmless captions" in said(pooled=True)
 
 
 def test_without_a_training_set_it_is_a_list_without_images(fine_tuned, tmp_path):

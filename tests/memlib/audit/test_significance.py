@@ -1,6 +1,9 @@
 """p-values, lists and bounds: against brute force, and as often right as they promise."""
 
+import doctest
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from memlib.audit import significance
 
+GUIDE = Path(__file__).parents[3] / "book/guide/audit.md"
 P_VALUES = st.lists(st.integers(1, 100).map(lambda k: k / 100), min_size=1, max_size=7)
 
 
@@ -82,6 +86,23 @@ def test_one_caption_less_cannot_fill_the_list():
         assert significance.rejected(p, 0.1).sum() == listed
 
 
+def test_the_numbers_of_the_guide():
+    text = GUIDE.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```pycon\n(.*?)```", text, re.DOTALL)
+    assert doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(block, {}, "guide", None, 0)) == (
+        0,
+        3,
+    )
+    assert f"{significance.calibration_needed(1000, 20)} for 20 among 1,000" in text
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.001, 0.0015])
+def test_with_an_overlap_the_list_takes_more_harmless_captions(overlap):
+    needed = significance.calibration_needed(1000, 20, 0.1, overlap=overlap)
+    fits = [(1 + overlap * n) / (n + 1) <= 0.1 * 20 / 1000 + 1e-12 for n in (needed - 1, needed)]
+    assert fits == [False, True]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -98,6 +119,10 @@ def test_one_caption_less_cannot_fill_the_list():
         (lambda: significance.rejected([1.5]), r"p-values lie in \[0, 1\]"),
         (lambda: significance.calibration_needed(10, 0), "1 <= memorized <= captions"),
         (lambda: significance.calibration_needed(10, 1, 0.0), r"rate in \(0, 1\)"),
+        (
+            lambda: significance.calibration_needed(10, 1, overlap=0.01),
+            "no number of captions suffices",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, message):
