@@ -1,5 +1,7 @@
 """Tiny notebooks, written where a test wants them."""
 
+from functools import partial
+
 import pytest
 
 from companion.experiment import recorder
@@ -25,17 +27,18 @@ output: str = ""
 """
 
 
+def notebook_in(folder, body, name="01_toy", parameters=PARAMETERS):
+    """Write a py:percent notebook and return its path."""
+    path = folder / "notebooks" / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(HEAD + parameters + body)
+    return path
+
+
 @pytest.fixture
 def write_notebook(tmp_path):
-    """A function that writes a py:percent notebook and returns its path."""
-
-    def write(body, name="01_toy", parameters=PARAMETERS):
-        path = tmp_path / "notebooks" / f"{name}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(HEAD + parameters + body)
-        return path
-
-    return write
+    """`notebook_in` the folder of the test."""
+    return partial(notebook_in, tmp_path)
 
 
 @pytest.fixture
