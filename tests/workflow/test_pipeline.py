@@ -246,13 +246,6 @@ def test_parameters_of_one_notebook_run_that_one_again(project):
         project.preset()
 
 
-def test_a_sweep_plans_its_runs(project):
-    project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 1}, {seed: 2}]\n")
-    options = ("--config", "sweep=sweep.yml", "--", "sweep")
-    plan = project.snakemake("--dry-run", *options).stdout
-    assert set(re.findall(r"running 01_one \((\S+)\)", plan)) == {"seed-1", "seed-2"}
-
-
 def test_other_seeds_and_recorded_runs_plan_theirs(project):
     plan = project.snakemake("--dry-run", "--config", "seeds=2", "--", "verdicts").stdout
     assert set(re.findall(r"running (\S+) \(seed-[12]\)", plan)) == {"01_one", "02_two"}
@@ -341,7 +334,6 @@ def test_by_hand_as_the_page_says(project):
     ("overrides", "options", "message"),
     [
         ({"sead": 1}, (), "unknown parameter 'sead', did you mean seed?"),
-        ({"seed": "one"}, (), "seed must be int, got 'one'"),
         ({}, ("--config", "preset=quik"), "unknown preset 'quik', did you mean quick?"),
         ({}, ("--config", "sweep=none.yml"), "none.yml is not there"),
     ],

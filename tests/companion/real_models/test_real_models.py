@@ -145,20 +145,27 @@ def test_a_file_with_too_few_merges_is_refused(tmp_path):
         rehearsal.vocabulary(path)
 
 
+@pytest.fixture(scope="module")
+def rehearsed(words, tmp_path_factory):
+    """The folder of a rehearsal: a pipeline of narrow networks, captions and images."""
+    home = tmp_path_factory.mktemp("rehearsal")
+    rehearsal.main(home, words, small=True, size=128)
+    return home
+
+
 @pytest.mark.slow
-def test_the_pipeline_of_the_rehearsal_has_the_layers_of_stable_diffusion(words, tmp_path):
-    rehearsal.write_pipeline(tmp_path, words, small=True)
-    model = TextToImage.load(tmp_path)
-    assert model.sample_shape == (4, 64, 64)
+def test_the_pipeline_of_the_rehearsal_has_the_layers_of_stable_diffusion(rehearsed):
+    model = TextToImage.load(rehearsed / "pipeline")
+    assert model.sample_shape == (4, 16, 16)
+    assert rehearsal.SIZE == 512  # where no size is given
     assert sum(name.endswith("attn2.processor") for name in model.unet.attn_processors) == 16
     assert model.encode(["cat"]).embeddings.shape[1] == 77
 
 
 @pytest.mark.slow
-def test_the_chapter_runs_from_its_first_cell_to_its_last_on_a_small_rehearsal(words, tmp_path):
-    rehearsal.main(tmp_path, words, small=True, size=128)
+def test_the_chapter_runs_from_its_first_cell_to_its_last_on_a_small_rehearsal(rehearsed, tmp_path):
     files = {"model": "pipeline", "prompts": "captions.csv", "listing": "listing.jsonl"}
-    given = [part for name, file in files.items() for part in ("-p", f"{name}={tmp_path / file}")]
+    given = [part for name, file in files.items() for part in ("-p", f"{name}={rehearsed / file}")]
     command = [sys.executable, "-m", "companion", "run", "10_real_models", "--preset", "rehearsal"]
     command += [*given, "--name", "rehearsal", "--build", str(tmp_path / "build")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

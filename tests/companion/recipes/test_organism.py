@@ -42,17 +42,24 @@ from memlib import intervals
 from memlib.networks import MLP, MLPConfig
 
 SHORT = FitConfig(steps=2, batch=4, warmup=1)
+MOMENT = replace(
+    AUTOENCODER, network=lambda: Autoencoder(AutoencoderConfig(channels=(8, 8, 8))), training=SHORT
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where the autoencoder of a moment lies, trained."""
+    home = tmp_path_factory.mktemp("autoencoder")
+    MOMENT.train(home / MOMENT.name)
+    return home
 
 
 @pytest.fixture
-def autoencoder(tmp_path, monkeypatch):
+def autoencoder(home, monkeypatch):
     """A recipe of an autoencoder of a moment, trained, in the place of the one that ships."""
-    recipe = replace(
-        AUTOENCODER, network=lambda: Autoencoder(AutoencoderConfig(channels=(8, 8, 8))), training=SHORT
-    )
-    monkeypatch.setattr(type(recipe), "folder", property(lambda self: tmp_path / self.name))
-    recipe.train(recipe.folder)
-    return recipe
+    monkeypatch.setattr(type(MOMENT), "folder", property(lambda self: home / self.name))
+    return MOMENT
 
 
 @pytest.fixture
@@ -160,7 +167,8 @@ def test_the_v_model_starts_where_the_epsilon_model_ended():
     assert {"text_encoder/model.safetensors", "unet/diffusion_pytorch_model.safetensors"} <= files.keys()
 
 
-def test_a_training_that_was_cut_goes_on(short, tmp_path):
+def test_a_training_that_was_cut_goes_on(short, tmp_path, monkeypatch):
+    monkeypatch.setattr("companion.recipes.organism.quality", lambda *parts, **options: {})  # asked above
     recipe = short(ORGANISM_V)
     whole = recipe.train(tmp_path / "whole").card
 

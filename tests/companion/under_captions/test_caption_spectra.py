@@ -13,6 +13,8 @@ from ...memlib.text_to_image import oracles
 CAPTIONS = ["a cat", "cat", "t"]
 T = 481
 D = 64
+# For what does not depend on the kind of prediction: that enters by the scores alone.
+EPSILON = pytest.mark.parametrize("kind", ["epsilon"])
 
 
 @pytest.fixture
@@ -55,6 +57,7 @@ def test_everything_is_that_of_the_jacobians(exact, kind, generator):
                 assert of.count[p, i] == of.lower[p, i] == of.upper[p, i] == (eigenvalues >= 0).sum()
 
 
+@EPSILON
 def test_points_joined_are_points_computed_together(exact, generator):
     noise, prompts = exact.noise(3, generator), exact.encode(CAPTIONS)
     whole, *parts = (conditional_curvature(exact, T, prompts, x) for x in (noise, noise[:1], noise[1:]))
@@ -64,7 +67,7 @@ def test_points_joined_are_points_computed_together(exact, generator):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("krylov", [None, 20])
+@pytest.mark.parametrize(("kind", "krylov"), [("epsilon", 20), ("v", None)])
 def test_shared_points_are_the_same_points_for_each_prompt(exact, krylov, generator):
     noise = exact.noise(2, generator)
     prompts = exact.encode(CAPTIONS)
@@ -79,6 +82,7 @@ def test_shared_points_are_the_same_points_for_each_prompt(exact, krylov, genera
             torch.testing.assert_close(getattr(a, field), getattr(b, field), rtol=1e-8, atol=1e-10)
 
 
+@EPSILON
 def test_the_unconditional_jacobian_at_shared_points_is_computed_once(exact, passes, generator):
     noise, prompts = exact.noise(2, generator), exact.encode(CAPTIONS)
     caption_spectra(exact, T, prompts, noise, at_once=2)
@@ -88,6 +92,7 @@ def test_the_unconditional_jacobian_at_shared_points_is_computed_once(exact, pas
     assert sum(rows for rows, empty in passes if empty) == 3 * once > 0
 
 
+@EPSILON
 def test_as_many_krylov_steps_as_dimensions_give_the_whole_spectrum(exact, generator):
     x = exact.noise(3, generator)[:, None]
     prompts = exact.encode(CAPTIONS)
@@ -113,6 +118,7 @@ def test_few_krylov_steps_bound_the_count(exact, generator):
     assert (few.eigenvalues[..., 0] >= whole.eigenvalues[..., 0] - 1e-9).all()
 
 
+@EPSILON
 def test_arguments_are_checked(exact, generator):
     prompts, noise = exact.encode(CAPTIONS), exact.noise(2, generator)
     with pytest.raises(ValueError, match="P = 3"):
@@ -127,8 +133,10 @@ def test_arguments_are_checked(exact, generator):
         conditional_curvature(exact, T, prompts, noise[None])
 
 
-@pytest.mark.parametrize("krylov", [None, 8])
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "shared", "krylov"),
+    [("epsilon", True, None), ("v", True, 8), ("epsilon", False, 8), ("v", False, None)],
+)
 def test_curvature_under_the_caption_alone(exact, shared, krylov, passes, generator):
     x = exact.noise(2, generator) if shared else exact.noise(6, generator).reshape(3, 2, 4, 4, 4)
     prompts = exact.encode(CAPTIONS)

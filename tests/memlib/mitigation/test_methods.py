@@ -38,6 +38,14 @@ others = {
     "number": RandomAddition("number", 1),
     "attention": AttentionRescaling(),
 }
+
+
+@pytest.fixture
+def kind():
+    """One kind of prediction: that enters by the objectives, whose tests take both."""
+    return "v"
+
+
 by_gradient = pytest.mark.parametrize("method", gradual.values(), ids=gradual.keys())
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 
+import diffusers
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
@@ -27,15 +28,21 @@ def own_first_step(folder, captions=CAPTIONS, **options):
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=torch.float64
     )
+    return first_pass(pipeline, captions, **options)
+
+
+def first_pass(pipeline, captions=CAPTIONS, **options):
+    """Points, time, both halves of the output of the first pass of a pipeline through its U-Net."""
     seen = []
 
     def note(_, given, __, out):
         seen.extend((given[0], int(given[1]), *out[0].chunk(2)))
         raise Reached
 
-    pipeline.unet.register_forward_hook(note, with_kwargs=True)
+    hook = pipeline.unet.register_forward_hook(note, with_kwargs=True)
     with pytest.raises(Reached):
         pipeline(captions, generator=torch.Generator().manual_seed(0), output_type="latent", **options)
+    hook.remove()
     return seen
 
 
@@ -73,32 +80,36 @@ def test_an_ordinary_folder(folders, kind):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"act_fn": "gelu"},
-        {"flip_sin_to_cos": False},
-        {"freq_shift": 1},
-        {"center_input_sample": True},
-        {"attention_head_dim": 4},
-        {"norm_eps": 1e-2},
-        {"norm_num_groups": 2},
-        {"resnet_time_scale_shift": "scale_shift"},
-        {"use_linear_projection": True},
-        {"upcast_attention": True},
-        {"only_cross_attention": True},
-        {"mid_block_type": None},
-        {"mid_block_scale_factor": 2.0},
-        {"conv_in_kernel": 1},
-        {"time_embedding_type": "fourier"},
-        {"timestep_post_act": "silu"},
-        {"time_embedding_act_fn": "silu"},
+        {
+            "act_fn": "gelu",
+            "flip_sin_to_cos": False,
+            "freq_shift": 1,
+            "center_input_sample": True,
+            "attention_head_dim": 4,
+            "norm_eps": 1e-2,
+            "norm_num_groups": 2,
+            "use_linear_projection": True,
+            "upcast_attention": True,
+            "mid_block_scale_factor": 2.0,
+            "conv_in_kernel": 1,
+            "timestep_post_act": "silu",
+            "time_embedding_act_fn": "silu",
+            "transformer_layers_per_block": 2,
+        },
+        {
+            "resnet_time_scale_shift": "scale_shift",
+            "only_cross_attention": True,
+            "time_embedding_type": "fourier",
+            "sample_size": (4, 8),
+        },
+        {"mid_block_type": None, "cross_attention_norm": "layer_norm"},
         {"encoder_hid_dim": 16, "encoder_hid_dim_type": "text_proj"},
-        {"transformer_layers_per_block": 2},
-        {"sample_size": (4, 8)},
-        {"cross_attention_norm": "layer_norm"},
         {"addition_embed_type": "text", "addition_embed_type_num_heads": 2},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_every_entry_of_the_unet(broken, changes):
+    """Several at once: what the pipeline heeds and the replay does not, or the reverse, sets them apart."""
     new_unet(broken, **changes)
     compare(broken)
 
@@ -115,12 +126,15 @@ def test_entries_of_the_unet_that_ask_for_more_than_the_pipeline_gives(broken):
             TextToImage.load(broken)
 
 
-def moved(model, folder):
-    """How far the embeddings of captions are from those of another folder, if they can be compared."""
-    ours, theirs = (
-        one.encode(CAPTIONS).embeddings for one in (model, TextToImage.load(folder, dtype=torch.float64))
-    )
-    return math.inf if ours.shape != theirs.shape else float((ours - theirs).norm())
+@pytest.fixture
+def moved(models):
+    """How far the embeddings of captions are from those of the folder before, if they can be compared."""
+
+    def distance(model):
+        ours, theirs = (one.encode(CAPTIONS).embeddings for one in (model, models["epsilon", torch.float64]))
+        return math.inf if ours.shape != theirs.shape else float((ours - theirs).norm())
+
+    return distance
 
 
 @UNKNOWN
@@ -132,23 +146,28 @@ def moved(model, folder):
         ({"num_attention_heads": 4}, True),
         ({"num_hidden_layers": 1}, True),
         ({"use_attention_mask": True}, True),
-        ({"attention_dropout": 0.9}, False),  # evaluation
-        ({"initializer_factor": 3.0}, False),  # the weights are read
-        ({"initializer_range": 0.5}, False),
-        ({"projection_dim": 8}, False),  # of another class
-        ({"bos_token_id": 3}, False),  # the tokenizer sets the marks
-        ({"eos_token_id": 7}, False),  # reads the pooled output, which the U-Net does not get
-        ({"pad_token_id": 5}, False),
-        ({"tie_word_embeddings": False}, False),
+        (
+            {
+                "attention_dropout": 0.9,  # evaluation
+                "initializer_factor": 3.0,  # the weights are read
+                "initializer_range": 0.5,
+                "projection_dim": 8,  # of another class
+                "bos_token_id": 3,  # the tokenizer sets the marks
+                "eos_token_id": 7,  # reads the pooled output, which the U-Net does not get
+                "pad_token_id": 5,
+                "tie_word_embeddings": False,
+            },
+            False,
+        ),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
-def test_every_entry_of_the_text_encoder(broken, folders, changes, moves):
+def test_every_entry_of_the_text_encoder(broken, moved, changes, moves):
     path = broken / "text_encoder" / "config.json"
     if "num_hidden_layers" in changes:  # layers that are left out must not lie in the file
         CLIPTextModel.from_pretrained(broken / "text_encoder", **changes).save_pretrained(path.parent)
     edit(path, **changes)
-    assert (moved(compare(broken), folders["epsilon"]) > 1e-3) == moves
+    assert (moved(compare(broken)) > 1e-3) == moves
 
 
 @pytest.mark.parametrize("key", ["hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings"])
@@ -166,19 +185,24 @@ def test_entries_of_the_text_encoder_that_the_weights_contradict(broken, key):
         ({"model_max_length": 8}, True),
         ({"bos_token": "!"}, True),
         ({"eos_token": "!"}, True),
-        ({"unk_token": "!"}, False),  # every letter of the captions is known
-        ({"do_lower_case": False}, False),  # CLIP's tokenizer lowers them all the same
-        ({"add_prefix_space": True}, False),
-        ({"clean_up_tokenization_spaces": True}, False),  # of decoding
-        ({"errors": "ignore"}, False),
-        ({"name_or_path": "another/model"}, False),
+        (
+            {
+                "unk_token": "!",  # every letter of the captions is known
+                "do_lower_case": False,  # CLIP's tokenizer lowers them all the same
+                "add_prefix_space": True,
+                "clean_up_tokenization_spaces": True,  # of decoding
+                "errors": "ignore",
+                "name_or_path": "another/model",
+            },
+            False,
+        ),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
-def test_every_entry_of_the_tokenizer(broken, folders, changes, moves):
+def test_every_entry_of_the_tokenizer(broken, moved, changes, moves):
     edit(broken / "tokenizer" / "tokenizer_config.json", **changes)
     model = compare(broken)
-    assert (moved(model, folders["epsilon"]) > 1e-3) == moves
+    assert (moved(model) > 1e-3) == moves
     limit = changes.get("model_max_length", 12)
     prompts = model.encode(["a cat", "a " * 20])
     assert prompts.tokens.shape[1] == limit
@@ -227,6 +251,14 @@ def new_vae(folder, **changes):
         AutoencoderKL.from_config(config, **changes).save_pretrained(folder / "vae")
 
 
+@pytest.fixture(scope="module")
+def before(folders, tmp_path_factory):
+    """The model whose autoencoder has no entry changed."""
+    folder = shutil.copytree(folders["epsilon"], tmp_path_factory.mktemp("before") / "pipeline")
+    new_vae(folder)
+    return TextToImage.load(folder, dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
     ("changes", "moves"),
     [
@@ -238,17 +270,20 @@ def new_vae(folder, **changes):
         ({"use_post_quant_conv": False}, True),
         ({"mid_block_add_attention": False}, True),
         ({"use_quant_conv": False}, False),  # of encoding
-        ({"force_upcast": False}, False),  # of other pipelines; this one is read in the precision asked for
-        ({"shift_factor": 0.1}, False),  # of other pipelines
-        ({"latents_mean": [0.1] * 4}, False),  # of other pipelines
-        ({"latents_std": [2.0] * 4}, False),
-        ({"sample_size": 64}, False),  # of tiles
+        (
+            {
+                "force_upcast": False,  # of other pipelines, as the next
+                "shift_factor": 0.1,
+                "latents_mean": [0.1] * 4,
+                "latents_std": [2.0] * 4,
+                "sample_size": 64,  # of tiles
+            },
+            False,
+        ),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
-def test_every_entry_of_the_autoencoder(broken, changes, moves):
-    new_vae(broken)
-    before = TextToImage.load(broken, dtype=torch.float64)
+def test_every_entry_of_the_autoencoder(broken, before, changes, moves):
     new_vae(broken, **changes)
     latents, images = own_image(broken)
     model = TextToImage.load(broken, dtype=torch.float64)
@@ -269,19 +304,26 @@ SPACINGS = ("leading", "trailing", "linspace")
 MULTISTEP = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "DEISMultistepScheduler")
 
 
+@pytest.fixture(scope="module")
+def pipeline(folders):
+    """Of diffusers, as it is loaded; its scheduler is for each test to set."""
+    return StableDiffusionPipeline.from_pretrained(folders["epsilon"], low_cpu_mem_usage=False)
+
+
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize(
     "name",
     [*MULTISTEP, *(f"{name}Scheduler" for name in ("DDIM", "PNDM", "DDPM", "EulerDiscrete", "HeunDiscrete"))],
 )
-def test_another_scheduler_and_spacing(broken, name, spacing):
+def test_another_scheduler_and_spacing(broken, pipeline, name, spacing):
     use_scheduler(broken, name, timestep_spacing=spacing)
-    _, t, *_ = own_first_step(broken)
+    pipeline.scheduler = getattr(diffusers, name).from_pretrained(broken / "scheduler")
+    _, t, *_ = first_pass(pipeline)
     times = TextToImage.load(broken).timesteps()
     assert times[0] == t == {"trailing": 999, "linspace": 999}.get(spacing, 951 if name in MULTISTEP else 981)
     assert len(times) == 50
     if name in MULTISTEP:  # a whole number for each step: all are the pipeline's
-        assert times == own_times(broken)
+        assert times == pipeline.scheduler.timesteps.tolist()
 
 
 @pytest.mark.parametrize("name", MULTISTEP)
@@ -295,15 +337,6 @@ def test_times_that_are_neither_ddims_nor_whole_numbers_are_refused(broken, name
 def use_scheduler(folder, name, **changes):
     edit(folder / "model_index.json", scheduler=["diffusers", name])
     edit(folder / "scheduler" / "scheduler_config.json", _class_name=name, steps_offset=1, **changes)
-
-
-def own_times(folder):
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
-    pipeline.scheduler.set_timesteps(50)
-    return pipeline.scheduler.timesteps.tolist()
-
-
-SPACINGS = ("leading", "trailing", "linspace")
 
 
 @pytest.mark.parametrize(
