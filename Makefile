@@ -35,8 +35,8 @@ BEGUN    := $(shell date +%s)
 WHY       = { $(BIN)/companion failures --since $(BEGUN); exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf archive lab notebooks run sweep record claims test lint bench gpu rehearsal again serve clean lock \
-        audit-dependencies
+.PHONY: help setup book pdf archive lab notebooks run sweep record claims
+.PHONY: test lint bench gpu rehearsal again serve clean lock audit-dependencies
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
