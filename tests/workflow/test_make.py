@@ -17,10 +17,11 @@ def make(*arguments):
 
 def test_make_alone_names_every_target():
     text = make().stdout
-    declared = next(
-        line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY")
-    )
-    for target in declared.removeprefix(".PHONY:").split():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    declared = [line.removeprefix(".PHONY:").split() for line in lines if line.startswith(".PHONY:")]
+    targets = {target for some in declared for target in some} - {"owner"}  # of the environment's own rules
+    assert len(targets) > 15
+    for target in targets:
         assert f"make {target}" in text
 
 
