@@ -118,7 +118,7 @@ gpu:  ## 8 minutes of a CUDA card, with torch alone: tests, benchmarks, chapters
 OPEN_CLIP := open_clip_torch==3.3.0
 REHEARSAL := $(CURDIR)/build/rehearsal
 
-rehearsal: $(BOOK)  ## the chapter on real models at full size, with random weights: 16 GB of memory, an hour or more
+rehearsal: $(BOOK)  ## the chapter on real models at full size, with random weights: 16 GB of memory, an hour and a half
 	@$(INSTALL) --no-deps --upgrade --target $(REHEARSAL)/vocabulary $(OPEN_CLIP)
 	@$(BIN)/python -m companion.real_models.rehearsal $(REHEARSAL) \
 		$(REHEARSAL)/vocabulary/open_clip/bpe_simple_vocab_16e6.txt.gz
