@@ -36,7 +36,15 @@
       }
     }
   };
+  // The theme's buttons that open a part of the contents have a picture and no name.
+  const name = () => {
+    for (const button of document.querySelectorAll("details > summary:has(> .toctree-toggle)")) {
+      const link = button.parentElement.parentElement.querySelector("a");
+      button.setAttribute("aria-label", `Pages of ${link.innerText.trim()}`);
+    }
+  };
   addEventListener("DOMContentLoaded", () => {
+    name();
     reveal();
     mark();
     document.addEventListener("toggle", mark, true);
