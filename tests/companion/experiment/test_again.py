@@ -2,18 +2,9 @@
 
 import pytest
 
-from companion.experiment import again, recorder
-from companion.experiment.runs import Place
+from companion.experiment import again
 
-
-def record(build, run_name, **numbers):
-    place = Place(build, "01_toy", run_name)
-    space = {"seed": 1, "output": str(place.final), "__annotations__": {"seed": int, "output": str}}
-    run = recorder.start("01_toy", space)
-    for key, value in numbers.items():
-        interval = {"interval": (value - 1, value + 1), "level": 0.95} if key == "wide" else {}
-        run.record(key, value, **interval)
-    run.finish()
+from .test_compare import record
 
 
 def compared(build, run):
