@@ -43,7 +43,7 @@ def write(root: Path, build: Path, path: Path) -> Path:
     tracked = provenance.tracked(root)
     if tracked is None:
         raise ValueError(f"{root} is no git clone, whose tracked files would be archived")
-    runs = {file.parent: results.load(file) for file in _finished(build)}
+    runs = {file.parent: results.load(file) for file in results.finished(build)}
     if not runs:
         raise ValueError(f"{build} holds no finished run; make the book first: make book")
     entries = {f"sources/{name}": root / name for name in tracked}
@@ -60,11 +60,6 @@ def write(root: Path, build: Path, path: Path) -> Path:
         lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
         _add(archive, "SHA256SUMS", lines.encode())
     return path
-
-
-def _finished(build: Path) -> Iterator[Path]:
-    found = sorted(build.glob(f"runs/*/*/{results.FILE}"))
-    return (path for path in found if not path.parent.name.startswith("."))
 
 
 def _published(folder: Path) -> Iterator[Path]:

@@ -54,8 +54,7 @@ def numbers(build: Path) -> Numbers:
 
     Raises `ValueError` if there is none, or a results file is not valid.
     """
-    files = sorted(build.glob(f"runs/*/*/{results.FILE}"))
-    files = [path for path in files if not path.parent.name.startswith(".")]
+    files = results.finished(build)
     if not files:
         raise ValueError(f"{build} holds no runs/NOTEBOOK/RUN/{results.FILE}; expected a build folder")
     loaded = map(results.load, files)

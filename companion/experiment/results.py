@@ -108,6 +108,12 @@ class Results(_Record):
         return [f"{name}: {check.about}" for name, check in self.checks.items() if not check.holds]
 
 
+def finished(build: Path) -> list[Path]:
+    """The results files of all finished runs below a build folder, in the order of their paths."""
+    found = sorted(build.glob(f"runs/*/*/{FILE}"))
+    return [path for path in found if not path.parent.name.startswith(".")]
+
+
 def load(run: Path) -> Results:
     """Read and validate the results of a run, given its folder or its `results.json`.
 
