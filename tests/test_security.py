@@ -4,16 +4,11 @@ import ast
 import gzip
 import struct
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCES = sorted(
-    path
-    for folder in ("memlib", "companion", "notebooks", "benchmarks", "workflow")
-    for path in (ROOT / folder).rglob("*.py")
-)
+from .test_randomness import ROOT, SOURCES
+
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 """Modules whose files run code when they are read."""
 RUNS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "torch.jit.load"}
