@@ -61,7 +61,9 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make gpu` leaves, on a processor and at sizes that take seconds."""
     folder = tmp_path_factory.mktemp("gpu")
     given = {"DEVICE": "cpu", "TINY": "1", "VENV": "none", "PYTHON": sys.executable, "OUTPUT": str(folder)}
-    make = ["make", "--dry-run", "gpu", *(f"{name}={value}" for name, value in given.items())]
+    # Called by `make test`, make would also say which folder it enters and leaves.
+    make = ["make", "--no-print-directory", "--dry-run", "gpu"]
+    make += [f"{name}={value}" for name, value in given.items()]
     told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     python, *words = shlex.split(told.replace("\\\n", " "))
     assert (python, *words[:2]) == (sys.executable, "-m", "benchmarks.gpu")
