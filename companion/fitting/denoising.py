@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def train(
     state: Path | None = None,
     save_every: int = 200,
     device: str | torch.device = "cpu",
+    visit: Callable[[int, nn.Module], None] | None = None,
 ) -> TrainingResult:
     """Train `network` in place by score matching and return its moving average.
 
@@ -59,6 +61,7 @@ def train(
         state: file that keeps the whole training state; if it exists the training resumes from it.
         save_every: steps between two writings of `state`, each written whole.
         device: where the network runs.
+        visit: is called after every step, see `companion.fitting.loop.fit`.
 
     Raises:
         ValueError: if `state` was left by another configuration.
@@ -78,4 +81,6 @@ def train(
         "last": schedule.alpha_squared[-1].item(),
     }
     context = {"schedule": noise, "prediction": prediction, "data": data}
-    return fit(network, loss, config, context=context, state=state, save_every=save_every, device=device)
+    return fit(
+        network, loss, config, context=context, state=state, save_every=save_every, device=device, visit=visit
+    )

@@ -101,6 +101,7 @@ def fit(
     state: Path | None = None,
     save_every: int = 200,
     device: str | torch.device = "cpu",
+    visit: Callable[[int, nn.Module], None] | None = None,
 ) -> TrainingResult:
     """Minimise `loss` over the weights of `network`, in place, and return their moving average.
 
@@ -112,6 +113,8 @@ def fit(
         state: file that keeps the whole training state; if it exists the training resumes from it.
         save_every: steps between two writings of `state`, each written whole.
         device: where the network runs.
+        visit: is called after every step with the number of steps made and the network of averaged weights,
+            before that step's state is written: after a kill it may see a step twice, and misses none.
 
     Raises:
         ValueError: if `state` was left by another configuration.
@@ -131,6 +134,8 @@ def fit(
         with _autocast(device, config.precision):
             value = loss(generator)
         run.advance(value)
+        if visit is not None:
+            visit(run.step, run.average)
         if state is not None and (run.step % save_every == 0 or run.step == config.steps):
             run.seconds, clock = run.seconds + time.monotonic() - clock, time.monotonic()
             run.save(state)

@@ -7,12 +7,13 @@ from companion.recipes.classifier import DIGIT_CLASSIFIER
 from companion.recipes.dose import MNIST_DOSE
 from companion.recipes.mixture import TWO_MODES
 from companion.recipes.mnist import MNIST_COPIES, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER, MNIST_UNDERTRAINED
+from companion.recipes.onset import ONSET
 from companion.recipes.organism import ORGANISM
 from companion.recipes.photographs import PHOTOGRAPHS
 from companion.recipes.recipe import AnyRecipe
 
 _MNIST = (MNIST_COPIES, MNIST_UNDERTRAINED, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER)
-_NETWORKS: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10)
+_NETWORKS: tuple[AnyRecipe[Any], ...] = (TWO_MODES, *_MNIST, *MNIST_DOSE, DIGIT_CLASSIFIER, *CIFAR10, *ONSET)
 RECIPES: dict[str, AnyRecipe[Any]] = {
     **{recipe.name: recipe for recipe in _NETWORKS},
     **ORGANISM,
