@@ -22,6 +22,7 @@ from companion.datasets import cifar10
 from companion.datasets.files import read_checksums
 from companion.fitting.denoising import TrainingConfig, train
 from companion.fitting.loop import Draw, TrainingResult
+from companion.onset import SETTINGS, Settings, record
 from companion.paths import data_root
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import AnyRecipe, Device
@@ -79,21 +80,38 @@ class LadderRecipe(AnyRecipe[Ladder]):
     Attributes:
         count: the number of training images.
         training: constant learning rate.
+        first: steps of the first rung.
+        settings: what is measured at every rung, and how finely.
+        spectra: whether whole spectra are measured, too.
         schedule: name of the noise schedule, 1,000 steps.
     """
 
     count: int
     training: LadderConfig
+    first: int = FIRST
+    settings: Settings = SETTINGS
+    spectra: bool = False
     schedule: str = "linear"
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """Steps after which the network is kept, two for each doubling."""
-        return rungs(self.training.steps)
+        return rungs(self.training.steps, self.first)
 
     def images(self) -> Float[Tensor, "N 3 16 16"]:
         """The training images."""
         return training_images(self.count, self.training.seed)
+
+    def train(self, folder: Path, *, device: Device = "cpu", save_every: int = 200) -> Ladder:
+        """Train, keep every rung and measure it on the CPU; call again after a kill to resume."""
+        if not (folder / CARD).is_file():
+            super().train(folder, device=device, save_every=save_every)
+        ladder = self.read(folder)
+        record(
+            folder, ladder.load, ladder.steps, self.images(), held_out_images(),
+            settings=self.settings, spectra=self.spectra,
+        )  # fmt: skip
+        return ladder
 
     def read(self, folder: Path, device: Device = "cpu") -> Ladder:  # noqa: ARG002  # of the networks, not of the ladder
         """The ladder in `folder`."""
@@ -201,6 +219,7 @@ def run(count: int, seed: int, passes: int = PASSES) -> LadderRecipe:
         data=partial(_data, count, seed),
         training=LadderConfig(steps=count * passes // BATCH, batch=BATCH, learning_rate=1e-3, seed=seed),
         dtype=torch.float16,
+        spectra=seed == SEEDS[0],
         ships=False,
     )
 
