@@ -2,7 +2,7 @@
 
 from companion.fitting.classifier import Classifier, ClassifierConfig, classify, train_classifier
 from companion.fitting.denoising import TrainingConfig, train
-from companion.fitting.loop import FitConfig, TrainingResult
+from companion.fitting.loop import FitConfig, TrainingResult, read_average
 from companion.fitting.losses import score_matching_errors, score_matching_loss
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingResult",
     "classify",
+    "read_average",
     "score_matching_errors",
     "score_matching_loss",
     "train",

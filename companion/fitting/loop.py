@@ -142,6 +142,22 @@ def fit(
     return TrainingResult(run.average.eval(), run.losses, run.seconds + time.monotonic() - clock)
 
 
+def read_average(network: nn.Module, state: Path) -> int:
+    """Put the averaged weights of a training into `network`, from the state that it keeps or a copy of it.
+
+    Args:
+        network: of the class and configuration that is trained.
+        state: written by `fit`.
+
+    Returns:
+        The number of steps made.
+    """
+    with safe_open(state, framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith("average.")]  # noqa: SIM118  # not a dict
+        network.load_state_dict({key.removeprefix("average."): file.get_tensor(key) for key in names})
+        return int(file.metadata()["step"])
+
+
 def _autocast(device: str | torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from companion.fitting import TrainingConfig, train
+from companion.fitting import TrainingConfig, read_average, train
 from companion.fitting.loop import _stream
 from memlib.networks import MLP, MLPConfig
 from memlib.schedule import VariancePreserving
@@ -115,7 +115,7 @@ import sys
 from pathlib import Path
 import torch
 from memlib.networks import MLP, MLPConfig
-from companion.fitting import TrainingConfig, train
+from companion.fitting import TrainingConfig, read_average, train
 from memlib.schedule import VariancePreserving
 
 torch.set_num_threads(1)
@@ -167,6 +167,37 @@ def test_a_killed_process_resumes_bit_identical(tmp_path, monkeypatch):
     torch.set_num_threads(threads)
     killed, whole = (torch.load(f"{path}.result", weights_only=True) for path in (state, other))
     assert all(torch.equal(a, b) for a, b in zip(killed, whole, strict=True))
+
+
+def test_every_step_is_visited_with_the_average_and_a_state_gives_it_back(case, schedule, tmp_path):
+    build, draw, config = case
+    seen, state = {}, tmp_path / "state.safetensors"
+
+    def visit(step, average):
+        seen[step] = [weight.clone() for weight in average.state_dict().values()]
+
+    result = train(build(), schedule, draw, config, state=state, save_every=1, visit=visit)
+    assert list(seen) == list(range(1, config.steps + 1))
+    network = build(1)
+    assert read_average(network, state) == config.steps
+    for weights in (network.state_dict().values(), result.network.state_dict().values()):
+        assert all(torch.equal(a, b) for a, b in zip(seen[config.steps], weights, strict=True))
+
+
+def test_after_a_kill_no_step_is_missed_by_the_visitor(case, schedule, tmp_path):
+    build, draw, config = case
+    seen, state = [], tmp_path / "state.safetensors"
+
+    def visit(step, average):
+        seen.append(step)
+        if seen.count(step) == 1:
+            raise PowerCut
+
+    for _ in range(config.steps):
+        with pytest.raises(PowerCut):
+            train(build(), schedule, draw, config, state=state, save_every=1, visit=visit)
+    train(build(), schedule, draw, config, state=state, save_every=1, visit=visit)
+    assert seen == [step for step in range(1, config.steps + 1) for _ in range(2)]
 
 
 def test_the_state_is_written_whole(case, schedule, tmp_path, monkeypatch):

@@ -216,3 +216,28 @@ def test_figures_show_every_run_and_rung():
     panels = onset.figures.spectrum(runs[64], 0.25).axes
     assert len(panels[0].lines) == len(STEPS) + 1
     plt.close("all")
+
+
+def test_captions_of_the_organism_by_rows():
+    """A trained organism returns what was copied most, and no training image for a caption it never saw."""
+    from companion.onset import captions as module
+    from companion.organism.captions import captions
+    from companion.organism.samples import Known
+    from companion.organism.training_set import training_set
+    from companion.recipes.organism import ORGANISM_EPSILON
+
+    data = training_set()
+    copied = max((caption for caption in captions("exact")), key=lambda caption: caption.copies)
+    unseen = captions("general", held_out=True)[0]
+    number = data.captions.index(copied)
+    others = (data.caption != number).nonzero().flatten()[::4000]
+    index = torch.cat([(data.caption == number).nonzero().flatten()[:1], others])
+    pixels = torch.nn.functional.avg_pool2d(data.images(index), 2)
+    among = Known(pixels, data.caption[index], data.captions, torch.ones(len(index), dtype=torch.bool))
+    table = module.of_captions(
+        ORGANISM_EPSILON.load().pipeline, [copied, unseen], among, seeds=1, noises=2, steps=10
+    )
+    assert table["caption"].tolist() == [copied.text, unseen.text]
+    assert table["recalled"].tolist() == [1.0, 0.0]
+    assert table["copies"].tolist() == [copied.copies, 0]
+    assert table["gain"][0] > table["gain"][1]
