@@ -22,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import scipy
+import torch
 from numpy.typing import NDArray
 
 from memlib import intervals
 from memlib.copies import RATIO
 from memlib.intervals import Interval
+from memlib.monitor import SequentialTest
 
 LEVEL, SUSTAINED, RESAMPLES = 0.99, 3, 400
 Rungs = Mapping[int, Mapping[str, Any]]
@@ -115,6 +117,35 @@ def differences(rungs: Rungs) -> dict[str, list[tuple[Array, Array]]]:
         for name, values in sides[0].items():
             found.setdefault(name, []).append((values, sides[1][name]))
     return found
+
+
+def warned(rungs: Rungs, *, level: float = 0.01, seed: int = 0) -> Onset:
+    """When the monitor would have warned, had it looked at the recorded points at every rung.
+
+    `memlib.monitor.SequentialTest` on sharpness and minus the logarithm of the loss, as they are and as
+    changes since the first rung.
+
+    Args:
+        rungs: of a run.
+        level: the probability of a false alarm over all rungs.
+        seed: of the labelings.
+    """
+    found: list[torch.Tensor] = []
+    test: SequentialTest | None = None
+    for step, rung in rungs.items():
+        sides = []
+        for side in ("training", "held_out"):
+            sharp = np.array(rung["points"][side]["tr_h"])
+            sides.append(
+                np.concatenate([sharp, -np.log(np.array(rung["loss"][side])[:, : sharp.shape[1]])]).T
+            )
+        found.append(torch.from_numpy(np.concatenate(sides)))
+        if test is None:
+            test = SequentialTest(torch.arange(len(found[0])) < len(sides[0]), level=level, seed=seed)
+        if test.look(torch.cat([found[-1], found[-1] - found[0]], 1)).alarm:
+            return Onset(step, True)
+    steps = list(rungs)
+    return Onset(steps[-1] ** 2 / steps[-2], False)
 
 
 def leads(

@@ -8,6 +8,7 @@ Seeds differ in the weights, the draws and the images, of which no two seeds sha
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,14 @@ from companion.datasets import cifar10
 from companion.datasets.files import read_checksums
 from companion.fitting.denoising import TrainingConfig, train
 from companion.fitting.loop import Draw, TrainingResult
-from companion.onset import SETTINGS, Settings, record
+from companion.onset import SETTINGS, Settings, read, record
+from companion.onset.records import FILE
 from companion.paths import data_root
 from companion.recipes.drawing import with_replacement
 from companion.recipes.recipe import AnyRecipe, Device
-from memlib.files import write_text
+from memlib.files import whole, write_text
 from memlib.networks import DiffusionModel
-from memlib.networks.checkpoint import CARD, load_checkpoint, save_checkpoint, schedule_named
+from memlib.networks.checkpoint import CARD, WEIGHTS, load_checkpoint, save_checkpoint, schedule_named
 from memlib.networks.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(image_channels=3, image_size=16, channels=(48, 64), blocks=1, classes=1)
@@ -145,6 +147,29 @@ class LadderRecipe(AnyRecipe[Ladder]):
             "prediction": "v",
             "schedule": {"name": self.schedule, "steps": 1000},
         }
+
+
+def ship(recipe: LadderRecipe, folder: Path, to: Path | None = None) -> Ladder:
+    """Copy what ships of a finished run: card, measurements, and of the first seed a few rungs' weights.
+
+    Args:
+        recipe: of the run.
+        folder: where it was trained.
+        to: None takes the place where it ships.
+
+    Raises:
+        ValueError: not every rung has been measured.
+    """
+    missing = set(recipe.rungs) - set(read(folder))
+    if missing:
+        raise ValueError(f"{folder} lacks what is measured after {sorted(missing)} steps; train on")
+    to = to or recipe.folder
+    kept = [passes * recipe.count // recipe.training.batch for passes in SHIPPED_PASSES if recipe.spectra]
+    names = [CARD, FILE, *(f"{_rung(folder, step).name}/{name}" for step in kept for name in (CARD, WEIGHTS))]
+    for name in names:
+        with whole(to / name) as temporary:
+            shutil.copyfile(folder / name, temporary)
+    return recipe.read(to)
 
 
 def rungs(steps: int, first: int = FIRST) -> tuple[int, ...]:

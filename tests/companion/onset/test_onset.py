@@ -173,6 +173,12 @@ def test_what_does_not_part_has_no_lead():
         onset.leads(runs[:1], "loss 0", [0.0])
 
 
+def test_the_monitor_would_have_warned_once_points_part():
+    assert onset.warned(run(128, 512, 3)) == Onset(128, True)
+    calm = onset.warned(run(128, 512, 4, effect=0.0))
+    assert calm == Onset(pytest.approx(724**2 / 512), False)
+
+
 def test_without_a_difference_an_onset_is_rarer_than_one_in_a_hundred():
     """Points that keep what sets them apart through the training, as images do: as if looked at once."""
     source, reached = np.random.default_rng(0), 0

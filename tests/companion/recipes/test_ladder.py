@@ -104,3 +104,34 @@ def test_a_finished_ladder_is_not_trained_again(tmp_path):
     assert list(onset.read(tmp_path)) == list(ladder.steps)
     with pytest.raises(ValueError, match="holds the weights after"):
         ladder.load(5)
+
+
+def test_what_ships_is_the_record_and_a_few_weights_of_the_first_seed(tmp_path, monkeypatch):
+    from companion.recipes import onset as module
+
+    monkeypatch.setattr(module, "SHIPPED_PASSES", (1, 3))
+    recipe = short()
+    recipe.train(tmp_path / "trained")
+    assert module.ship(recipe, tmp_path / "trained", tmp_path / "other").steps == ()
+    shipped = module.ship(replace(recipe, spectra=True), tmp_path / "trained", tmp_path / "first")
+    assert shipped.steps == (2, 6)
+    assert shipped.card == recipe.read(tmp_path / "trained").card
+    assert onset.read(tmp_path / "first") == onset.read(tmp_path / "trained")
+    longer = recipe.with_training(steps=8)
+    with pytest.raises(ValueError, match=r"after \[8\] steps"):
+        module.ship(longer, tmp_path / "trained", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_whole_ladder_ships_below_thirty_megabytes():
+    """Weights in half precision, and records of at most 40 kB a rung with spectra and 20 kB without."""
+    from companion.recipes.onset import SHIPPED_PASSES
+
+    size = sum(weight.numel() for weight in ONSET[0].network().parameters())
+    weights = 2 * size * len(SHIPPED_PASSES) * sum(recipe.spectra for recipe in ONSET)
+    records = sum(len(recipe.rungs) * (40_000 if recipe.spectra else 20_000) for recipe in ONSET)
+    assert weights + records < 30e6
+    for recipe in ONSET:
+        assert {passes * recipe.count // recipe.training.batch for passes in SHIPPED_PASSES} <= set(
+            recipe.rungs
+        )

@@ -26,7 +26,8 @@ class Blend(nn.Module):
     def __init__(self, training):
         super().__init__()
         wide = GaussianMixture(torch.ones(1), torch.zeros(1, D), torch.ones(1))
-        narrow = GaussianMixture(torch.ones(len(training)), training, torch.full((len(training),), 0.05))
+        count = len(training)
+        narrow = GaussianMixture(torch.ones(count) / count, training, torch.full((count,), 0.05))
         self.densities = [density.diffused(ALPHA, SIGMA) for density in (wide, narrow)]
         self.dropout, self.memorized, self.rows = nn.Dropout(), 0.0, 0
 
