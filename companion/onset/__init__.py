@@ -4,7 +4,17 @@ from companion.onset import figures
 from companion.onset.captions import of_captions
 from companion.onset.records import read, record
 from companion.onset.statistics import SETTINGS, Settings, measure
-from companion.onset.times import Onset, detectable, differences, first_copy, leads, onset, scaling, warned
+from companion.onset.times import (
+    Onset,
+    detectable,
+    differences,
+    first_copy,
+    leads,
+    onset,
+    scaling,
+    set_in,
+    warned,
+)
 
 __all__ = [
     "SETTINGS",
@@ -21,5 +31,6 @@ __all__ = [
     "read",
     "record",
     "scaling",
+    "set_in",
     "warned",
 ]

@@ -119,6 +119,11 @@ def differences(rungs: Rungs) -> dict[str, list[tuple[Array, Array]]]:
     return found
 
 
+def set_in(rungs: Rungs, name: str) -> Onset:
+    """When a statistic of `differences` leaves its level in a run, by 99 % intervals over all its points."""
+    return onset(list(rungs), _lowest(differences(rungs)[name], np.asarray))
+
+
 def warned(rungs: Rungs, *, level: float = 0.01, seed: int = 0) -> Onset:
     """When the monitor would have warned, had it looked at the recorded points at every rung.
 

@@ -162,6 +162,7 @@ def test_the_lead_is_that_of_the_runs(name):
     assert found.value.high - found.value.low <= 1.01  # the effect is large: a rung to either side
     assert found.value.n == 3
     assert found.censored == 0
+    assert [onset.set_in(rungs, name) for rungs in runs] == [Onset(128, True)] * 3
 
 
 def test_what_does_not_part_has_no_lead():
