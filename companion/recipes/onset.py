@@ -179,7 +179,7 @@ def rungs(steps: int, first: int = FIRST) -> tuple[int, ...]:
         >>> rungs(300)
         (64, 91, 128, 181, 256)
     """
-    found = []
+    found: list[int] = []
     while (step := round(first * 2 ** (len(found) / 2))) <= steps:
         found.append(step)
     return tuple(found)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from memlib.monitor.points import ScoreAt
 from memlib.monitor.watch import Monitor
-from memlib.schedule import score_from_prediction
+from memlib.schedule import Prediction, score_from_prediction
 from memlib.score import Score
 
 
@@ -23,8 +23,8 @@ def unet_score(unet: Callable[..., Any], scheduler: Any, **conditions: Float[Ten
         conditions: what else the network takes, such as `encoder_hidden_states`, one row for each point of
             the monitor in its order.
     """
-    kind = scheduler.config.prediction_type
-    kind = "v" if kind == "v_prediction" else kind
+    given = scheduler.config.prediction_type
+    kind: Prediction = "v" if given == "v_prediction" else given
 
     def at(t: float, numbers: Int64[Tensor, " B"]) -> Score:
         kept = float(scheduler.alphas_cumprod[int(t)])
