@@ -28,6 +28,9 @@ class Points:
         paired: image i of the second half is a twin of training image i, not an image of its own.
         seed: of noises and directions.
         rows: points that go through the network at once.
+
+    Raises:
+        ValueError: fewer than 4 images of a kind, no time, or no row.
     """
 
     images: Float[Tensor, "n ..."]
