@@ -25,7 +25,6 @@ import scipy
 import torch
 from numpy.typing import NDArray
 
-from memlib import intervals
 from memlib.copies import RATIO
 from memlib.intervals import Interval
 from memlib.monitor import SequentialTest
@@ -89,11 +88,8 @@ def first_copy(rungs: Rungs, false: float = 0.0, draw: Callable[[Array], Array] 
         false: share of held-out images that are called copies.
         draw: resamples the samples, the same ones at every rung.
     """
-    lowest = [
-        intervals.proportion(draw(np.array(rung["ratio"])) < RATIO, level=LEVEL).low
-        for rung in rungs.values()
-    ]
-    return onset(list(rungs), lowest, max(false, 0.0))
+    copied = np.array([draw(np.array(rung["ratio"])) < RATIO for rung in rungs.values()])
+    return onset(list(rungs), _wilson_low(copied), false)
 
 
 def differences(rungs: Rungs) -> dict[str, list[tuple[Array, Array]]]:
@@ -222,6 +218,14 @@ def detectable(points: int, *, level: float = LEVEL, power: float = 0.8) -> floa
     """
     normal = scipy.stats.norm.ppf
     return float((normal((1 + level) / 2) + normal(power)) * (2 / points) ** 0.5)
+
+
+def _wilson_low(true: NDArray[np.bool_]) -> list[float]:
+    """Lower end of Wilson's interval of the share of each row, as `memlib.intervals.proportion` has it."""
+    n, share, z = true.shape[1], true.mean(1), scipy.stats.norm.ppf((1 + LEVEL) / 2)
+    centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low: list[float] = ((centre - half) / (1 + z**2 / n)).clip(0).tolist()
+    return low
 
 
 def _lowest(values: Sequence[tuple[Array, Array]], draw: Callable[[Array], Array]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The curve of a training under watch, one picture written whole after every check."""
+"""The curve of a training under watch, one picture, written whole."""
 
 from __future__ import annotations
 

@@ -97,6 +97,7 @@ class Monitor:
         self.period = math.ceil(self.points.passes / (most * _PER_SAMPLE * batch))
         self.checks: list[Check] = []
         self._found: dict[int, Tensor] = {}
+        self._next = 1.0  # number of checks at which the curve is drawn
         self._resume(level)
 
     def step(self, step: int) -> Check | None:
@@ -161,7 +162,11 @@ class Monitor:
                     for i, values in enumerate(of_time):
                         lines.writerow([step, t, i, int(self.member[i]), *map(repr, values)])
         warned = next((check.step for check in self.checks if check.alarm), None)
-        draw(self.folder / CURVE, self._found, self.points, warned)
+        if (
+            len(self.checks) >= self._next or warned == self.checks[-1].step
+        ):  # a picture costs more than a check
+            self._next = 1.25 * len(self.checks)
+            draw(self.folder / CURVE, self._found, self.points, warned)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch import nn
 from companion import onset
 from companion.onset.statistics import Settings, stable_ranks
 from companion.onset.times import Onset
+from memlib.intervals import proportion
 from memlib.networks import DiffusionModel
 from memlib.schedule import VariancePreserving
 
@@ -151,6 +152,12 @@ def test_first_copy_is_above_what_held_out_images_give():
     assert onset.first_copy(rungs) == Onset(362, True)
     assert onset.first_copy(rungs, false=0.3) == Onset(pytest.approx(724**2 / 512), False)
     assert not onset.first_copy(run(128, 2000, 0)).reached
+
+
+def test_shares_of_rows_have_wilsons_lower_ends():
+    true = np.arange(64) < np.array([[0], [1], [9], [64]])
+    expected = [proportion(row, level=onset.times.LEVEL).low for row in true]
+    assert onset.times._wilson_low(true) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["tr_h 0", "local_dimension 0", "count 0", "smallest"])
