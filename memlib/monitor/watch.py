@@ -22,7 +22,6 @@ from memlib.monitor.sequential import Look, SequentialTest
 
 SETTINGS, TABLE, CURVE = "monitor.json", "monitor.csv", "monitor.svg"
 NAMES = ("minus_log_error", "sharpness")
-_COLUMNS = ("step", "time", "point", "training", *NAMES)
 _PER_SAMPLE = 3  # passes of a training step for one image: forward, and twice as much backward
 
 
@@ -97,7 +96,6 @@ class Monitor:
         self.period = math.ceil(self.points.passes / (most * _PER_SAMPLE * batch))
         self.checks: list[Check] = []
         self._found: dict[int, Tensor] = {}
-        self._next = 1.0  # number of checks at which the curve is drawn
         self._resume(level)
 
     def step(self, step: int) -> Check | None:
@@ -156,16 +154,14 @@ class Monitor:
     def _write(self) -> None:
         with whole(self.folder / TABLE) as path, path.open("w", newline="", encoding="utf-8") as table:
             lines = csv.writer(table)
-            lines.writerow(_COLUMNS)
+            lines.writerow(("step", "time", "point", "training", *NAMES))
             for step, found in self._found.items():
                 for t, of_time in zip(self.points.times, found.tolist(), strict=True):
                     for i, values in enumerate(of_time):
                         lines.writerow([step, t, i, int(self.member[i]), *map(repr, values)])
         warned = next((check.step for check in self.checks if check.alarm), None)
-        if (
-            len(self.checks) >= self._next or warned == self.checks[-1].step
-        ):  # a picture costs more than a check
-            self._next = 1.25 * len(self.checks)
+        # A picture costs more than a check: at the warning, and the more checks the more rarely.
+        if len(self.checks).bit_count() <= 2 or warned == self.checks[-1].step:
             draw(self.folder / CURVE, self._found, self.points, warned)
 
 
