@@ -9,6 +9,7 @@ from torch import nn
 
 from memlib.mixture import GaussianMixture
 from memlib.monitor import Monitor, TrainerHook, mirrored, unet_score
+from memlib.monitor import watch as watch_module
 from memlib.monitor.points import Points
 from memlib.monitor.watch import CURVE, SETTINGS, TABLE
 from memlib.score import Score
@@ -41,6 +42,18 @@ class Blend(nn.Module):
         return Score(self, alpha=ALPHA, sigma=SIGMA)
 
 
+@pytest.fixture(autouse=True)
+def quick_to_draw(request, monkeypatch):
+    """A real curve takes half a second, which only the tests marked `drawn` need."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(watch_module, "draw", lambda path, *_: path.write_text("a curve"))
+
+
+@pytest.fixture
+def drawn():
+    """Let the test draw real curves."""
+
+
 def monitor(network, folder, training, held_out, **options):
     return Monitor(
         network, network.at, training, held_out, **({"times": [0], "batch": 8, "folder": folder} | options)
@@ -59,9 +72,15 @@ def test_it_warns_of_a_network_that_memorizes_and_of_no_other(tmp_path):
         watch.step(look * watch.period)
     alarms = [check.alarm for check in watch.checks]
     assert not any(alarms[:10])
-    assert alarms[13]  # at four tenths
-    assert all(alarms[13:])
-    assert (tmp_path / "watched" / CURVE).read_text().startswith("<?xml")
+    assert alarms[15]  # at six tenths; with other points at three to five
+    assert all(alarms[15:])
+
+
+def test_the_curve_is_a_picture(tmp_path, drawn):
+    watch = monitor(Blend(images(4, 8)), tmp_path, images(4, 8), images(4, 9))
+    watch.step(0)
+    watch.step(watch.period)
+    assert (tmp_path / CURVE).read_text().startswith("<?xml")
 
 
 def test_the_two_statistics_are_those_of_the_definition():
