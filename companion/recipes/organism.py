@@ -268,7 +268,6 @@ ORGANISM2_LARGE = replace(
     name="organism2_large",
     about="Second model organism, large: as organism2_small, with twice the channels",
     network=partial(_fresh, TextToImageConfig(channels=(96, 192), width=96, vocabulary=833)),
-    training=replace(ORGANISM2_SMALL.training, steps=48_000, cycles=8),
     ships=False,
 )
 
