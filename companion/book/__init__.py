@@ -7,6 +7,7 @@
 | `sources`  | numbers for tables, and beneath figures and tables links to code, data, files, commit   |
 | `terms`    | links from a page to the glossary, with the definition shown on hover                   |
 | `markup`   | repairs of HTML that other extensions write: ids used twice, roles of the bibliography  |
+| `weight`   | nothing: it takes away what only debuggers of the theme need                            |
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from companion.book import api, markup, sources, terms
+from companion.book import api, markup, sources, terms, weight
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
-    for part in (api, sources, terms, markup):
+    for part in (api, sources, terms, markup, weight):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

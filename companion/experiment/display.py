@@ -78,17 +78,21 @@ class Provenance:
         if self.link is None:
             return f"<p>Results and figures are in <code>{escape(str(self.folder))}</code>.</p>"
         groups = [
-            ("Notebook and numbers", ["notebook.ipynb", FILE]),
+            ("Numbers", [FILE]),
             ("Figures", [file for item in self.results.figures.values() for file in item.files]),
             ("Data", [file for item in self.results.tables.values() for file in item.files]),
         ]
+        links = {title: [_anchor(f"{self.link}{file}") for file in files] for title, files in groups}
+        # Sphinx has put the source of the page there, which need not be in the site twice.
+        notebook = {"Notebook": [_anchor(f"../_sources/notebooks/{self.results.notebook}.ipynb")]}
         items = "".join(
-            f"<li>{title}: {', '.join(map(self._anchor, files))}</li>" for title, files in groups if files
+            f"<li>{title}: {', '.join(of)}</li>" for title, of in (notebook | links).items() if of
         )
         return f'<p class="downloads-title">Downloads</p><ul class="downloads">{items}</ul>'
 
-    def _anchor(self, file: str) -> str:
-        return f'<a href="{escape(f"{self.link}{file}")}" download>{escape(file.rsplit("/", 1)[-1])}</a>'
+
+def _anchor(address: str) -> str:
+    return f'<a href="{escape(address)}" download>{escape(address.rsplit("/", 1)[-1])}</a>'
 
 
 def _held(results: Results) -> str:

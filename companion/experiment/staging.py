@@ -4,7 +4,7 @@ Jupyter Book reads one folder. It is put together anew each time and swapped in 
 
     build/stage/book/            prose pages, bibliography
     build/stage/notebooks/       one executed notebook per chapter
-    build/stage/assets/          static files, and of each run its notebook, results, figures and tables
+    build/stage/assets/          static files, and of each run its results, figures and tables
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from companion.experiment import recorded, results
 from companion.experiment.notebooks import all_notebooks
 from companion.experiment.runs import MESSAGE, NOTEBOOK, Place
 
-PUBLISHED = (NOTEBOOK, results.FILE, "figures", "tables")
+PUBLISHED = (results.FILE, "figures", "tables")
 """What of a run readers can download."""
 
 RECORDED = "recorded.json"

@@ -177,6 +177,14 @@ def test_links_and_images_resolve(pages: Pages, book: Path) -> None:
     assert dead_links(pages, book) == []
 
 
+def test_the_site_is_light(book: Path) -> None:
+    """At most 45 MB, as it is copied to a phone or a server: none of it twice or for debuggers."""
+    sizes = {path: path.stat().st_size for path in book.rglob("*") if path.is_file()}
+    heaviest = sorted(sizes, key=lambda path: -sizes[path])[:5]
+    assert sum(sizes.values()) <= 45e6, [f"{path}: {sizes[path]:,}" for path in heaviest]
+    assert [path for path in sizes if path.suffix == ".map"] == []
+
+
 def test_nothing_is_loaded_from_a_network(pages: Pages, book: Path) -> None:
     assert loaded_from_network(pages, book) == []
 

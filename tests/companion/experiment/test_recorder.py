@@ -157,8 +157,9 @@ def test_under_the_driver_files_are_linked_from_the_page(write_notebook, tmp_pat
     html = run.finish()._repr_html_()
     assert run.output == tmp_path / "made"
     assert results.load(run.output).preset == "quick"
-    for file in ("notebook.ipynb", "results.json", "tables/numbers.csv"):
+    for file in ("results.json", "tables/numbers.csv"):
         assert f'href="../_static/runs/01_toy/{file}"' in html
+    assert 'href="../_sources/notebooks/01_toy.ipynb"' in html
     assert str(tmp_path) not in html
 
 

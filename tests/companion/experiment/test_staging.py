@@ -49,7 +49,7 @@ def test_pages_notebooks_and_assets_come_together(root, build):
     downloads = [
         f"assets/runs/{name}/{file}"
         for name in ("01_one", "02_two")
-        for file in ("notebook.ipynb", "results.json", "tables/numbers.csv")
+        for file in ("results.json", "tables/numbers.csv")
     ]
     assert files(stage) == sorted(
         [
