@@ -80,7 +80,7 @@ run: $(BOOK)  ## one notebook: NOTEBOOK=02_gaussian_mixture PRESET=quick PARAMET
 
 sweep: $(BOOK)  ## all runs of a sweep: SWEEP=workflow/sweeps/seeds.yml
 	@test -n "$(SWEEP)" || { echo "Name a sweep file: make sweep SWEEP=..., for example"; ls workflow/sweeps/*.yml; exit 1; }
-	@$(PIPELINE) --config sweep=$(SWEEP) -- sweep || $(WHY)
+	@$(PIPELINE) --config sweep=$(SWEEP) -- runs || $(WHY)
 
 record: $(BOOK)  ## the larger runs that verdicts rest on, kept in recorded/: an hour or two
 	@$(PIPELINE) --config preset=recorded -- record || $(WHY)
@@ -95,10 +95,22 @@ endif
 again: book  ## every chapter three times more, and what moved: once as before, on two threads, without AVX-512
 	@$(PIPELINE) --config preset=$(PRESET) repeat=1 -- again || $(WHY)
 
-# Side by side: while the last chapter runs and the book is built, a core is idle.
+# Side by side where a part leaves a core idle: the last chapter with lint, Sphinx with tests that need no book.
 test: $(DEV) $(BOOK)  ## lint and the book, then every test
-	@$(MAKE) --no-print-directory --jobs 2 lint book
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(MAKE) --no-print-directory --jobs 2 lint chapters
+	@$(MAKE) --no-print-directory --jobs 2 book test-of-code
+	@$(call SUITE,$(OF_BOOK))
+
+# A choice of tests, such as PYTEST="-k hessian", may leave one of the two parts without any, which pytest calls an error.
+SUITE     = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(1) $(PYTEST) || test $$? = 5
+OF_BOOK  := tests/book tests/browser
+
+.PHONY: chapters test-of-code
+test-of-code:
+	@$(call SUITE,tests $(OF_BOOK:%=--ignore=%))
+
+chapters: $(BOOK)
+	@$(PIPELINE) --config preset=$(PRESET) -- runs || $(WHY)
 
 lint: $(DEV)  ## style, types on memlib, who may import whom
 	$(BIN)/ruff check --no-cache .  # its cache keeps what a file it no longer finds was

@@ -19,7 +19,8 @@ def test_make_alone_names_every_target():
     text = make().stdout
     lines = (ROOT / "Makefile").read_text().splitlines()
     declared = [line.removeprefix(".PHONY:").split() for line in lines if line.startswith(".PHONY:")]
-    targets = {target for some in declared for target in some} - {"owner"}  # of the environment's own rules
+    parts = {"owner", "chapters", "test-of-code"}  # of other targets
+    targets = {target for some in declared for target in some} - parts
     assert len(targets) > 15
     for target in targets:
         assert f"make {target}" in text
