@@ -1,7 +1,7 @@
 # The whole project in a few commands; `make` alone explains them.
 #
-# The first use makes an environment in .venv from the versions in constraints.txt. To use one you have (conda, a module on a
-# cluster), name its folder: make book VENV=$CONDA_PREFIX
+# The first use makes an environment in .venv from the files that constraints.txt names by version and hash. To use one you have
+# (conda, a module on a cluster), name its folder: make book VENV=$CONDA_PREFIX
 
 PYTHON   ?= python3
 VENV     ?= .venv
@@ -14,6 +14,8 @@ SNAKEMAKE ?=
 PYTEST   ?=
 # Anything else for JupyterLab, such as JUPYTER="--no-browser --port 9000", or --allow-root in a container
 JUPYTER  ?=
+# Anything else for `make lock`, such as LOCK="--constraint constraints.txt", which keeps the versions that still fit
+LOCK     ?=
 # Where `make gpu` computes and writes; TINY=1 tries its lines in little time.
 DEVICE   ?= cuda
 OUTPUT   ?= build/gpu
@@ -26,7 +28,7 @@ HTML     := build/book/_build/html/index.html
 BOOK     := $(VENV)/.memlib-book
 DEV      := $(VENV)/.memlib-dev
 COMPARE  := $(VENV)/.memlib-compare
-LAB      := $(VENV)/.memlib-lab
+LAB      := $(VENV)/share/jupyter/lab/settings/overrides.json
 # --nolock: a lock left by a killed run would stop the next one; runs lock their own folder while they last.
 PIPELINE  = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --nolock --rerun-incomplete \
             --quiet host progress reason rules $(SNAKEMAKE)
@@ -144,14 +146,25 @@ serve: $(BOOK)  ## the built book at http://localhost:8000 (PORT=...)
 clean:  ## remove everything made, except the environment
 	rm -rf build .snakemake
 
-lock:  ## write constraints.txt anew: the newest versions that pyproject.toml allows, torch as it is
-	rm -rf build/lock
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet $(TORCH)
-	build/lock/bin/pip install --quiet -e '.[dev,compare,lab]'
-	build/lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -viE '^(nvidia-|cuda-|triton)' > build/lock.txt
-	mv build/lock.txt constraints.txt
-	rm -rf build/lock
+# In a folder of its own. The sections of the lock keep to the versions of the first resolution, which is of everything, and each
+# holds what those before it lack. What torch brings for a card is left out: it depends on the build of torch.
+UV := uv==0.13.9
+COMPILE = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+lock: $(BIN)/python  ## write constraints.txt anew: the newest versions that pyproject.toml allows, torch as it is
+	@$(INSTALL) --upgrade --target build/uv $(UV)
+	@rm -rf build/lock && mkdir -p build/lock
+	@printf '%s\nsetuptools\n' '$(TORCH)' > build/lock/also
+	@$(COMPILE) pyproject.toml build/lock/also --all-extras $(LOCK) --output-file build/lock/all
+	@for name in torch setuptools; do \
+	    echo $$name | $(COMPILE) - --no-deps --constraint build/lock/all --output-file build/lock/$$name || exit 1; done
+	@for extra in book dev compare lab; do \
+	    $(COMPILE) pyproject.toml --extra $$extra --constraint build/lock/all --output-file build/lock/$$extra || exit 1; done
+	@cd build/lock && { \
+	    echo "# Every file that may be installed, by version and hash. Written by \`make lock\`, and read a section at a time."; \
+	    awk 'FNR == 1 { print "# section " FILENAME } /^[^ ]/ { keep = !seen[$$0]++ && !/^(nvidia-|cuda-|triton==)/ } keep' \
+	        torch setuptools book dev compare lab; } > lock.txt
+	@mv build/lock/lock.txt constraints.txt
 
 # In a folder of its own: it asks a database on the network, and nothing of it is imported.
 PIP_AUDIT := pip-audit==2.10.1
@@ -162,10 +175,13 @@ audit-dependencies: $(BIN)/python  ## which pinned versions have known vulnerabi
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
-# Installed first and by its exact version: from a range, pip may take a build for a GPU that is not there.
-TORCH := $(shell grep '^torch==' constraints.txt)
+# By its exact version alone, since there are builds of it for every card and for none, each with hashes of its own.
+TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' constraints.txt)
 # Python compiles the files that are imported, which are fewer than half; pip would compile all, for two minutes.
 INSTALL = $(BIN)/python -m pip install --quiet --no-compile
+# A section of the lock: a file with another hash is refused. What must be built is built by the setuptools of the lock.
+LOCKED = awk '/^\# section / { keep = $$3 == "$(1)" } keep' constraints.txt | \
+         $(INSTALL) --no-deps --require-hashes --no-build-isolation --use-pep517 --requirement /dev/stdin
 
 $(BIN)/python:
 	@command -v $(PYTHON) > /dev/null || \
@@ -184,18 +200,22 @@ owner:
 	    echo "The environment $(VENV) belongs to the clone $$owner. Name another folder for this one: make ... VENV=FOLDER"; \
 	    echo "To hand that one over instead: $(BIN)/pip uninstall -y memlib; rm -f $(VENV)/.memlib-*"; exit 1; }
 
-# Python files open as notebooks; jupytext does the rest.
-$(LAB): $(BOOK)
-	@echo "Installing JupyterLab"
-	@$(INSTALL) --constraint constraints.txt --editable '.[lab]'
-	@$(BIN)/python -m ipykernel install --prefix "$(VENV)" > /dev/null
-	@mkdir -p "$(VENV)/share/jupyter/lab/settings"
-	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' \
-	    > "$(VENV)/share/jupyter/lab/settings/overrides.json"
+$(BOOK): pyproject.toml constraints.txt | owner $(BIN)/python
+	@echo "Installing the locked versions: a few minutes the first time"
+	@$(call LOCKED,setuptools)
+	@$(call LOCKED,book)
+	@$(INSTALL) $(TORCH)
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.memlib-%: pyproject.toml constraints.txt | owner $(BIN)/python
-	@echo "Installing the pinned versions ($*): a few minutes the first time"
-	@$(INSTALL) $(TORCH)
-	@$(INSTALL) --constraint constraints.txt --editable '.[$*]'
+# What a section needs of those before it is not in it again.
+$(VENV)/.memlib-%: $(BOOK)
+	@echo "Installing the locked versions of $*"
+	@$(call LOCKED,$*)
 	@touch $@
+
+# Python files open as notebooks; jupytext does the rest.
+$(LAB): $(VENV)/.memlib-lab
+	@$(BIN)/python -m ipykernel install --prefix "$(VENV)" > /dev/null
+	@mkdir -p $(@D)
+	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' > $@
