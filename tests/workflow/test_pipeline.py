@@ -10,8 +10,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from companion.experiment import again
@@ -255,14 +258,6 @@ def test_other_seeds_and_recorded_runs_plan_theirs(project):
     assert "01_one" not in plan
 
 
-SUBMIT = """\
-#!/bin/sh
-# What a scheduler does: take a script, say its number, run it some time later.
-sh "$1" > job-$$.log 2>&1 &
-echo $!
-"""
-
-
 def test_the_same_runs_again_plan_their_variants(project):
     plan = project.snakemake("--dry-run", "--printshellcmds", "--config", "repeat=1", "--", "again").stdout
     ran = set(re.findall(r"running (\S+) \((\S+)\)", plan))
@@ -274,21 +269,76 @@ def test_the_same_runs_again_plan_their_variants(project):
     assert [line.count("again-2-threads") for line in two] == [1, 1]
 
 
-def test_a_sweep_runs_under_a_scheduler(project):
-    submit = project.write("submit.sh", SUBMIT)
-    submit.chmod(0o755)
+SUBMIT = """\
+#!/bin/sh
+# What a scheduler does: take a script, say its number, run it some time later, keep how it ended.
+sh -c 'sh "$0"; echo $? > "job-$$.ended"' "$1" > job-$$.log 2>&1 &
+echo $!
+"""
+STATUS = f"""\
+#!{sys.executable}
+import pathlib, psutil, sys
+ended = pathlib.Path(f"job-{{sys.argv[1]}}.ended")
+try:
+    alive = psutil.Process(int(sys.argv[1])).status() != psutil.STATUS_ZOMBIE
+except psutil.NoSuchProcess:
+    alive = False
+print("running" if alive else "success" if ended.is_file() and ended.read_text() == "0\\n" else "failed")
+"""
+# What it does is written down; the first with seed 3 waits in the middle of its work, to be killed.
+WORK = """
+import os, pathlib, time
+work = pathlib.Path("../work.txt")
+with work.open("a") as file:
+    print("begun", seed, os.getpid(), file=file, flush=True)
+if work.read_text().count("begun 3 ") == 1 and seed == 3:
+    time.sleep(600)
+run.finish()
+with work.open("a") as file:
+    print("done", seed, file=file)
+"""
+
+
+def kill_worker(work):
+    """End the job that has begun seed 3, with all that it started, as when its node is gone."""
+    while not (begun := re.findall("begun 3 ([0-9]+)\n", work.read_text() if work.exists() else "")):
+        time.sleep(0.1)
+    kernel = psutil.Process(int(begun[0]))
+    jobs = [process for process in kernel.parents() if process.cmdline()[:2] == ["sh", "-c"]]
+    worker = jobs[-1]  # the outermost
+    for process in (worker, *worker.children(recursive=True)):
+        process.kill()
+
+
+def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(project):
+    commands = {name: project.write(name, text) for name, text in (("submit", SUBMIT), ("status", STATUS))}
+    for command in commands.values():
+        command.chmod(0o755)
+    notebook = NOTEBOOK.format(name="01_one", imports="")
+    project.write("notebooks/01_one.py", notebook.replace("run.finish()", WORK))
     project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 3, device: cpu}, {seed: 11, device: cpu}]\n")
-    cluster = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit), "--jobs", "2")
-    cluster += ("--seconds-between-status-checks", "1")
-    done = project.snakemake(*cluster, "--config", "sweep=sweep.yml", "--", "sweep", check=False)
+    cluster = ["--executor", "cluster-generic", "--jobs", "2", "--retries", "1"]
+    cluster += ["--seconds-between-status-checks", "1"]
+    for name, command in commands.items():
+        cluster += [f"--cluster-generic-{name}-cmd", str(command)]
+    try:
+        with ThreadPoolExecutor() as pool:
+            killed = pool.submit(kill_worker, project.root / "work.txt")
+            done = project.snakemake(*cluster, "--config", "sweep=sweep.yml", "--", "sweep", check=False)
+    finally:
+        project.write("notebooks/01_one.py", notebook)
     logs = [path.read_text() for path in sorted(project.root.glob("job-*.log"))]
     assert done.returncode == 0, "\n".join([done.stdout, *logs])
+    assert killed.result() is None
+    work = re.findall("(begun|done) ([0-9]+)", (project.root / "work.txt").read_text())
+    assert Counter(work) == {("begun", "3"): 2, ("done", "3"): 1, ("begun", "11"): 1, ("done", "11"): 1}
     folder = project.root / "build" / "runs" / "01_one"
     checks = {
         run: json.loads((folder / run / "results.json").read_text())["checks"]["small"]["holds"]
         for run in ("seed-3_device-cpu", "seed-11_device-cpu")
     }
     assert checks == {"seed-3_device-cpu": True, "seed-11_device-cpu": False}  # told, not refused
+    assert not list((project.root / "build" / "failed").glob("01_one/seed-*"))
 
 
 def test_failures_are_those_of_this_call(project):
