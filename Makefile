@@ -8,7 +8,7 @@ VENV     ?= .venv
 PRESET   ?= quick
 CORES    ?= all
 PORT     ?= 8000
-# Anything else for Snakemake, such as SNAKEMAKE="--executor slurm --jobs 20"
+# Anything else for Snakemake, such as SNAKEMAKE="--workflow-profile workflow/profiles/slurm"
 SNAKEMAKE ?=
 # Anything else for pytest, such as PYTEST="-k hessian -x"
 PYTEST   ?=
@@ -49,7 +49,7 @@ help:  ## this text
 	@echo
 	@echo "Examples"
 	@echo "  make book                                     every notebook at the preset quick, then the book"
-	@echo "  make book PRESET=full SNAKEMAKE='--executor slurm --jobs 20'"
+	@echo "  make book PRESET=full SNAKEMAKE='--workflow-profile workflow/profiles/slurm'"
 	@echo "  make run NOTEBOOK=02_gaussian_mixture PARAMETERS='-p seed=1'"
 	@echo "  make sweep SWEEP=workflow/sweeps/seeds.yml"
 	@echo "  make test PYTEST='-k recorder'"

@@ -13,9 +13,12 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import yaml
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from companion.experiment import again
 
@@ -269,21 +272,25 @@ def test_the_same_runs_again_plan_their_variants(project):
     assert [line.count("again-2-threads") for line in two] == [1, 1]
 
 
-SUBMIT = """\
-#!/bin/sh
-# What a scheduler does: take a script, say its number, run it some time later, keep how it ended.
-sh -c 'sh "$0"; echo $? > "job-$$.ended"' "$1" > job-$$.log 2>&1 &
-echo $!
-"""
-STATUS = f"""\
+KUBECTL = f"""\
 #!{sys.executable}
-import pathlib, psutil, sys
-ended = pathlib.Path(f"job-{{sys.argv[1]}}.ended")
-try:
-    alive = psutil.Process(int(sys.argv[1])).status() != psutil.STATUS_ZOMBIE
-except psutil.NoSuchProcess:
-    alive = False
-print("running" if alive else "success" if ended.is_file() and ended.read_text() == "0\\n" else "failed")
+# What a cluster does: take a Job, say its name, run it some time later, know how it ended.
+import pathlib, psutil, subprocess, sys, yaml
+if sys.argv[1] == "create":
+    job = yaml.safe_load(sys.stdin)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    command = ["sh", "-c", 'sh "$0"; echo $? > "job-$$.ended"', container["command"][-1]]
+    with open("jobs.log", "a") as log:
+        started = subprocess.Popen(command, cwd=container["workingDir"], stdout=log, stderr=log)
+    print(started.pid, end="")
+    pathlib.Path(f"job-{{started.pid}}.yaml").write_text(yaml.safe_dump(job))
+else:
+    ended = pathlib.Path(f"job-{{sys.argv[3]}}.ended")
+    try:
+        alive = psutil.Process(int(sys.argv[3])).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        alive = False
+    print("," if alive else "1," if ended.is_file() and ended.read_text() == "0\\n" else ",1", end="")
 """
 # What it does is written down; the first with seed 3 waits in the middle of its work, to be killed.
 WORK = """
@@ -299,9 +306,10 @@ with work.open("a") as file:
 """
 
 
-def kill_worker(work):
+def kill_worker(work, running):
     """End the job that has begun seed 3, with all that it started, as when its node is gone."""
     while not (begun := re.findall("begun 3 ([0-9]+)\n", work.read_text() if work.exists() else "")):
+        assert not running.done(), running.result().stdout
         time.sleep(0.1)
     kernel = psutil.Process(int(begun[0]))
     jobs = [process for process in kernel.parents() if process.cmdline()[:2] == ["sh", "-c"]]
@@ -310,26 +318,24 @@ def kill_worker(work):
         process.kill()
 
 
-def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(project):
-    commands = {name: project.write(name, text) for name, text in (("submit", SUBMIT), ("status", STATUS))}
-    for command in commands.values():
-        command.chmod(0o755)
+def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(project, monkeypatch):
+    """By the profile for Kubernetes, with a cluster on this machine."""
+    command = project.write("bin/kubectl", KUBECTL)
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
     notebook = NOTEBOOK.format(name="01_one", imports="")
     project.write("notebooks/01_one.py", notebook.replace("run.finish()", WORK))
     project.write("sweep.yml", "notebook: 01_one\nruns: [{seed: 3, device: cpu}, {seed: 11, device: cpu}]\n")
-    cluster = ["--executor", "cluster-generic", "--jobs", "2", "--retries", "1"]
-    cluster += ["--seconds-between-status-checks", "1"]
-    for name, command in commands.items():
-        cluster += [f"--cluster-generic-{name}-cmd", str(command)]
+    cluster = ("--workflow-profile", "workflow/profiles/kubernetes", "--seconds-between-status-checks", "1")
     try:
         with ThreadPoolExecutor() as pool:
-            killed = pool.submit(kill_worker, project.root / "work.txt")
-            done = project.snakemake(*cluster, "--config", "sweep=sweep.yml", "--", "sweep", check=False)
+            options = (*cluster, "--config", "sweep=sweep.yml", "--", "runs")
+            running = pool.submit(project.snakemake, *options, check=False)
+            kill_worker(project.root / "work.txt", running)
+            done = running.result()
     finally:
         project.write("notebooks/01_one.py", notebook)
-    logs = [path.read_text() for path in sorted(project.root.glob("job-*.log"))]
-    assert done.returncode == 0, "\n".join([done.stdout, *logs])
-    assert killed.result() is None
+    assert done.returncode == 0, done.stdout + (project.root / "jobs.log").read_text()
     work = re.findall("(begun|done) ([0-9]+)", (project.root / "work.txt").read_text())
     assert Counter(work) == {("begun", "3"): 2, ("done", "3"): 1, ("begun", "11"): 1, ("done", "11"): 1}
     folder = project.root / "build" / "runs" / "01_one"
@@ -339,6 +345,23 @@ def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_done_twice(proje
     }
     assert checks == {"seed-3_device-cpu": True, "seed-11_device-cpu": False}  # told, not refused
     assert not list((project.root / "build" / "failed").glob("01_one/seed-*"))
+    jobs = [yaml.safe_load(path.read_text()) for path in project.root.glob("job-*.yaml")]
+    pods = [job["spec"]["template"]["spec"] for job in jobs]
+    limits = [container["resources"]["limits"] for pod in pods for container in pod["containers"]]
+    assert limits == [{"nvidia.com/gpu": 1, "cpu": 2, "memory": "32000M"}] * 3
+    assert all(pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": "memlib"} for pod in pods)
+
+
+def test_the_profile_for_slurm_plans_every_run_with_one_gpu(project):
+    """A dry run: it reads the profile's settings with the plugin, and needs no cluster."""
+    folder = "workflow/profiles/slurm"
+    plan = project.snakemake(
+        "--workflow-profile", folder, "--dry-run", "--config", "seeds=1", "--", "verdicts"
+    ).stdout
+    assert set(re.findall(r"running (\S+) \((\S+)\)", plan)) == {("01_one", "seed-1"), ("02_two", "seed-1")}
+    settings = yaml.safe_load((ROOT / folder / "config.yaml").read_text())
+    job = SimpleNamespace(resources=settings["default-resources"])
+    assert set_gres_string(job).split() == ["--gpus=1"]
 
 
 def test_failures_are_those_of_this_call(project):
