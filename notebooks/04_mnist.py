@@ -50,6 +50,7 @@ drawn: int = 2  # [2, 10**4] samples under "3", of which those farthest from the
 guidance: float = 5.0  # [0, 100] scale of classifier-free guidance while sampling
 steps: int = 250  # [10, 1000] DDIM steps
 positions: list[int] = [0, -1]  # 2+ of [-steps, steps) sampling steps of whole spectra; -1 is the last
+along: list[int] = [225, 245]  # 0+ of [-steps, steps) steps between them, of one sample's whole spectrum
 path: list[int] = [0, 50, 125, 175, 200, 225, 245, -1]  # 2+ of [-steps, steps) steps of norms and traces
 probes: int = 8  # [2, 784] random directions behind each trace
 gallery: int = 12  # [2, 5000] further samples per class, for classifier and ratio test
@@ -67,7 +68,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from companion import experiment, measures, plots, tables
+from companion import experiment, measures, over_time, plots, tables
 from companion.datasets import mnist
 from companion.fitting import classify
 from companion.recipes import classifier
@@ -159,7 +160,7 @@ times, path_times = (
 )
 run.record("steps", steps, about="DDIM steps of the samples whose spectra are taken")
 places = {t: f"t{t}" for t in path_times} | {times[0]: "first", times[-1]: "last"}
-options = {"steps": steps, "keep": path + positions, "progress": True}
+options = {"steps": steps, "keep": path + positions + along, "progress": True}
 trajectory = ddim(model_score(model, GENERAL, guidance), schedule, start, **options)
 distance = nearest(trajectory.samples.cpu(), threes).distance
 kept = distance.argsort(descending=True)[:samples].sort().values.to(run.device)
@@ -209,6 +210,25 @@ for t in (times[0], times[-1]):
 data = {"t": times} | {f"{name}_t{t}": eigenvalues[name][t] for name in labels for t in times}
 about = "Spectra of both classes at the first and last step; all times are in the data"
 run.figure(plots.spectra_panels(panels, colors), "spectra", about=about, data=data, opening=True)
+
+# %% tags=["hide-input", "remove-output"] mystnb={"code_prompt_show": "Show the code of the figure below"}
+seen = {*times, *(schedule.timesteps(steps)[k] for k in along)}
+scores = {name: {t: score_at(model, t, label) for t in seen} for name, label in labels.items()}
+first = {name: {t: states[name][t][:1] for t in seen} for name in labels}
+data = over_time.follow(scores, first, eigenvalues)
+run.figure(over_time.panels(data), "over_time", about="One sample of each class along its path", data=data)
+
+# %% [markdown]
+# {numref}`fig-mnist-over-time` follows one sample of each class through the steps between. At the first step the network cannot tell where in the
+# noise an image is: all eigenvalues are near $-1$. Yet it knows already what it will draw under 9, and only that under 3 it will be some three. As the
+# noise goes, the upper end of the spectrum of the three rises above 0, and the nine's does not.
+#
+# ```{figure} ../assets/runs/04_mnist/figures/over_time.png
+# :alt: Sorted eigenvalues of both classes in one panel for each time, with what the network takes the sample for. At the first step both curves lie at minus one, at the later ones the upper end of the general class rises above zero, and that of the memorized class stays below.
+# :figclass: over-time
+# :name: fig-mnist-over-time
+# One three and one nine from the same noise, on the way from noise to image: all 784 eigenvalues times $\sigma_t^2$, how many are not negative, the state, and what the network takes it for, which is the mean of $x_0$ given the state. One sample of each class.
+# ```
 
 # %% [markdown]
 # The number of non-negative eigenvalues is the paper's measure: directions in which the density does not fall off, of

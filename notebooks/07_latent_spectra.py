@@ -62,6 +62,7 @@ noises: int = 2  # [2, 1000] noises under fixed captions
 seeds: int = 2  # [2, 1000] samples of each template caption
 points: int = 6  # [2, 1000] noises behind the terms of Lemma 4.2
 followed: int = 2  # [2, 1000] captions of each kind that are followed along the path
+along: list[int] = [10, 20, 30, 37, 43, 47]  # 0+ of [0, 50) sampling steps of one caption's whole spectrum
 between: list[int] = [301]  # 0+ of [0, 1000) time indices between the ends
 probes: int = 8  # [2, 10**4] products behind an estimated diagonal
 short: int = 1  # [1, 1000] captions of each kind with Krylov spectra as well
@@ -73,7 +74,7 @@ output: str = ""  # folder for results; empty: build/runs/07_latent_spectra/inte
 import pandas as pd
 import torch
 
-from companion import experiment, localisation, plots, tables
+from companion import experiment, localisation, over_time, plots, tables
 from companion.organism import image, region_mask
 from companion.recipes import text_to_image
 from companion.under_captions import (
@@ -112,6 +113,7 @@ titles = {end: f"{end} step, $t={t}$" for end, t in ends.items()}
 sigma = {end: net.level(t)["sigma"] for end, t in ends.items()}
 noise = net.noise(max(noises, seeds), torch.Generator().manual_seed(seed))
 sampling = {"times": times, "steps": STEPS, "guidance": GUIDANCE}
+seen = [first, *(sampled[k] for k in along), last]  # of one caption of each kind
 
 # %% [markdown]
 # ## Samples
@@ -121,16 +123,9 @@ sampling = {"times": times, "steps": STEPS, "guidance": GUIDANCE}
 # {glue:text}`recalled_1000:.2f` at 1,000. These are intervals over noises: a caption gives its image from nearly all of them or from nearly none. The share of captions that give it from most noises is {glue:text}`captions_30:.2f` ({glue:text}`captions_30_lo:.2f` to {glue:text}`captions_30_hi:.2f`, over captions) at 30 copies and {interval}`captions_100:.2f` at 100.
 
 # %% tags=["hide-input"]
-path = paths(net, prompts, noise[:1], **sampling)
+path = paths(net, prompts, noise[:1], **sampling | {"times": [*{*times, *seen}]})
 samples, states = path.samples, path.states
-card = text_to_image.tested(model)
-for k in (1, 3, 10, 30, 100, 300, 1000):
-    for what, about in (
-        ("recalled", "Share of samples of exact captions nearest to their own training image"),
-        ("captions", "Share of exact captions whose image most noises give"),
-    ):
-        if share := card.get(f"{what}, {k} copies"):
-            run.record(f"{what}_{k}", share, about=f"{about}, {k} copies, from the card")
+report.recalled(run, text_to_image.tested(model))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small pictures of coloured digits. Under exact captions with many copies the samples show the training images in the row below, in harder contrast; with few copies another image of the same digit. Under template captions each sample is made of two parts, a half and a half or a centre and its frame, of which one resembles that of the training image below. General and stated captions give their digit, in other colours and handwriting than the training image below, except that stated colours are those of the caption."}, "figure": {"caption": "Samples from one noise, and below each row a training image of the same captions.", "name": "fig-latent-samples"}}
 shown = min(6, max(map(len, places.values())))
@@ -181,6 +176,25 @@ run.figure(
     opening=True,
 )
 
+# %% tags=["hide-input", "remove-output"] mystnb={"code_prompt_show": "Show the code of the figure below"}
+pair = {"memorized": places["exact"][-1:], "general": places["general"][-1:]}
+scores = {name: {t: net.score(t, prompts[some]) for t in seen} for name, some in pair.items()}
+points = {name: {t: states[t][some, 0] for t in seen} for name, some in pair.items()}
+whole = {end: spectra[end].conditional.eigenvalues for end in ends}
+known = {name: {t: whole[end][some, 0] for end, t in ends.items()} for name, some in pair.items()}
+data = over_time.follow(scores, points, known, decode=net.decode)
+run.figure(over_time.panels(data), "over_time", about="One caption of each kind along its path", data=data)
+
+# %% [markdown]
+# {numref}`fig-latent-over-time` follows one exact and one general caption from the same noise through the steps between. At the first step all eigenvalues are negative under both. Yet the network knows
+# already which image it will draw under the exact caption, and takes the other state for a blur of many. As the noise goes, the spectrum under the general caption rises above 0 step by step, and the other never does.
+#
+# ```{figure} ../assets/runs/07_latent_spectra/figures/over_time.png
+# :alt: Sorted eigenvalues under an exact and a general caption in one panel for each time, with what the network takes the state for. At the first step both curves lie near minus one; from the middle of the path on the upper end of the general curve is above zero, that of the exact one never.
+# :figclass: over-time
+# :name: fig-latent-over-time
+# One exact and one general caption from the same noise, on the way from noise to image: all 256 eigenvalues times $\sigma_t^2$, how many are not negative, the state, and what the network takes it for, which is the mean of $x_0$ given the state. Both are shown decoded. One caption of each kind; {numref}`tab-07-ends` has more.
+# ```
 
 # %% tags=["hide-input"] table={"caption": "Statistics of the spectra at both ends of sampling, mean over captions", "name": "tab-07-ends"}
 of_kind = {(end, kind): found[end].loc[places[kind]] for end in ends for kind in places}

@@ -19,8 +19,8 @@ from companion.experiment.runs import Place, build_folder, failures, scheduler_e
 from companion.paths import project_root
 from memlib.cli.program import complain, console
 
-HANDLED = "08_latent_detection"
-"""The chapter whose run figures show that readers handle."""
+HANDLED = ("04_mnist", "07_latent_spectra", "08_latent_detection")
+"""The chapters whose runs figures show that readers handle."""
 
 
 @app.command()
@@ -31,10 +31,11 @@ def stage(preset: PresetName = "quick", build: Build = None) -> None:
 
     def generate(stage: Path) -> None:
         pages.write_pages(root, preset, folder, stage)
-        if (root / "notebooks" / f"{HANDLED}.py").is_file():
+        there = [name for name in HANDLED if (root / "notebooks" / f"{name}.py").is_file()]
+        if there:
             from companion import handled  # and torch with it, for which the other commands need not wait
 
-            handled.write(Place(folder, HANDLED, preset).final, stage)
+            handled.write({name: Place(folder, name, preset).final for name in there}, stage)
 
     console.print(str(staging.stage(root, preset, folder, generate)))
 

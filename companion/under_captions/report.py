@@ -66,6 +66,17 @@ def both_ends(
     return rows
 
 
+def recalled(run: Run, card: Mapping[str, Any]) -> None:
+    """Record how often a model gave the images of exact captions, by copies, as far as its card has it."""
+    for k in (1, 3, 10, 30, 100, 300, 1000):
+        for what, about in (
+            ("recalled", "Share of samples of exact captions nearest to their own training image"),
+            ("captions", "Share of exact captions whose image most noises give"),
+        ):
+            if share := card.get(f"{what}, {k} copies"):
+                run.record(f"{what}_{k}", share, about=f"{about}, {k} copies, from the card")
+
+
 def gaps(
     run: Run,
     groups: Groups,

@@ -1,13 +1,7 @@
-"""Data and pictures of figures that readers handle, made from the tables of runs as the book is put together.
-
-Data are scripts that fill `figures.data`, since browsers read no JSON from the file system.
-"""
+"""The threshold: captions of a run of chapter 08, which a statistic ranks."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
 from companion import plots
 from companion.experiment import results
+from companion.handled.pictures import address
 from companion.organism import captions, image
 from companion.prompts import prompt_sets
 from companion.recipes import text_to_image
-from memlib.files import whole, write_text
-
-FOLDER = Path("assets/figures/data")
 
 STATISTICS = {
     "wen_1": "Wen: norm of the score difference",
@@ -34,18 +25,6 @@ STATISTICS = {
     "ren_layer_1": "Ren: entropy of one layer's attention",
 }
 """Statistics of the first step in the table of values, larger under memorized captions, in words."""
-
-
-def write(run: Path, stage: Path) -> None:
-    """Write data and picture of every such figure into `stage`, from a run of chapter 08."""
-    folder = stage / FOLDER
-    data = threshold(run)
-    write_text(folder / "threshold.js", f"figures.data.threshold = {json.dumps(data)};\n")
-    plots.use_style()
-    picture = roc_curves(data)
-    with whole(folder / "threshold.png") as temporary:
-        picture.savefig(temporary, format="png", dpi=150)
-    plt.close(picture)
 
 
 def threshold(run: Path) -> dict[str, Any]:
@@ -76,7 +55,7 @@ def threshold(run: Path) -> dict[str, Any]:
             {"text": every[place].text, "family": families[place], **means.loc[place].to_dict()}
             for place in shown
         ],
-        "pictures": _address(torch.cat(drawn, dim=2)),
+        "pictures": address(((torch.cat(drawn, dim=2) + 1) * 127.5).round().byte().numpy()),
     }
 
 
@@ -95,11 +74,3 @@ def roc_curves(data: dict[str, Any]) -> Figure:
     ax.set(xlabel="false positive rate", ylabel="true positive rate", title=question["words"])
     ax.legend(loc="lower right")
     return figure
-
-
-def _address(picture: torch.Tensor) -> str:
-    """An RGB image in [-1, 1], `(3, H, W)`, as an address that holds it."""
-    pixels = ((picture + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="png")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
