@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from companion.claims import load_ledger
@@ -169,6 +171,68 @@ def test_the_threshold_finds_what_memlib_finds(browser: Browser, book: Path) -> 
             assert exact.fpr == pytest.approx(rate, abs=6e-4)
         pictures = panel.locator(".side").first.get_by_role("img")
         expect(pictures).to_have_count(len(scores) - int(slider.input_value()))
+
+
+OVER_TIME = {"04_mnist": "fig-mnist-over-time", "07_latent_spectra": "fig-latent-over-time"}
+
+
+@pytest.mark.parametrize("chapter", OVER_TIME)
+def test_spectra_over_time_are_those_of_the_run(browser: Browser, book: Path, chapter: str) -> None:
+    """At every time of the run's table: counts, both curves against the line at 0, the pictures."""
+    with np.load(book / "_static/runs" / chapter / "tables/over_time.npz") as file:
+        found = dict(file)
+    with opened(browser, book / f"notebooks/{chapter}.html") as page:
+        panel = page.locator(f"#{OVER_TIME[chapter]} .handled")
+        slider, told = panel.get_by_label("Time"), panel.locator("output")
+        assert len(found["t"]) >= 4
+        for place, (t, sigma) in enumerate(zip(found["t"], found["sigma"], strict=True)):
+            assert numbers(slider.get_attribute("aria-valuetext") or "") == pytest.approx(
+                [t, sigma], abs=0.006
+            )
+            size, memorized, general, n = numbers(told.inner_text())
+            assert (n, size) == found["general_eigenvalues"].shape[1:]
+            for name, count in (("memorized", memorized), ("general", general)):
+                assert count == found[f"{name}_count"][place].mean()
+                curve = panel.locator(f".spectrum path.{name}").first.get_attribute("d") or ""
+                drawn = np.array(numbers(curve)).reshape(-1, 2)[:, 1]
+                values = found[f"{name}_eigenvalues"][place, 0]
+                zero = float(panel.locator(".zero").get_attribute("y1") or "nan")
+                scale = (drawn - zero) @ values / (values @ values)
+                assert scale < -50
+                np.testing.assert_allclose(drawn, zero + scale * values, atol=0.3)
+                for state, picture in zip(
+                    ("noised", "denoised"), panel.locator(f".picture.{name}").all(), strict=True
+                ):
+                    image = found[f"{name}_{state}"][place, 0]
+                    assert np.median(np.abs(seen(picture, image.shape[1]) - image)) <= 2
+                    assert f"{name}, " in (picture.get_attribute("aria-label") or "")
+            slider.press("ArrowRight")
+        strip = panel.locator(".strip").bounding_box()
+        assert strip is not None
+        page.mouse.click(strip["x"] + 0.1 * strip["width"], strip["y"] + 0.4 * strip["height"])
+        assert numbers(slider.get_attribute("aria-valuetext") or "")[0] == found["t"][0]
+
+
+def seen(picture: Locator, side: int) -> np.ndarray:
+    """The pixels `(3, side, side)` of a picture on the page, each read at its middle."""
+    screen = np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB")).astype(int)
+    border, width = 2, min(screen.shape[:2]) - 4
+    at = (border + width * (np.arange(side) + 0.5) / side).astype(int)
+    return screen[at][:, at].transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_spectra_over_time_have_a_picture_for_print(browser: Browser, book: Path, scripts: bool) -> None:
+    page_of = book / "notebooks/07_latent_spectra.html"
+    with opened(browser, page_of, 390, java_script_enabled=scripts, reduced_motion="reduce") as page:
+        figure = page.locator("#fig-latent-over-time")
+        if scripts:
+            expect(figure.get_by_label("Time")).to_be_visible()
+            expect(figure.get_by_role("button", name="Take the noise away")).to_have_count(0)
+            expect(figure.locator("img")).to_be_hidden()
+            page.emulate_media(media="print")
+            expect(figure.locator(".handled")).to_be_hidden()
+        expect(figure.locator("img")).to_be_visible()
 
 
 def test_the_ledger_shows_the_chosen_claims_and_prints_them_open(
