@@ -89,11 +89,14 @@ def panels(found: Mapping[str, NDArray[Any]]) -> Figure:
         ax.set_title(f"{title}\n$\\geq 0$: {counts}", fontsize=8)
         plots.level(ax)
         for place, (name, color) in enumerate(COLORS.items()):
-            for values in found[f"{name}_eigenvalues"][k]:
-                ax.plot(np.arange(1, dim + 1), values, _STYLES[name], color=color, linewidth=1.2)
+            spectra = found[f"{name}_eigenvalues"][k]
+            ax.plot(np.arange(1, dim + 1), spectra.T, _STYLES[name], color=color, linewidth=1.2)
+            ax.lines[-1].set_label(name)
             _inset(ax, found[f"{name}_denoised"][k, 0], (0.16 + 0.27 * place, 0.82), color)
     for ax in axes[:, 0]:
         ax.set_ylabel(r"$\lambda\,\sigma_t^2$")
+    axes[0, 0].legend(loc="center right", fontsize=8)
+    figure.supxlabel("index of the eigenvalue", fontsize=8)
     return figure
 
 
