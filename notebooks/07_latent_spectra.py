@@ -179,10 +179,10 @@ run.figure(
 # %% tags=["hide-input", "remove-output"] mystnb={"code_prompt_show": "Show the code of the figure below"}
 pair = {"memorized": places["exact"][-1:], "general": places["general"][-1:]}
 scores = {name: {t: net.score(t, prompts[some]) for t in seen} for name, some in pair.items()}
-points = {name: {t: states[t][some, 0] for t in seen} for name, some in pair.items()}
+reached = {name: {t: states[t][some, 0] for t in seen} for name, some in pair.items()}
 whole = {end: spectra[end].conditional.eigenvalues for end in ends}
 known = {name: {t: whole[end][some, 0] for end, t in ends.items()} for name, some in pair.items()}
-data = over_time.follow(scores, points, known, decode=net.decode)
+data = over_time.follow(scores, reached, known, decode=net.decode)
 run.figure(over_time.panels(data), "over_time", about="One caption of each kind along its path", data=data)
 
 # %% [markdown]
