@@ -219,12 +219,12 @@ data = over_time.follow(scores, first, eigenvalues)
 run.figure(over_time.panels(data), "over_time", about="One sample of each class along its path", data=data)
 
 # %% [markdown]
-# {numref}`fig-mnist-over-time` follows one sample of each class through the steps between. At the first step the network cannot tell where in the
-# noise an image is: all eigenvalues are near $-1$. Yet it knows already what it will draw under 9, and only that under 3 it will be some three. As the
-# noise goes, the upper end of the spectrum of the three rises above 0, and the nine's does not.
+# {numref}`fig-mnist-over-time` follows one sample of each class through steps between. At the first step both spectra lie near $-1$ and cover each other, and what the network takes the
+# noise for is no digit yet: there $\alpha_t$ is so small that the estimate of $x_0$ is mostly the error of the network. Later, when both digits are clear, the upper end of the three's spectrum
+# is above 0, and more of it the less noise is left: along these directions one three passes into another. The nine's spectrum rises as well, and stays below 0.
 #
 # ```{figure} ../assets/runs/04_mnist/figures/over_time.png
-# :alt: Sorted eigenvalues of both classes in one panel for each time, with what the network takes the sample for. At the first step both curves lie at minus one, at the later ones the upper end of the general class rises above zero, and that of the memorized class stays below.
+# :alt: Sorted eigenvalues of both classes in one panel for each time, with what the network takes the samples for. At the first step both curves lie at minus one and the pictures are noise. At the later ones they are a nine and a three, and the upper end of the general curve is above zero, that of the memorized one below.
 # :figclass: over-time
 # :name: fig-mnist-over-time
 # One three and one nine from the same noise, on the way from noise to image: all 784 eigenvalues times $\sigma_t^2$, how many are not negative, the state, and what the network takes it for, which is the mean of $x_0$ given the state. One sample of each class.

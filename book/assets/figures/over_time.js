@@ -56,11 +56,11 @@
       for (const { name, images } of shown) {
         images.forEach((image, state) => {
           image.style.backgroundPositionX = `${(100 * now) / Math.max(1, times.length - 1)}%`;
-          image.setAttribute("aria-label", `${name}, ${Object.values(STATES)[state]} at t = ${times[now]}`);
+          image.setAttribute("aria-label", `${name}, ${["state", "what it is taken for"][state]}, t = ${times[now]}`);
         });
       }
       const each = names.map((name) => `${name} ${average(classes[name].counts[now])}`).join(", ");
-      told.textContent = `Not negative, of ${size} eigenvalues:\n${each} (n = ${samples} each).`;
+      told.textContent = `Not negative, of ${size} eigenvalues:\n${each}\nn = ${samples} of each.`;
     }
 
     show();
