@@ -187,13 +187,13 @@ run.figure(over_time.panels(data), "over_time", about="One caption of each kind 
 
 # %% [markdown]
 # {numref}`fig-latent-over-time` follows one exact and one general caption from the same noise through steps between. At the first step all eigenvalues are negative under both. Yet under the exact caption
-# the network takes the noise for the image that it will draw, and under the general one for no digit at all. As the noise goes, the spectrum under the general caption rises above 0, while the other stays below.
+# the network takes the noise for the image that it will draw, and under the general one for no digit at all. As the noise goes, the spectrum under the general caption rises above 0, while the other stays below. {numref}`tab-07-ends` has all captions.
 #
 # ```{figure} ../assets/runs/07_latent_spectra/figures/over_time.png
 # :alt: Sorted eigenvalues under an exact and a general caption in one panel for each time, with what the network takes the state for. At the first step both curves lie near minus one; from the middle of the path on the upper end of the general curve is above zero, that of the exact one never.
 # :figclass: over-time
 # :name: fig-latent-over-time
-# One exact and one general caption from the same noise, on the way from noise to image: all 256 eigenvalues times $\sigma_t^2$, how many are not negative, the state, and what the network takes it for, which is the mean of $x_0$ given the state. Both are shown decoded. One caption of each kind; {numref}`tab-07-ends` has more.
+# One exact and one general caption from the same noise, on the way from noise to image: all 256 eigenvalues times $\sigma_t^2$, how many are not negative, the state, and what the network takes it for, which is the mean of $x_0$ given the state. Both are shown decoded. One caption of each kind.
 # ```
 
 # %% tags=["hide-input"] table={"caption": "Statistics of the spectra at both ends of sampling, mean over captions", "name": "tab-07-ends"}
