@@ -50,9 +50,10 @@ seed: int = 0  # [0, 2**32) seed of the noises and of the random directions
 sizes: list[int] = [64, 128, 512, 2048, 4096]  # 2+ ascending of [16, 4096] training images of each network
 halves: list[int] = [64, 512, 2048]  # 0+ ascending of [16, 4096] sizes with a second network on other images
 samples: int = 20  # [2, 2000] samples of each network, all from the same noises
-judged: list[int] = [128, 512]  # 0+ ascending of [16, 4096] sizes whose networks draw twice as many samples
+judged: list[int] = [128, 512]  # 1+ ascending of [16, 4096] sizes whose networks draw twice as many samples
 steps: int = 32  # [2, 1000] DDIM steps
 positions: list[int] = [0, 12, 21, -1]  # 2+ of [-steps, steps) sampling steps looked at; -1 is the last
+unseen: int = 40  # [12, 2000] held-out photographs that say what complexity explains
 probes: int = 2  # [2, 1000] random directions behind each trace, count and dimension
 krylov: int = 6  # [2, 100] Lanczos steps from each direction
 exact: int = 1  # [1, samples] samples of the smallest and largest size with a whole Hessian
@@ -479,6 +480,27 @@ run.figure(figure, "auc", about="AUC of each statistic against time, for each of
 # sample, and the score points towards a smoother image: its norm is large where the sample is poor. The trace, over all 3,072
 # directions, is affected by this too; at the last step it has {interval}`auc_within_128_tr_h_last:.2f`, and the count
 # {interval}`auc_within_128_count_last:.2f`. The upper end of the spectrum is where copies differ.
+#
+# ### Is it the roughness?
+#
+# If a norm is large because an image is rough, what its complexity explains can be taken off, as the audit does for images without prompts ({doc}`../book/guide/audit`). At the last step a line in the logarithm of the bits a pixel (as PNG) is fitted to every statistic of held-out photographs, noised to the same level; the rest of each sample is
+# its statistic less that line at its own complexity. Declared beforehand: the network on the second smallest set, the last step, the four statistics that point the wrong way there ({numref}`tab-06-complexity`).
+
+# %% tags=["hide-input"] table={"caption": "AUC of copies against the other samples of one network at the last step, as they are and after what complexity explains is taken off", "name": "tab-06-complexity"}
+photographs, last = held_out[:unseen], times[-1]
+x = measures.noised(photographs.to(run.device), models[judged[0]], last, seed + 2)
+source = torch.Generator().manual_seed(seed + last)
+of_photographs = measures.unconditional(models[judged[0]], x, last, probes, krylov, source)
+values = {name: statistics[judged[0], last, name] for name in measures.SIGNS}
+label = questions[f"within_{judged[0]}"][judged[0]]
+rows = set_sizes.calibrated(values, generated[judged[0]], label, of_photographs, photographs)
+record = {"calibrated": ("auc_calibrated_{key}_last", "AUC of {statistic} at the last step, calibrated")}
+tables.tabulate(run, "complexity", rows, about="AUC less what complexity explains", record=record)
+tables.shown(rows, ["statistic", "AUC", "calibrated"])
+
+# %% [markdown]
+# The complexity alone, the simpler image taken for the copy, has {interval}`auc_calibrated_complexity_last:.2f`. Less what it explains, $\lVert s \rVert$ has {interval}`auc_calibrated_score_norm_last:.2f` where it had {interval}`auc_within_128_score_norm_last:.2f`, $\lVert Hs \rVert$ {interval}`auc_calibrated_norm_of_hs_last:.2f` where it had
+# {interval}`auc_within_128_norm_of_hs_last:.2f`, $-\operatorname{tr} H$ {interval}`auc_calibrated_tr_h_last:.2f` and the local dimension {interval}`auc_calibrated_local_dimension_last:.2f`.
 #
 # At the first step no statistic separates them: {interval}`auc_within_128_tr_h_first:.2f` for
 # $-\operatorname{tr} H$. With the training set at hand the ratio test on the network's predicted clean image has

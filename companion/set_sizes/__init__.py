@@ -4,6 +4,9 @@ from companion.set_sizes import figures
 from companion.set_sizes.statistics import (
     areas,
     beside_whole_spectra,
+    beyond_complexity,
+    calibrated,
+    complexities,
     copy_shares,
     correlations,
     denoising,
@@ -13,6 +16,9 @@ from companion.set_sizes.statistics import (
 __all__ = [
     "areas",
     "beside_whole_spectra",
+    "beyond_complexity",
+    "calibrated",
+    "complexities",
     "copy_shares",
     "correlations",
     "denoising",

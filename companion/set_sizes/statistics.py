@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from companion import effects, measures
 from companion.images import correlation, radial_power
 from memlib import copies, intervals, sharpness
+from memlib.audit.noised import complexity
 from memlib.copies import Neighbours
 from memlib.hessian import DenseSpectrum, SpectralDensity
 from memlib.intervals import Interval
@@ -193,3 +196,67 @@ def areas(
                 values = torch.cat([judging[size, t, name][: len(of)] for size, of in marks.items()])
                 found[question, t, name] = intervals.auc(values[label], values[~label])
     return found
+
+
+def complexities(images: Float[Tensor, "B C H W"]) -> NDArray[np.float64]:
+    """Bits a pixel of images in [-1, 1] as PNG, `(B,)`."""
+    eight_bits = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    return np.array([complexity(Image.fromarray(one), *one.shape[:2]) for one in eight_bits])
+
+
+def beyond_complexity(
+    values: NDArray[np.float64],
+    of_values: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    of_reference: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What the complexity of images does not explain of a statistic: values less a line in its logarithm.
+
+    Args:
+        values: `(B,)` of the images in question.
+        of_values: `(B,)` complexities of these, positive.
+        reference: `(N,)` values of images that the network has not seen, to which the line is fitted.
+        of_reference: `(N,)` complexities of these, not all the same.
+
+    Returns:
+        `(B,)`, in the units of the statistic.
+    """
+    slope, height = np.polyfit(np.log(of_reference), reference, 1)
+    rest: NDArray[np.float64] = values - height - slope * np.log(of_values)
+    return rest
+
+
+def calibrated(
+    values: Mapping[str, Float[Tensor, " B"]],
+    images: Float[Tensor, "B C H W"],
+    copied: Bool[Tensor, " B"],
+    reference: Mapping[str, Float[Tensor, " N"]],
+    unseen: Float[Tensor, "N C H W"],
+) -> list[dict[str, Any]]:
+    """How well statistics tell copies, as they are and less what the complexity of an image explains.
+
+    Args:
+        values: names of `measures.SIGNS` -> of B samples.
+        images: the samples.
+        copied: which of them are copies.
+        reference: the same statistics of N images that the network has not seen.
+        unseen: these images.
+
+    Returns:
+        For each statistic `key`, `statistic`, in words, and the areas under the ROC curve `AUC` and
+        `calibrated`; last the complexity itself, of which a copy is taken to have less.
+    """
+    bits, theirs, label = complexities(images), complexities(unseen), copied.numpy()
+    rows: list[dict[str, Any]] = []
+    for name, some in values.items():
+        plain = some.double().numpy()
+        rest = beyond_complexity(plain, bits, reference[name].double().numpy(), theirs)
+        told = {"AUC": plain, "calibrated": rest}
+        areas = {key: intervals.auc(*_apart(measures.SIGNS[name] * of, label)) for key, of in told.items()}
+        rows.append({"key": name, "statistic": measures.WORDS[name]} | areas)
+    alone = intervals.auc(*_apart(-bits, label))
+    return [*rows, {"key": "complexity", "statistic": "complexity", "AUC": alone, "calibrated": alone}]
+
+
+def _apart(values: NDArray[np.float64], label: NDArray[np.bool_]) -> tuple[NDArray[np.float64], ...]:
+    return values[label], values[~label]

@@ -7,12 +7,13 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from companion import measures, plots, set_sizes
-from memlib import hessian
+from memlib import hessian, intervals
 from memlib.copies import Neighbours
 from memlib.intervals import Interval
 from memlib.networks import DiffusionModel
@@ -149,3 +150,42 @@ def test_figures_show_what_they_are_given():
     )
     assert figure.axes[0].lines[0].get_xdata().tolist() == [900, 10]
     plt.close("all")
+
+
+def test_complexity_is_bits_a_pixel_of_a_png():
+    flat = torch.zeros(3, 32, 32)
+    rough = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plain, noisy = set_sizes.complexities(torch.stack([flat, rough]))
+    assert plain < 1
+    assert 24 < noisy < 26  # noise of three channels cannot be compressed
+
+
+def test_what_complexity_explains_is_taken_off():
+    rng = np.random.default_rng(0)
+    bits, unseen = rng.uniform(2, 9, 200), rng.uniform(2, 9, 50)
+    copied = np.arange(200) < 100
+    bits[copied] -= 1.5  # copies are smoother, and a rough image has a large statistic
+    values = 5 + 3 * np.log(bits) + 0.4 * copied + rng.normal(0, 0.1, 200)
+    assert intervals.roc_area(values[copied], values[~copied]) < 0.5
+    rest = set_sizes.beyond_complexity(values, bits, 5 + 3 * np.log(unseen), unseen)
+    np.testing.assert_allclose(rest, values - 5 - 3 * np.log(bits), atol=1e-9)
+    assert intervals.roc_area(rest[copied], rest[~copied]) > 0.98
+
+
+def test_calibrated_areas_are_those_of_what_complexity_leaves():
+    """Copies are smoother; the norm grows with roughness, and is larger for copies of like roughness."""
+    generator, copied = torch.Generator().manual_seed(0), torch.arange(40) < 20
+    levels = torch.rand(60, generator=generator) * 0.6 + 0.3
+    levels[:20] *= 0.7
+    pictures = (torch.rand(60, 3, 16, 16, generator=generator) * 2 - 1) * levels[:, None, None, None]
+    bits = torch.from_numpy(set_sizes.complexities(pictures))
+    norm = 5 + 3 * bits.log()
+    norm[:20] += 0.1
+    rows = set_sizes.calibrated(
+        {"score_norm": norm[:40]}, pictures[:40], copied, {"score_norm": norm[40:]}, pictures[40:]
+    )
+    of_norm, of_bits = rows
+    assert (of_norm["statistic"], of_bits["key"]) == (measures.WORDS["score_norm"], "complexity")
+    assert of_norm["AUC"].value < 0.5
+    assert of_norm["calibrated"].value == 1
+    assert of_bits["AUC"].value > 0.5
