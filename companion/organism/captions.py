@@ -149,7 +149,7 @@ def _all_captions(generation: Generation) -> tuple[Caption, ...]:
     )
     digits = _digits(generator)
     said = {
-        "colours": _statements(_legible_pairs(), generator),
+        "colours": _statements(legible_pairs(), generator),
         "manner": _statements(list(product(PLACES, STYLES)), generator),
     }
     made: list[Caption] = []
@@ -186,7 +186,8 @@ def _statements(
     yield from _shuffled(list(product(range(10), words)), generator)
 
 
-def _legible_pairs() -> list[tuple[str, str]]:
+def legible_pairs() -> list[tuple[str, str]]:
+    """Colours of a digit and its ground, one light and the other dark."""
     return [(a, b) for a, b in product(COLOURS, COLOURS) if (a in LIGHT) != (b in LIGHT)]
 
 

@@ -1,0 +1,107 @@
+"""Fine-tunes as files: what changes, that it is learned, and what an audit makes of them."""
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+import torch
+
+from companion.fine_tuning import statistics
+from companion.fine_tuning.figures import areas, list_quality, strips
+from companion.fine_tuning.quality import list_quality as quality_of
+from companion.fine_tuning.training import FineTune, fine_tune, loaded
+from companion.fine_tuning.training_sets import fine_tune_set, unseen
+from companion.fine_tuning.walk import audited, beside_training_images, by_group, of_report, reproduced
+from companion.recipes import text_to_image
+from memlib.audit import Settings
+from memlib.audit.against_base import check_related
+
+needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+SHORT = FineTune(steps=2, batch=4, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return fine_tune_set(1)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return text_to_image.load("organism_epsilon")
+
+
+def changed(model, base):
+    """Names of the weights of the U-Net that differ, by the end of the name."""
+    ours, theirs = model.denoiser.state_dict(), base.denoiser.state_dict()
+    return {name for name in ours if not torch.equal(ours[name], theirs[name])}
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    return fine_tune(data, SHORT, tmp_path_factory.mktemp("whole"))
+
+
+def test_all_weights_of_the_unet_are_trained_and_nothing_else(whole, base):
+    model = loaded(whole)
+    assert len(changed(model, base)) > 100
+    kept = check_related(model, base)
+    assert 0 < kept.same < kept.tensors
+    ours, theirs = (one.pipeline.text_encoder.state_dict() for one in (model, base))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@needs_peft
+@pytest.mark.filterwarnings("ignore")
+def test_a_lora_changes_the_layers_that_it_adapts(data, base, tmp_path):
+    file = fine_tune(data, replace(SHORT, rank=2, layers=("to_q", "to_v")), tmp_path)
+    assert file.name == "lora.safetensors"
+    assert {name.rsplit(".", 2)[1] for name in changed(loaded(file), base)} == {"to_q", "to_v"}
+
+
+def test_the_same_seed_gives_the_same_weights(data, whole, tmp_path):
+    again = fine_tune(data, SHORT, tmp_path / "again")
+    ours, theirs = (loaded(path).denoiser.state_dict() for path in (whole, again))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_statistics_are_those_of_the_audit_and_its_table_is_read_back(data, whole, base, tmp_path):
+    model, harmless = loaded(whole), unseen(data.captions)[:6]
+    settings = Settings(seeds=2, num_inference_steps=2, suspicious=4, random=0)
+    report = audited(whole, data, tmp_path, harmless=harmless, held_out=4, settings=settings)
+    rows = by_group(report, data)
+    assert [(row["group"], row["captions"]) for row in rows] == [(group, 1) for group in data.groups]
+    assert [row["reproduced"].value for row in rows] == reproduced(report, data).astype(float).tolist()
+    noise = torch.cat([base.noise(1, torch.Generator().manual_seed(seed)) for seed in (0, 1)])
+    found = statistics.measure(model, base, {"own": data.captions, "other": harmless}, noise, rows=4)
+    pictures = beside_training_images(data, {"tuned": (report, tmp_path)})
+    assert {name: rows.shape for name, rows in pictures.items()} == {
+        "training images": (1, 3, 32, 32),
+        "tuned": (1, 3, 32, 32),
+    }
+    told = of_report(report, data)
+    assert told.groups == data.groups
+    for name, values in found.values.items():
+        assert found.of(name, "own").tolist() == pytest.approx(told.values[name].tolist(), rel=1e-3, abs=1e-4)
+        assert len(values) == len(data.captions) + 6
+    assert found.area("excess", "own", "own").value == 0.5
+    assert list(found.table().columns)[:2] == ["caption", "group"]
+
+
+def test_the_difference_of_two_statistics_is_that_of_their_areas():
+    memorized = [True] * 3 + [False] * 4
+    good, bad = torch.arange(7.0).flip(0).numpy(), torch.arange(7.0).numpy()
+    assert statistics.differences(good, bad, memorized).value == 1
+    assert statistics.differences(good, good, memorized).value == 0
+
+
+def test_figures_show_all_groups():
+    values = torch.arange(4.0).numpy()
+    groups = {"10": (values, values > 2), "once": (values, values > 9)}
+    figure = strips({"LoRA": groups, "all weights": groups}, "excess")
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["10", "once"]
+    found = quality_of(
+        values + 9, values, list("aabb"), kind="a", screened=1, calibration=3, pooled=True, draws=5
+    )
+    assert len(areas({"q": {"excess": found.found}, "r": {"excess": found.false}}).axes) == 2
+    figure = list_quality([2, 3], {"pooled": [found.found] * 2}, {"pooled": [found.false] * 2}, 0.1)
+    assert len(figure.axes) == 2
