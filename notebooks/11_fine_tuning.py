@@ -52,12 +52,6 @@ general: int = 90  # [20, 300] unseen general captions of the first part
 stated: int = 50  # [10, 110] unseen captions of it that state colours
 screened: int = 48  # [10, 200] of both, how many are screened; the others calibrate
 draws: int = 100  # [10, 10**4] random calibrations
-each: int = 10  # [2, 50] captions of the fine-tune in each of its four groups
-passes: int = 32  # [1, 10**4] times that the fine-tune goes through its entries
-batch: int = 16  # [1, 256] entries of a training step
-lora_rate: float = 3e-3  # (0, 1) learning rate of LoRA
-whole_rate: float = 1e-3  # (0, 1) learning rate of all weights
-rank: int = 16  # [1, 128] of the LoRA
 harmless: int = 90  # [10, 300] unseen captions that calibrate the audits
 held_out: int = 200  # [2, 10**4] images that no model has seen, for what counts as reproduced
 seeds: int = 4  # [1, 100] noises of a caption, and images
@@ -76,7 +70,7 @@ from companion import experiment, plots, tables
 from companion import fine_tuning as tuning
 from companion.organism import captions
 from companion.organism.training_set import removed
-from companion.recipes import text_to_image
+from companion.recipes import fine_tunes, text_to_image
 from memlib import intervals
 from memlib.audit import Settings, significance
 from memlib.screening import noises
@@ -238,30 +232,21 @@ run.figure(figure, "lists", about="Quality of the list by its calibration", data
 # ## A fine-tune
 #
 # The base is now `organism_epsilon` itself, and the fine-tune a real one: {glue:text}`images:.0f` captions that it has not read, with one image each, of which a quarter are shown 10 times, a quarter 3 times and the others once; a quarter state colours. Once by LoRA (peft, rank {glue:text}`rank:.0f`, written as a file), once with
-# all weights of the U-Net, {glue:text}`passes:.0f` passes each. Then the LoRA again with every image shown once: the same number of passes, so that each image is seen as often as one that is shown once ({numref}`fig-tuned-excess`, at the top).
+# all weights of the U-Net, {glue:text}`passes:.0f` passes each. Then the LoRA again with every image shown once: the same number of passes, so that each image is seen as often as one that is shown once ({numref}`fig-tuned-excess`, at the top). The number of passes was chosen so that
+# images come out at all, before any statistic was looked at. The three ship with the book; `companion train fine_tune_lora` makes the first one anew, in a minute.
 
 # %% tags=["hide-input"]
-data = tuning.fine_tune_set(each, seed=seed)
+data = fine_tunes.FINE_TUNES["lora"].shown
 for key, value, about in (
     ("images", len(data.captions), "Different images of the fine-tune"),
     ("entries", len(data.pairs), "Its entries, repeats counted"),
-    ("rank", rank, "Rank of the LoRA"),
-    ("passes", passes, "Passes of a fine-tune through its entries"),
+    ("rank", fine_tunes.RANK, "Rank of the LoRA"),
+    ("passes", fine_tunes.PASSES, "Passes of a fine-tune through its entries"),
 ):
     run.record(key, value, about=about)
-home = run.output / "fine_tunes"
+home = run.output / "audits"
 shutil.rmtree(home, ignore_errors=True)
-shown_once = data.deduplicated
-plans = {
-    "lora": ("LoRA", data, lora_rate, rank),
-    "whole": ("all weights", data, whole_rate, None),
-    "deduplicated": ("LoRA, repeats taken out", shown_once, lora_rate, rank),
-}
-tuned = {}
-for key, (_, shown_to_it, learning_rate, its_rank) in plans.items():
-    number = -(-passes * len(shown_to_it.pairs) // batch)
-    how = tuning.FineTune(number, batch, learning_rate, its_rank, seed=seed)
-    tuned[key] = tuning.fine_tune(shown_to_it, how, home / key)
+plans = {"lora": "LoRA", "whole": "all weights", "deduplicated": "LoRA, repeats taken out"}
 
 # %% [markdown]
 # ### The audit
@@ -282,40 +267,51 @@ calibration = tuning.unseen(data.captions)
 calibration = [calibration[k] for k in np.linspace(0, len(calibration) - 1, harmless).astype(int)]
 reports = {
     key: tuning.audited(
-        tuned[key],
-        shown_to_it,
-        home / key / "audit",
+        fine_tunes.FINE_TUNES[key].load(),
+        fine_tunes.FINE_TUNES[key].shown,
+        home / key,
         harmless=calibration,
         held_out=held_out,
         settings=settings,
         device=str(run.device),
     )
-    for key, (_, shown_to_it, _, _) in plans.items()
+    for key in plans
 }
 for key in ("lora", "deduplicated"):
     said = [f"> {sentence}" for sentence in reports[key].verdict]
-    display(Markdown("\n".join([f"**{plans[key][0]}**", "", *said])))
+    display(Markdown("\n".join([f"**{plans[key]}**", "", *said])))
 
 # %% tags=["hide-input"] table={"caption": "Captions of the fine-tunes whose images come out, and which of them the audit lists", "name": "tab-11-audits"}
 rows = []
-for key, (title, _, _, _) in plans.items():
-    for row in tuning.by_group(reports[key], data):
+for key, title in plans.items():
+    for row in tuning.by_group(reports[key], fine_tunes.FINE_TUNES[key].shown):
         short = {"10 times": "10", "3 times": "3", "once": "1", tuning.STATED: "stated"}[row["group"]]
         rows.append({"fine-tune": title, "key": key, "short": short} | row)
 record = {
     name: (f"{name}_{{key}}_{{short}}", f"Share of captions {name}, {{fine-tune}}, image shown {{group}}")
-    for name in ("listed", "reproduced")
+    for name in ("listed", "reproduced", "another")
 }
 tables.tabulate(run, "audits", rows, about="What the audits list and what comes out", record=record)
-missed = [caption for report in reports.values() for caption in report.reproduced if not caption.listed]
-run.record("missed", len(missed), about="Captions of all fine-tunes that are reproduced and not listed")
-came = [caption for report in reports.values() for caption in report.reproduced]
-run.record("came_out", len(came), about="Captions of all fine-tunes that are reproduced")
-tables.shown(rows, ["fine-tune", "group", "captions", "listed", "reproduced"])
+tables.shown(
+    rows,
+    {
+        "fine-tune": "fine-tune",
+        "group": "image shown",
+        "captions": "captions",
+        "listed": "listed",
+        "reproduced": "own image comes out",
+        "another": "another one does",
+    },
+)
 
 # %% tags=["hide-input"]
 told = {key: tuning.of_report(report, data) for key, report in reports.items()}
-out = {key: tuning.reproduced(report, data) for key, report in reports.items()}
+out = {key: tuning.reproduced(report, fine_tunes.FINE_TUNES[key].shown) for key, report in reports.items()}
+missed = sum(int((out[key] & ~tuning.listed(report, data)).sum()) for key, report in reports.items())
+run.record(
+    "missed", missed, about="Captions of all fine-tunes whose own image comes out, and that are not listed"
+)
+run.record("came_out", sum(int(of.sum()) for of in out.values()), about="Captions whose own image comes out")
 strips = {
     title: {
         group.replace(", ", "\n"): (
@@ -324,7 +320,7 @@ strips = {
         )
         for group in dict.fromkeys(data.groups)
     }
-    for key, (title, _, _, _) in plans.items()
+    for key, title in plans.items()
 }
 columns = {key: told[key].values["excess"] for key in plans} | {f"{key}_out": out[key] for key in plans}
 run.figure(
@@ -337,10 +333,10 @@ run.figure(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Columns of small coloured digits, each with a training image on top. In the row after the LoRA the generated image is that image; in the row with repeats taken out it is another digit of the same kind."}, "figure": {"caption": "Images that were shown ten times, one image generated after the LoRA, and one after the LoRA without repeats, from the same noise.", "name": "fig-tuned-images"}}
 pictures = tuning.beside_training_images(
-    data, {plans[key][0]: (reports[key], home / key / "audit") for key in ("lora", "deduplicated")}
+    data, {plans[key]: (reports[key], home / key) for key in ("lora", "deduplicated")}
 )
 run.figure(
-    plots.image_grid(pictures, min(8, each)),
+    plots.image_grid(pictures, 8),
     "images",
     about="Training images and generated ones",
     data={name.replace(",", "").replace(" ", "_"): images for name, images in pictures.items()},
@@ -367,7 +363,7 @@ rows = [
 record = {
     key: (
         f"tuned_{{key}}_{key}",
-        f"AUC of {{statistic}}, shown ten times against the others, {plans[key][0]}",
+        f"AUC of {{statistic}}, shown ten times against the others, {plans[key]}",
     )
     for key in ("lora", "whole")
 }
@@ -377,7 +373,7 @@ for key in ("lora", "whole"):
     run.record(
         f"tuned_excess_less_difference_{key}",
         tuning.differences(ours, theirs, repeated),
-        about=f"AUC of the excess less that of the norm, {plans[key][0]}",
+        about=f"AUC of the excess less that of the norm, {plans[key]}",
     )
 both = (told[key].values["excess"] for key in ("lora", "whole"))
 about = "AUC of the excess, LoRA less all weights, on the same captions"

@@ -1,25 +1,20 @@
-"""Fine-tunes of a model organism on a few images, and audits of what they have memorized."""
+"""Audits of fine-tunes of a model organism: what they have memorized, and how well the list finds it."""
 
 from companion.fine_tuning import figures
 from companion.fine_tuning.quality import ListQuality, list_quality
 from companion.fine_tuning.statistics import Measured, differences, measure
-from companion.fine_tuning.training import FineTune, fine_tune, loaded
-from companion.fine_tuning.training_sets import (
-    REPEATS,
-    STATED,
-    FineTuneSet,
-    fine_tune_set,
-    unseen,
-    unseen_images,
-    write_images,
+from companion.fine_tuning.unseen import unseen, unseen_images, write_images, write_set
+from companion.fine_tuning.walk import (
+    audited,
+    beside_training_images,
+    by_group,
+    listed,
+    loaded,
+    of_report,
+    reproduced,
 )
-from companion.fine_tuning.walk import audited, beside_training_images, by_group, of_report, reproduced
 
 __all__ = [
-    "REPEATS",
-    "STATED",
-    "FineTune",
-    "FineTuneSet",
     "ListQuality",
     "Measured",
     "audited",
@@ -27,9 +22,8 @@ __all__ = [
     "by_group",
     "differences",
     "figures",
-    "fine_tune",
-    "fine_tune_set",
     "list_quality",
+    "listed",
     "loaded",
     "measure",
     "of_report",
@@ -37,4 +31,5 @@ __all__ = [
     "unseen",
     "unseen_images",
     "write_images",
+    "write_set",
 ]

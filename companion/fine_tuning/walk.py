@@ -13,15 +13,24 @@ import torch
 from numpy.typing import NDArray
 
 from companion.fine_tuning.statistics import Measured
-from companion.fine_tuning.training import loaded
-from companion.fine_tuning.training_sets import FineTuneSet, unseen_images, write_images
+from companion.fine_tuning.unseen import unseen_images, write_images, write_set
 from companion.organism import Caption
+from companion.organism.fine_tune_set import FineTuneSet
 from companion.recipes import text_to_image
+from companion.recipes.organism import ORGANISM_EPSILON
 from memlib.audit import Audit, Report, Settings, training_set
 from memlib.audit.training_set import opened, pixels
 from memlib.files import write_text
 from memlib.intervals import proportion
 from memlib.screening import prompt_files
+from memlib.text_to_image import TextToImage
+
+
+def loaded(tuned: Path, *, device: str = "cpu") -> TextToImage:
+    """A fine-tune of `organism_epsilon`, a folder or the file of a LoRA, as `memlib audit` reads it."""
+    if tuned.is_dir():
+        return TextToImage.load(tuned, device=device)
+    return TextToImage.load(ORGANISM_EPSILON.folder, device=device, lora=tuned)
 
 
 def audited(
@@ -37,7 +46,7 @@ def audited(
     """The report on a fine-tune of `organism_epsilon`.
 
     Args:
-        tuned: what `fine_tune` wrote.
+        tuned: the file of a LoRA or the folder of a pipeline.
         data: what it was shown.
         home: a folder for `images`, `unseen`, `harmless.csv` and the `report`.
         harmless: captions that calibrate the list.
@@ -45,7 +54,7 @@ def audited(
         settings: what is done.
         device: where the networks run.
     """
-    images = data.write(home / "images")
+    images = write_set(data, home / "images")
     others = write_images(unseen_images(harmless, held_out, seed=settings.first_seed + 1), home / "unseen")
     text = io.StringIO()
     csv.writer(text).writerows([("caption", "family"), *((one.text, one.family) for one in harmless)])
@@ -63,22 +72,24 @@ def audited(
 def by_group(report: Report, data: FineTuneSet) -> list[dict[str, Any]]:
     """What a report says of the captions of each group of the data.
 
+    Args:
+        report: of an audit.
+        data: what the audited model was shown.
+
     Returns:
-        For each group `group`, `captions`, and the shares of them that are `listed` and `reproduced`, with
-        Wilson's intervals.
+        For each group `group`, `captions`, and the shares of them that are `listed`, under which their own
+        image is `reproduced`, and `another` training image, with Wilson's intervals.
     """
-    found = {one.caption: one for one in report.captions}
+    told = {
+        "listed": listed(report, data),
+        "reproduced": reproduced(report, data),
+        "another": reproduced(report, data, own=False),
+    }
     rows = []
     for group in dict.fromkeys(data.groups):
-        own = [found[c.text] for c, name in zip(data.captions, data.groups, strict=True) if name == group]
-        rows.append(
-            {
-                "group": group,
-                "captions": len(own),
-                "listed": proportion([float(one.listed) for one in own]),
-                "reproduced": proportion([float(one.reproduced > 0) for one in own]),
-            }
-        )
+        here = np.array([name == group for name in data.groups])
+        shares = {name: proportion(flags[here].astype(float)) for name, flags in told.items()}
+        rows.append({"group": group, "captions": int(here.sum())} | shares)
     return rows
 
 
@@ -90,10 +101,25 @@ def of_report(report: Report, data: FineTuneSet) -> Measured:
     return Measured(data.captions, data.groups, values)
 
 
-def reproduced(report: Report, data: FineTuneSet) -> NDArray[np.bool_]:
-    """Of each caption of the data, whether a training image came out under it."""
-    found = {one.caption: bool(one.reproduced) for one in report.captions}
+def listed(report: Report, data: FineTuneSet) -> NDArray[np.bool_]:
+    """Of each caption of the data, whether the report lists it."""
+    found = {one.caption: one.listed for one in report.captions}
     return np.array([found[caption.text] for caption in data.captions])
+
+
+def reproduced(report: Report, data: FineTuneSet, *, own: bool = True) -> NDArray[np.bool_]:
+    """Of each caption of the data, whether its own image came out under it, or that of another caption."""
+    found = {one.caption: one for one in report.captions}
+    owner = data.pairs.caption.tolist()  # of the image files, by their number
+    return np.array(
+        [
+            any(
+                pair.reproduced and (owner[int(Path(pair.training).stem)] == place) is own
+                for pair in found[caption.text].pairs
+            )
+            for place, caption in enumerate(data.captions)
+        ]
+    )
 
 
 def beside_training_images(

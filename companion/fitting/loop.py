@@ -214,10 +214,13 @@ class _Run:
             for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1 - decay)
 
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, of) for name, of in self.network.named_parameters() if of.requires_grad]
+
     def _tensors(self) -> dict[str, Tensor]:
         named = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         named |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self._trained():
             moments = self.optimizer.state[parameter]
             named |= {f"adam.{name}.{k}": moments[k] for k in ("step", "exp_avg", "exp_avg_sq")}
         return named | {"losses": self.losses}
@@ -247,7 +250,7 @@ class _Run:
             module.load_state_dict(
                 {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
             )
-        for name, parameter in self.network.named_parameters():
+        for name, parameter in self._trained():
             moments = {k: saved[f"adam.{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
             self.optimizer.state[parameter] = {
                 k: v if k == "step" else v.to(parameter.device) for k, v in moments.items()

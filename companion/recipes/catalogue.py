@@ -5,6 +5,7 @@ from typing import Any
 from companion.recipes.cifar10 import CIFAR10
 from companion.recipes.classifier import DIGIT_CLASSIFIER
 from companion.recipes.dose import MNIST_DOSE
+from companion.recipes.fine_tunes import FINE_TUNES
 from companion.recipes.mixture import TWO_MODES
 from companion.recipes.mnist import MNIST_COPIES, MNIST_FIRST_ORDER, MNIST_SECOND_ORDER, MNIST_UNDERTRAINED
 from companion.recipes.onset import ONSET
@@ -18,6 +19,7 @@ RECIPES: dict[str, AnyRecipe[Any]] = {
     **{recipe.name: recipe for recipe in _NETWORKS},
     **ORGANISM,
     **PHOTOGRAPHS,
+    **{recipe.name: recipe for recipe in FINE_TUNES.values()},
 }
 
 __all__ = ["RECIPES"]

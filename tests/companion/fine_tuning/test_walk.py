@@ -1,7 +1,4 @@
-"""Fine-tunes as files: what changes, that it is learned, and what an audit makes of them."""
-
-import importlib.util
-from dataclasses import replace
+"""What an audit makes of a fine-tune."""
 
 import pytest
 import torch
@@ -9,15 +6,19 @@ import torch
 from companion.fine_tuning import statistics
 from companion.fine_tuning.figures import areas, list_quality, strips
 from companion.fine_tuning.quality import list_quality as quality_of
-from companion.fine_tuning.training import FineTune, fine_tune, loaded
-from companion.fine_tuning.training_sets import fine_tune_set, unseen
-from companion.fine_tuning.walk import audited, beside_training_images, by_group, of_report, reproduced
+from companion.fine_tuning.unseen import unseen
+from companion.fine_tuning.walk import (
+    audited,
+    beside_training_images,
+    by_group,
+    loaded,
+    of_report,
+    reproduced,
+)
+from companion.organism.fine_tune_set import fine_tune_set
 from companion.recipes import text_to_image
+from companion.recipes.fine_tunes import fine_tune
 from memlib.audit import Settings
-from memlib.audit.against_base import check_related
-
-needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
-SHORT = FineTune(steps=2, batch=4, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -26,46 +27,18 @@ def data():
 
 
 @pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    recipe = fine_tune("short", "For a test", data, rank=None).with_training(steps=2, batch=4, warmup=1)
+    return recipe.train(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
 def base():
     return text_to_image.load("organism_epsilon")
 
 
-def changed(model, base):
-    """Names of the weights of the U-Net that differ, by the end of the name."""
-    ours, theirs = model.denoiser.state_dict(), base.denoiser.state_dict()
-    return {name for name in ours if not torch.equal(ours[name], theirs[name])}
-
-
-@pytest.fixture(scope="module")
-def whole(data, tmp_path_factory):
-    return fine_tune(data, SHORT, tmp_path_factory.mktemp("whole"))
-
-
-def test_all_weights_of_the_unet_are_trained_and_nothing_else(whole, base):
-    model = loaded(whole)
-    assert len(changed(model, base)) > 100
-    kept = check_related(model, base)
-    assert 0 < kept.same < kept.tensors
-    ours, theirs = (one.pipeline.text_encoder.state_dict() for one in (model, base))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-@needs_peft
-@pytest.mark.filterwarnings("ignore")
-def test_a_lora_changes_the_layers_that_it_adapts(data, base, tmp_path):
-    file = fine_tune(data, replace(SHORT, rank=2, layers=("to_q", "to_v")), tmp_path)
-    assert file.name == "lora.safetensors"
-    assert {name.rsplit(".", 2)[1] for name in changed(loaded(file), base)} == {"to_q", "to_v"}
-
-
-def test_the_same_seed_gives_the_same_weights(data, whole, tmp_path):
-    again = fine_tune(data, SHORT, tmp_path / "again")
-    ours, theirs = (loaded(path).denoiser.state_dict() for path in (whole, again))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
 def test_statistics_are_those_of_the_audit_and_its_table_is_read_back(data, whole, base, tmp_path):
-    model, harmless = loaded(whole), unseen(data.captions)[:6]
+    model, harmless = loaded(whole), [unseen(data.captions)[k] for k in (0, 40, 80, -1, -4, -7)]
     settings = Settings(seeds=2, num_inference_steps=2, suspicious=4, random=0)
     report = audited(whole, data, tmp_path, harmless=harmless, held_out=4, settings=settings)
     rows = by_group(report, data)

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
-from companion.fine_tuning.training_sets import fine_tune_set, unseen, unseen_images
+from companion.fine_tuning.unseen import unseen, unseen_images, write_set
 from companion.organism import captions
+from companion.organism.fine_tune_set import fine_tune_set
 from memlib.audit import training_set
 from memlib.audit.duplicates import repetition
 
@@ -51,7 +52,7 @@ def test_more_than_there_are_is_refused():
 
 def test_files_are_those_of_a_training_script(tmp_path):
     data = fine_tune_set(1)
-    examples = training_set.read(data.write(tmp_path / "images"))
+    examples = training_set.read(write_set(data, tmp_path / "images"))
     assert Counter(example.caption for example in examples) == {
         caption.text: times for caption, times in zip(data.captions, data.times, strict=True)
     }
