@@ -18,8 +18,8 @@
 #
 # Answer
 # : Against captions that state what they show, yes: there the norm of the score difference of one model ranks copies with an area under the ROC curve (AUC) of {interval}`area_difference_copies_stated:.2f n`, and by how much that norm is larger than the base's with {interval}`area_excess_copies_stated:.2f n`.
-#   Against general captions the base adds {interval}`excess_less_difference_general:.2f` to the AUC. After a LoRA on {glue:text}`images:.0f` images, under a share of {interval}`reproduced_lora_10:.2f n` of the captions whose image was shown ten times the image comes out, and the audit lists
-#   {interval}`listed_lora_10:.2f n` of them; after the repeats are taken out, and the same number of passes, images come out under {interval}`reproduced_deduplicated_10:.2f n`.
+#   Against general captions the base adds {interval}`excess_less_difference_general:.2f` to the AUC. After a LoRA on {glue:text}`images:.0f` images, under a share of {interval}`reproduced_lora_10:.2f n` of the captions whose image was shown ten times that image comes out. The audit finds it by generating;
+#   its list, which rests on the statistics alone, holds {interval}`listed_lora_10:.2f n` of them. With repeats taken out, and as many passes, their images come out under {interval}`reproduced_deduplicated_10:.2f n`.
 #
 # How sure
 # : Captions are the unit, and n counts the memorized ones. One model organism and one fine-tune of each kind: the intervals do not cover another training. What is compared, at which times and with which margin, was fixed before the run.
@@ -267,7 +267,7 @@ calibration = tuning.unseen(data.captions)
 calibration = [calibration[k] for k in np.linspace(0, len(calibration) - 1, harmless).astype(int)]
 reports = {
     key: tuning.audited(
-        fine_tunes.FINE_TUNES[key].load(),
+        fine_tunes.FINE_TUNES[key].load().path,
         fine_tunes.FINE_TUNES[key].shown,
         home / key,
         harmless=calibration,
@@ -343,8 +343,9 @@ run.figure(
 )
 
 # %% [markdown]
-# After the LoRA images come out under {interval}`reproduced_lora_10:.2f` of the captions whose image was shown ten times, {interval}`reproduced_lora_3:.2f` of those shown three times and {interval}`reproduced_lora_1:.2f` of those shown once ({numref}`tab-11-audits` and {numref}`fig-tuned-images`); with all weights {interval}`reproduced_whole_10:.2f`,
-# {interval}`reproduced_whole_3:.2f` and {interval}`reproduced_whole_1:.2f`. Of {glue:text}`came_out:.0f` captions that are reproduced {glue:text}`missed:.0f` are not in the list of their audit.
+# After the LoRA their own image comes out under {interval}`reproduced_lora_10:.2f` of the captions whose image was shown ten times, {interval}`reproduced_lora_3:.2f` of those shown three times and {interval}`reproduced_lora_1:.2f` of those shown once ({numref}`tab-11-audits` and {numref}`fig-tuned-images`); with all weights {interval}`reproduced_whole_10:.2f`,
+# {interval}`reproduced_whole_3:.2f` and {interval}`reproduced_whole_1:.2f`. Of {glue:text}`came_out:.0f` captions of all three whose own image comes out {glue:text}`missed:.0f` are not in the list of their audit. An image that was shown often comes out under other captions, too: the last column counts them, and what a caption adds to the prediction cannot tell
+# of that. The same holds for captions that calibrate.
 #
 # ### Which statistic tells?
 #

@@ -33,8 +33,21 @@ EVERYWHERE = (*ATTENTION, "proj_in", "proj_out", "conv1", "conv2", "conv", "ff.n
 LORA = "lora.safetensors"
 
 
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tune on disk.
+
+    Attributes:
+        path: what `memlib audit --model` takes, the file of a LoRA or the folder of a pipeline.
+        card: how it was made.
+    """
+
+    path: Path
+    card: dict[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
-class FineTuneRecipe(AnyRecipe[Path]):
+class FineTuneRecipe(AnyRecipe[FineTuned]):
     """How one fine-tune is made; the text encoder stays as it is.
 
     Attributes:
@@ -45,14 +58,9 @@ class FineTuneRecipe(AnyRecipe[Path]):
     shown: FineTuneSet
     rank: int | None = RANK
 
-    def read(self, folder: Path, device: Device = "cpu") -> Path:  # noqa: ARG002  # the one who loads it chooses
-        """What `memlib audit --model` takes: the file of a LoRA, or the folder of a pipeline.
-
-        Raises:
-            FileNotFoundError: nothing was trained in `folder`.
-        """
-        read_card(folder)
-        return folder if self.rank is None else folder / LORA
+    def read(self, folder: Path, device: Device = "cpu") -> FineTuned:  # noqa: ARG002  # the one who loads it chooses
+        """The fine-tune in `folder`, verified."""
+        return FineTuned(folder if self.rank is None else folder / LORA, read_card(folder))
 
     def fit(self, network: nn.Module, state: Path, save_every: int, device: Device) -> TrainingResult:
         """Mean squared error of the predicted noise."""

@@ -29,7 +29,7 @@ def data():
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     recipe = fine_tune("short", "For a test", data, rank=None).with_training(steps=2, batch=4, warmup=1)
-    return recipe.train(tmp_path_factory.mktemp("whole"))
+    return recipe.train(tmp_path_factory.mktemp("whole")).path
 
 
 @pytest.fixture(scope="module")

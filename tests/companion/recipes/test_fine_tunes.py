@@ -33,7 +33,7 @@ def changed(model, base):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return short().train(tmp_path_factory.mktemp("whole"))
+    return short().train(tmp_path_factory.mktemp("whole")).path
 
 
 def test_all_weights_of_the_unet_are_trained_and_nothing_else(whole, base):
@@ -49,16 +49,16 @@ def test_all_weights_of_the_unet_are_trained_and_nothing_else(whole, base):
 @pytest.mark.filterwarnings("ignore")
 def test_a_lora_changes_the_layers_that_it_adapts(base, tmp_path):
     recipe = short(rank=2)
-    file = recipe.train(tmp_path)
+    file = recipe.train(tmp_path).path
     assert file.name == LORA
-    assert recipe.read(tmp_path) == file
+    assert recipe.read(tmp_path).path == file
     names = {name.removesuffix(".weight") for name in changed(loaded(file), base)}
     assert len(names) > 50
     assert all(name.endswith(EVERYWHERE) for name in names)
 
 
 def test_the_same_seed_gives_the_same_weights(whole, tmp_path):
-    again = short().train(tmp_path / "again")
+    again = short().train(tmp_path / "again").path
     ours, theirs = (loaded(path).denoiser.state_dict() for path in (whole, again))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
