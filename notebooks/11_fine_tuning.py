@@ -69,6 +69,7 @@ from IPython.display import Markdown, display
 from companion import experiment, plots, tables
 from companion import fine_tuning as tuning
 from companion.organism import captions
+from companion.organism.fine_tune_set import STATED
 from companion.organism.training_set import removed
 from companion.recipes import fine_tunes, text_to_image
 from memlib import intervals
@@ -285,7 +286,7 @@ for key in ("lora", "deduplicated"):
 rows = []
 for key, title in plans.items():
     for row in tuning.by_group(reports[key], fine_tunes.FINE_TUNES[key].shown):
-        short = {"10 times": "10", "3 times": "3", "once": "1", tuning.STATED: "stated"}[row["group"]]
+        short = {"10 times": "10", "3 times": "3", "once": "1", STATED: "stated"}[row["group"]]
         rows.append({"fine-tune": title, "key": key, "short": short} | row)
 record = {
     name: (f"{name}_{{key}}_{{short}}", f"Share of captions {name}, {{fine-tune}}, image shown {{group}}")
