@@ -25,7 +25,7 @@
 # : Captions are the unit, and n counts the memorized ones. One model organism and one fine-tune of each kind: the intervals do not cover another training. What is compared, at which times and with which margin, was fixed before the run.
 #
 # For your model
-# : Give `memlib audit` the base, and harmless captions by the number that {numref}`tab-11-needed` says, of each kind that your captions have. Take repeats out before you train.
+# : Let `memlib audit` generate under every caption that you can afford, not only under those that its list holds. Give it the base, and harmless captions by the number that {numref}`tab-11-needed` says. Take repeats out before you train.
 #
 # This chapter
 # : goes beyond the paper {cite}`jeon2025understanding`, whose detectors know one model. It took {took}`run`. The command and its options are in {doc}`../book/guide/audit`.

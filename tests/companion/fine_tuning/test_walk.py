@@ -23,7 +23,7 @@ from memlib.audit import Settings
 
 @pytest.fixture(scope="module")
 def data():
-    return fine_tune_set(1)
+    return fine_tune_set(2)
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +39,18 @@ def base():
 
 def test_statistics_are_those_of_the_audit_and_its_table_is_read_back(data, whole, base, tmp_path):
     model, harmless = loaded(whole), [unseen(data.captions)[k] for k in (0, 40, 80, -1, -4, -7)]
-    settings = Settings(seeds=2, num_inference_steps=2, suspicious=4, random=0)
+    settings = Settings(seeds=2, num_inference_steps=2, suspicious=8, random=0)
     report = audited(whole, data, tmp_path, harmless=harmless, held_out=4, settings=settings)
     rows = by_group(report, data)
-    assert [(row["group"], row["captions"]) for row in rows] == [(group, 1) for group in data.groups]
-    assert [row["reproduced"].value for row in rows] == reproduced(report, data).astype(float).tolist()
+    assert [(row["group"], row["captions"]) for row in rows] == [(group, 2) for group in dict.fromkeys(data.groups)]
+    shares = reproduced(report, data).reshape(-1, 2).mean(1).tolist()
+    assert [row["reproduced"].value for row in rows] == shares
     noise = torch.cat([base.noise(1, torch.Generator().manual_seed(seed)) for seed in (0, 1)])
     found = statistics.measure(model, base, {"own": data.captions, "other": harmless}, noise, rows=4)
     pictures = beside_training_images(data, {"tuned": (report, tmp_path)})
     assert {name: rows.shape for name, rows in pictures.items()} == {
-        "training images": (1, 3, 32, 32),
-        "tuned": (1, 3, 32, 32),
+        "training images": (2, 3, 32, 32),
+        "tuned": (2, 3, 32, 32),
     }
     told = of_report(report, data)
     assert told.groups == data.groups
