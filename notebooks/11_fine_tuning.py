@@ -40,7 +40,7 @@
 #
 # Who fine-tunes a model has two things that a detector of memorized prompts lacks: the images, and the model that the training began from. `memlib audit` uses both.
 #
-# **Fixed before the run.** *Statistics*: the five of the audit, each a mean over {glue:text}`noises:.0f` noises at the first of 50 sampling steps. With $d = \epsilon(x, c) - \epsilon(x)$: the *norm*
+# **Fixed before the run.** *Statistics*: the five of the audit, each a mean over {glue:text}`noises:.0f` noises at the first sampling step, of 50 on the organism and of {glue:text}`audit_steps:.0f` in the audits. With $d = \epsilon(x, c) - \epsilon(x)$: the *norm*
 # $\lVert d \rVert$ {cite}`wen2024detecting`, the *paper's* $\lVert H_\Delta s_\Delta \rVert$ {cite}`jeon2025understanding`, the *excess* $\lVert d_\text{model} \rVert - \lVert d_\text{base} \rVert$, the *shift*
 # $\lVert \epsilon_\text{model}(x, c) - \epsilon_\text{base}(x, c) \rVert$, and the product of the shift's Jacobian with it. *What counts as memorized*: on the organism a caption whose image was copied 100 times or more in the model's training and not in the base's, all of which there are; in a fine-tune a caption whose
 # image was shown ten times. *What is compared*: the excess with the norm, in pairs on the same captions; a difference of 0.05 of AUC matters. *Reproduced* means what the audit's rule says: one of the images
@@ -89,6 +89,7 @@ TITLES = {
     "shift_curvature": "product of the shift",
 }
 run.record("noises", seeds, about="Noises of every caption")
+run.record("audit_steps", steps, about="Sampling steps of the audits")
 model, base = (
     text_to_image.load(name, device=run.device) for name in ("organism_epsilon", "organism_without_copies")
 )

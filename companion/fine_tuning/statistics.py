@@ -56,18 +56,20 @@ def measure(
     groups: Mapping[str, Sequence[Caption]],
     noise: Float[Tensor, "n ..."],
     *,
+    steps: int = 50,
     rows: int = 128,
 ) -> Measured:
-    """All statistics at the first of 50 sampling steps.
+    """All statistics at the first sampling step.
 
     Args:
         model: the model in question.
         base: what it is compared with.
         groups: captions by group.
         noise: starts that all captions share.
+        steps: of sampling, by which the first has its time.
         rows: captions times noises at a time.
     """
-    task = AgainstBase(model, base, noise)
+    task = AgainstBase(model, base, noise, num_inference_steps=steps)
     named = [(name, caption) for name, some in groups.items() for caption in some]
     n, found = len(noise), []
     together = max(1, rows // n)

@@ -84,7 +84,7 @@ class FineTuneRecipe(AnyRecipe[FineTuned]):
 
         def save(target: Path) -> None:
             target.mkdir(parents=True, exist_ok=True)
-            parts.save_lora_weights(target, weights, weight_name=LORA)  # type: ignore[arg-type]
+            parts.save_lora_weights(target, weights, weight_name=LORA)
 
         save_whole(folder, save, card | {"rank": self.rank})
 

@@ -42,11 +42,13 @@ def test_statistics_are_those_of_the_audit_and_its_table_is_read_back(data, whol
     settings = Settings(seeds=2, num_inference_steps=2, suspicious=8, random=0)
     report = audited(whole, data, tmp_path, harmless=harmless, held_out=4, settings=settings)
     rows = by_group(report, data)
-    assert [(row["group"], row["captions"]) for row in rows] == [(group, 2) for group in dict.fromkeys(data.groups)]
+    assert [(row["group"], row["captions"]) for row in rows] == [
+        (group, 2) for group in dict.fromkeys(data.groups)
+    ]
     shares = reproduced(report, data).reshape(-1, 2).mean(1).tolist()
     assert [row["reproduced"].value for row in rows] == shares
     noise = torch.cat([base.noise(1, torch.Generator().manual_seed(seed)) for seed in (0, 1)])
-    found = statistics.measure(model, base, {"own": data.captions, "other": harmless}, noise, rows=4)
+    found = statistics.measure(model, base, {"own": data.captions, "other": harmless}, noise, steps=2, rows=4)
     pictures = beside_training_images(data, {"tuned": (report, tmp_path)})
     assert {name: rows.shape for name, rows in pictures.items()} == {
         "training images": (2, 3, 32, 32),
