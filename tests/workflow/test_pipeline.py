@@ -22,6 +22,8 @@ from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from companion.experiment import again
 
+from ..forked import Server
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
@@ -82,6 +84,9 @@ UNUSED = (  # by the notebooks and by the book
 )
 
 
+LOADED = ("snakemake.cli", "grimp", "jupytext", "pydantic", "typer", "yaml")
+
+
 class Project:
     """A small project and the ways to run its pipeline."""
 
@@ -104,6 +109,7 @@ class Project:
         self.write("_toc.yml", TOC)
         for name, imports in (("01_one", ""), ("02_two", "from memlib.hessian import lanczos")):
             self.write(f"notebooks/{name}.py", NOTEBOOK.format(name=name, imports=imports))
+        self.server = Server(root, LOADED, {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"})
 
     def write(self, name, text):
         path = self.root / name
@@ -120,17 +126,11 @@ class Project:
         lines = [f"  02_two: {{{', '.join(f'{k}: {v}' for k, v in overrides.items())}}}\n"]
         self.write("workflow/presets/quick.yml", "about: Small.\nnotebooks:\n" + "".join(lines))
 
-    def call(self, *command, check=True):
-        environment = {**os.environ, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=self.root,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+    def call(self, module, *words, check=True):
+        """`python -m`, forked from a process that has loaded the libraries and nothing of the project."""
+        output = self.root / "output.txt"
+        code = self.server.run(module, words, output)
+        done = subprocess.CompletedProcess((module, *words), code, output.read_text())
         assert not check or done.returncode == 0, done.stdout
         return done
 
@@ -157,7 +157,8 @@ class Project:
 def project(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("project"))
     project.snakemake()
-    return project
+    yield project
+    project.server.close()
 
 
 def test_the_book_shows_what_the_notebooks_found(project):

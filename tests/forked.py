@@ -1,0 +1,52 @@
+"""Programs in processes forked from one that has imported what takes each of them seconds."""
+
+import json
+import os
+import subprocess
+import sys
+
+SERVER = """\
+import importlib, json, os, runpy, sys
+
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+for line in sys.stdin:
+    module, words, path = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.argv = [module, *words]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Server:
+    """A process in a folder, with modules loaded, and `python -m` in copies of it, one at a time.
+
+    What it has loaded it keeps: of modules that a test changes, load none.
+    """
+
+    def __init__(self, folder, modules, environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, *modules],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, module, words, output):
+        """The exit code of a module with words on its command line; what it says goes to a file."""
+        self.process.stdin.write(json.dumps([module, words, str(output)]) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def close(self):
+        """End, without what may still run."""
+        self.process.communicate()
