@@ -1,9 +1,25 @@
 """Programs in processes forked from one that has imported what takes each of them seconds."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+
+PRELOADED = [
+    "torch", "memlib.audit", "memlib.cli", "companion.fitting", "transformers.models.clip.modeling_clip",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+]  # fmt: skip
+
+
+def started(program):
+    """A process that runs the text of a program, forked from one with the libraries of memlib."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=exec, args=(program, {"__name__": "__main__"}))
+    process.start()
+    return process
+
 
 SERVER = """\
 import importlib, json, os, runpy, sys

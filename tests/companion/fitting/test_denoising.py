@@ -2,10 +2,7 @@
 
 import copy
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -19,6 +16,8 @@ from companion.fitting import TrainingConfig, read_average, train
 from companion.fitting.loop import _stream
 from memlib.networks import MLP, MLPConfig
 from memlib.schedule import VariancePreserving
+
+from ...forked import started
 
 
 class PowerCut(BaseException):
@@ -111,7 +110,6 @@ def test_a_finished_training_draws_nothing_more(case, schedule, tmp_path):
 
 
 PROGRAM = """
-import sys
 from pathlib import Path
 import torch
 from memlib.networks import MLP, MLPConfig
@@ -122,17 +120,9 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 draw = lambda batch, generator: (torch.randn(batch, 2, generator=generator), None)
 result = train(MLP(MLPConfig(width=16, blocks=1)), VariancePreserving.linear(50), draw,
-               TrainingConfig(steps=int(sys.argv[2]), batch=8), state=Path(sys.argv[1]), save_every=3)
-torch.save([*result.network.state_dict().values(), result.losses], sys.argv[1] + ".result")
+               TrainingConfig(steps={steps}, batch=8), state=Path({state!r}), save_every=3)
+torch.save([*result.network.state_dict().values(), result.losses], {state!r} + ".result")
 """
-
-
-def start(state, steps):
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(state), str(steps)],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
 
 
 def step_of(state):
@@ -149,21 +139,24 @@ def step_of(state):
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes_bit_identical(tmp_path, monkeypatch):
+def test_a_killed_process_resumes_bit_identical(tmp_path):
     """SIGKILL cannot be caught, and may hit while the state is being written."""
     steps, state, other = 300, tmp_path / "killed", tmp_path / "whole"
-    process = start(state, steps)
+    resumed, alone = (PROGRAM.format(steps=steps, state=str(path)) for path in (state, other))
+    process = started(resumed)
     deadline = time.monotonic() + 120
     while step_of(state) < 30 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert 30 <= step_of(state) < steps
-    assert start(state, steps).wait() == 0
-    monkeypatch.setattr(sys, "argv", ["", str(other), str(steps)])
+    process = started(resumed)
+    process.join()
+    assert process.exitcode == 0
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
-        exec(PROGRAM, {})  # noqa: S102 - in this process, which has loaded all that it imports
+        exec(alone, {})  # noqa: S102 - in this process, which has loaded all that it imports
     torch.set_num_threads(threads)
     killed, whole = (torch.load(f"{path}.result", weights_only=True) for path in (state, other))
     assert all(torch.equal(a, b) for a, b in zip(killed, whole, strict=True))

@@ -1,8 +1,6 @@
 """The program, called in this process, and tiny pipelines for it."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -11,6 +9,7 @@ import torch
 
 from memlib import cli
 
+from ...forked import started
 from ..text_to_image.conftest import broken, folders
 
 __all__ = ["broken", "folders"]
@@ -36,22 +35,28 @@ def as_words(options):
     return [word for name, values in each.items() for value in values for word in (f"--{name}", str(value))]
 
 
-def start(command, **options):
+def start(command, *switches, **options):
     """The program in a process of its own, on as many threads as this one, which rounds alike."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "memlib", command, *as_words(options)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-    )
+    words = ["memlib", command, *switches, *as_words(options)]
+    return started(PROGRAM.format(threads=torch.get_num_threads(), words=words))
+
+
+PROGRAM = """\
+import sys, torch
+torch.set_num_threads({threads})
+sys.argv = {words!r}
+from memlib.cli import main
+main()
+"""
 
 
 def killed_at_work(process, pieces, files=5):
     """Kill a process once its folder of pieces holds so many, and return how many it left."""
-    while process.poll() is None and len(list(pieces.glob("0*.parquet"))) < files:
+    while process.is_alive() and len(list(pieces.glob("0*.parquet"))) < files:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     left = len(list(pieces.glob("0*.parquet")))
     assert left >= files
     return left

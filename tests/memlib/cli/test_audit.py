@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -21,7 +20,7 @@ from memlib.text_to_image import TextToImage
 
 from ..audit.conftest import picture
 from ..text_to_image.conftest import UNTRAINED
-from .conftest import as_words
+from .conftest import as_words, start
 
 pytestmark = UNTRAINED
 
@@ -263,13 +262,6 @@ def test_a_lora_for_another_architecture_is_refused(audit, written, folders, tmp
     assert re.search(r"(changes no weight of this|cannot be fused into a) StableDiffusionXL", said(err))
 
 
-PRELOADED = [
-    "torch", "memlib.audit", "memlib.cli", "transformers.models.clip.modeling_clip",
-    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-]  # fmt: skip
-PROGRAM = "import sys, torch; torch.set_num_threads(1); sys.argv = {!r}; from memlib.cli import main; main()"
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_the_report_is_the_same_to_the_byte(memlib, folders, tuned, tmp_path):
     """But for its time; every part is there: list, images, mitigations, images without prompts."""
@@ -279,20 +271,15 @@ def test_killed_at_random_moments_the_report_is_the_same_to_the_byte(memlib, fol
     for number in range(3):
         Image.effect_noise((16, 16), 50).save(unseen / f"{number}.png")
     (tmp_path / "harmless.txt").write_text("\n".join(f"k {number} cat" for number in range(12)))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     folders_given = {"training": home, "images": home, "held-out": unseen, "base": folders["epsilon"]}
     more = {"calibration": tmp_path / "harmless.txt", "rate": 0.5, "average-steps": 2}
     given = {**SHORT, **folders_given, **more, "model": tuned}
 
-    def started(out):
-        words = ["memlib", "audit", *as_words({**given, "out": out}), "--try-mitigations"]
-        process = context.Process(target=exec, args=(PROGRAM.format(words),))
-        process.start()
-        return process
+    def begin(out):
+        return start("audit", "--try-mitigations", **given, out=out)
 
     def finished(out):
-        process = started(out)
+        process = begin(out)
         process.join()
         assert process.exitcode == 0
         return {path.name: untimed(path) for path in out.iterdir() if path.is_file() and path.name[0] != "."}
@@ -304,7 +291,7 @@ def test_killed_at_random_moments_the_report_is_the_same_to_the_byte(memlib, fol
     assert json.loads((tmp_path / "whole/report.json").read_text())["mitigations"]
     dice, killed, out = np.random.default_rng(0), 0, tmp_path / "parts"
     while killed < KILLS:
-        process = started(out)
+        process = begin(out)
         process.join(dice.uniform(0.1, 0.7) * taken)
         if process.exitcode is None:
             killed += 1
