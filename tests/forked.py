@@ -6,16 +6,14 @@ import os
 import subprocess
 import sys
 
-PRELOADED = [
-    "torch", "memlib.audit", "memlib.cli", "companion.fitting", "transformers.models.clip.modeling_clip",
-    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-]  # fmt: skip
 
+def started(program, loaded):
+    """A process that runs the text of a program, forked from one with the modules loaded.
 
-def started(program):
-    """A process that runs the text of a program, forked from one with the libraries of memlib."""
+    All of a test process come from one server: the first call says what that loads.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(list(loaded))
     process = context.Process(target=exec, args=(program, {"__name__": "__main__"}))
     process.start()
     return process

@@ -176,14 +176,14 @@ SLOW = """\
 # %%
 import os, subprocess, sys, time
 begun = time.process_time()
-while time.process_time() < begun + 5: pass
+while time.process_time() < begun + 3: pass
 # %%
-for i in range(5): time.sleep(1); print(i)
+for i in range(3): time.sleep(1); print(i)
 # %%
-subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 5: pass"])
+subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 3: pass"])
 # %%
 me = os.getpid()
-subprocess.run(["sh", "-c", f"kill -19 {me}; sleep 5; kill -18 {me}"])
+subprocess.run(["sh", "-c", f"kill -19 {me}; sleep 3; kill -18 {me}"])
 """
 
 

@@ -143,7 +143,7 @@ def test_a_killed_process_resumes_bit_identical(tmp_path):
     """SIGKILL cannot be caught, and may hit while the state is being written."""
     steps, state, other = 300, tmp_path / "killed", tmp_path / "whole"
     resumed, alone = (PROGRAM.format(steps=steps, state=str(path)) for path in (state, other))
-    process = started(resumed)
+    process = started(resumed, ["torch", "companion.fitting"])
     deadline = time.monotonic() + 120
     while step_of(state) < 30 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -151,7 +151,7 @@ def test_a_killed_process_resumes_bit_identical(tmp_path):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert 30 <= step_of(state) < steps
-    process = started(resumed)
+    process = started(resumed, ["torch", "companion.fitting"])
     process.join()
     assert process.exitcode == 0
     threads = torch.get_num_threads()

@@ -46,7 +46,7 @@ def test_a_stand_in_reads_as_published_lists_do(tmp_path):
 def test_counts_are_those_of_whole_spectra(model):
     prompts, noise = model.encode([c.text for c in captions("exact")[-2:]]), model.noise(1, torch.Generator())
     points = noise.expand(2, *noise.shape[1:])
-    found = real_models.counts(model, 21, prompts, points, krylov=96, rows=1)
+    found = real_models.counts(model, 21, prompts, points, krylov=64, rows=1)
     whole = conditional_curvature(model, 21, prompts, noise)
     scale = model.level(21)["sigma"] ** 2
     assert (found["at least"] <= whole.count[:, 0].numpy()).all()

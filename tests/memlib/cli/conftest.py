@@ -38,9 +38,13 @@ def as_words(options):
 def start(command, *switches, **options):
     """The program in a process of its own, on as many threads as this one, which rounds alike."""
     words = ["memlib", command, *switches, *as_words(options)]
-    return started(PROGRAM.format(threads=torch.get_num_threads(), words=words))
+    return started(PROGRAM.format(threads=torch.get_num_threads(), words=words), LOADED)
 
 
+LOADED = [
+    "torch", "memlib.audit", "memlib.cli", "transformers.models.clip.modeling_clip",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+]  # fmt: skip
 PROGRAM = """\
 import sys, torch
 torch.set_num_threads({threads})
