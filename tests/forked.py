@@ -25,13 +25,15 @@ import importlib, json, os, runpy, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
 for line in sys.stdin:
-    module, words, path = json.loads(line)
+    module, words, path, environment = json.loads(line)
     child = os.fork()
     if child == 0:
         output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        os.environ.clear()
+        os.environ.update(environment)
         sys.argv = [module, *words]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         sys.exit()
@@ -46,6 +48,7 @@ class Server:
     """
 
     def __init__(self, folder, modules, environment):
+        self.environment = environment
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER, *modules],
             cwd=folder,
@@ -57,7 +60,8 @@ class Server:
 
     def run(self, module, words, output):
         """The exit code of a module with words on its command line; what it says goes to a file."""
-        self.process.stdin.write(json.dumps([module, words, str(output)]) + "\n")
+        environment = {**os.environ, **self.environment}  # as it is now
+        self.process.stdin.write(json.dumps([module, words, str(output), environment]) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
