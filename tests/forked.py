@@ -66,5 +66,5 @@ class Server:
         return int(self.process.stdout.readline())
 
     def close(self):
-        """End, without what may still run."""
+        """End it, once what it runs is over."""
         self.process.communicate()
