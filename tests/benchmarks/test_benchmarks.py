@@ -41,7 +41,7 @@ def names(suite: str) -> list[str]:
 APP = Typer()
 APP.command()(command.main)
 DRIVEN = gpu.run
-HERE = ("benchmarks hessian", "benchmarks latent", "benchmarks models")
+HERE = ("benchmarks latent", "benchmarks models")
 """Parts that are run in this process, which has loaded the libraries that take a new one seconds."""
 
 
