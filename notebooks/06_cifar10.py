@@ -126,7 +126,8 @@ run.figure(
     plots.image_grid(pictures, min(8, samples)),
     "samples",
     about="Samples of each network from the same noises, and their nearest training images",
-    data={f"samples_{c}": generated[c] for c in sizes} | {f"nearest_{c}": nearest_images[c] for c in sizes},
+    data={f"samples_{c}": generated[c].half() for c in sizes}
+    | {f"nearest_{c}": nearest_images[c].half() for c in sizes},
 )
 
 # %% [markdown]
@@ -367,7 +368,7 @@ run.figure(
     plots.image_grid(pictures, min(8, samples)),
     "halves",
     about="Samples from the same noises of two networks that share no training image",
-    data={f"last_{c}": second[c] for c in halves},
+    data={f"last_{c}": second[c].half() for c in halves},
 )
 
 # %% [markdown]

@@ -1,21 +1,23 @@
-"""What themes leave in a site that no reader needs: maps from their packed scripts and styles to sources."""
+"""What the theme leaves in a site that no reader needs: source maps, and translations used while building."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 
-def remove_maps(folder: Path) -> None:
-    """Delete the source maps below `folder`, a tenth of the site; only debuggers ask for them."""
+def lighten(folder: Path) -> None:
+    """Delete the source maps, which only debuggers ask for, and the translations below `folder`."""
     for path in folder.rglob("*.map"):
         path.unlink()
+    shutil.rmtree(folder / "locales", ignore_errors=True)
 
 
 def _on_finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is None:
-        remove_maps(Path(app.outdir, "_static"))
+        lighten(Path(app.outdir, "_static"))
 
 
 def setup(app: Sphinx) -> None:
