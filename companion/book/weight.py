@@ -1,4 +1,4 @@
-"""What the theme leaves in a site that no reader needs: source maps, and translations used while building."""
+"""What the theme leaves in a site that no reader needs: source maps, translations, fonts of old browsers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from sphinx.application import Sphinx
 
 
 def lighten(folder: Path) -> None:
-    """Delete the source maps, which only debuggers ask for, and the translations below `folder`."""
-    for path in folder.rglob("*.map"):
-        path.unlink()
+    """Delete below `folder` source maps, which debuggers ask for, the theme's translations, and TTF fonts.
+
+    Translations serve while a site is built. Of every font there is a smaller WOFF2 file, which the style
+    sheet names first.
+    """
+    for suffix in ("map", "ttf"):
+        for path in folder.rglob(f"*.{suffix}"):
+            path.unlink()
     shutil.rmtree(folder / "locales", ignore_errors=True)
 
 
