@@ -22,7 +22,7 @@
 #   its list, which rests on the statistics alone, holds {interval}`listed_lora_10:.2f n` of them. With repeats taken out, and as many passes, their images come out under {interval}`reproduced_deduplicated_10:.2f n`.
 #
 # How sure
-# : Captions are the unit, and n counts the memorized ones. One model organism and one fine-tune of each kind: the intervals do not cover another training. What is compared, at which times and with which margin, was fixed before the run.
+# : Captions are the unit, and n counts the memorized ones. One model organism and one fine-tune of each kind: the intervals do not cover another training. What is compared, at which times and with which margin, was fixed before the run; how long the fine-tunes last was not.
 #
 # For your model
 # : Let `memlib audit` generate under every caption that you can afford, not only under those that its list holds. Give it the base, and harmless captions by the number that {numref}`tab-11-needed` says. Take repeats out before you train.
@@ -32,7 +32,7 @@
 # :::
 #
 # ```{glue:figure} figure_excess
-# :alt: Three panels of dots, one for each fine-tune. Captions whose image was shown ten times lie above the others after LoRA and after a training of all weights; with repeats taken out all groups lie together.
+# :alt: Three panels of dots, one for each fine-tune. After LoRA most captions shown ten times are filled, after a training of all weights nearly all; they lie among the others, not above them. With repeats taken out all groups lie near zero and one dot is filled.
 # :name: fig-tuned-excess
 #
 # By how much a caption changes the noise prediction more than in the base, for every caption of three fine-tunes. Filled: the audit found its image among four generated ones.
@@ -158,7 +158,7 @@ run.figure(
 
 # %% [markdown]
 # Against captions that state colours the norm has {interval}`area_difference_copies_stated:.2f` and the excess {interval}`area_excess_copies_stated:.2f`; the difference is {interval}`excess_less_difference_stated:.2f`. What such a caption does to the prediction it does in both models, and it cancels. Against general
-# captions the norm has {interval}`area_difference_copies_general:.2f` already, and there is nothing to gain: the excess has {interval}`excess_less_difference_general:.3f` more. An image that both models know has an excess like any other caption, {interval}`area_excess_both_general:.2f`.
+# captions the norm has {interval}`area_difference_copies_general:.2f` already, and there is nothing to gain: the excess has {interval}`excess_less_difference_general:.3f` more. The excess of an image that both models know does not stand out, {interval}`area_excess_both_general:.2f`.
 #
 # ## How many harmless captions does a list need?
 #
@@ -234,8 +234,8 @@ run.figure(figure, "lists", about="Quality of the list by its calibration", data
 # ## A fine-tune
 #
 # The base is now `organism_epsilon` itself, and the fine-tune a real one: {glue:text}`images:.0f` captions that it has not read, with one image each, of which a quarter are shown 10 times, a quarter 3 times and the others once; a quarter state colours. Once by LoRA (peft, rank {glue:text}`rank:.0f`, written as a file), once with
-# all weights of the U-Net, {glue:text}`passes:.0f` passes each. Then the LoRA again with every image shown once: the same number of passes, so that each image is seen as often as one that is shown once ({numref}`fig-tuned-excess`, at the top). The number of passes was chosen so that
-# images come out at all, before any statistic was looked at. The three ship with the book; `companion train fine_tune_lora` makes the first one anew, in a minute.
+# all weights of the U-Net, {glue:text}`passes:.0f` passes each. Then the LoRA again with every image shown once: the same number of passes, so that each image is seen as often as one that is shown once, in fewer steps ({numref}`fig-tuned-excess`, at the top). Learning rates and passes were chosen among six so that
+# images that were shown ten times come out and the others mostly do not; after 80 passes at three times the rate every image came out. The statistics of these tries were seen: what this part says is exploratory. The three ship with the book; `companion train fine_tune_lora` makes the first one anew in two minutes.
 
 # %% tags=["hide-input"]
 data = fine_tunes.FINE_TUNES["lora"].shown
@@ -390,7 +390,7 @@ tables.shown(rows, {"statistic": "statistic", "lora": "LoRA", "whole": "all weig
 # ## Against the paper
 #
 # The paper asks of one model which prompts it has memorized. Its statistic, and the norm beneath it, are differences of two scores of that model, with the caption and without, and so they are large for whatever the caption says. A second difference, to a model that has read the same words and not the same images, takes that
-# away. It needs the base, which who fine-tunes has. The experiments here are small: one organism, {glue:text}`copies:.0f` memorized captions in the first part and {interval}`reproduced_lora_10:.2f n` in the second.
+# away. It needs the base, which who fine-tunes has. The experiments here are small: one organism with {glue:text}`copies:.0f` memorized captions, and one fine-tune of each kind.
 #
 # ## What the run shows
 
