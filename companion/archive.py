@@ -19,6 +19,7 @@ from typing import Any
 
 from companion import provenance
 from companion.experiment import results
+from companion.experiment.runs import NOTEBOOK
 from companion.experiment.staging import PUBLISHED
 from memlib import __version__
 from memlib.files import whole
@@ -63,7 +64,7 @@ def write(root: Path, build: Path, path: Path) -> Path:
 
 
 def _published(folder: Path) -> Iterator[Path]:
-    for source in (folder / name for name in PUBLISHED):
+    for source in (folder / name for name in (NOTEBOOK, *PUBLISHED)):
         found = source.rglob("*") if source.is_dir() else [source]
         yield from (path for path in found if path.is_file())
 

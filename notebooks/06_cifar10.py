@@ -118,10 +118,8 @@ copied = {count: copies.is_copy(found) for count, found in neighbours.items()}
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of small photographs, two for each size of the training set: samples, and the training image nearest to each. At 64 the two rows are the same; at 128 some pairs are. At 512 the samples are rough paintings in which a car can be guessed; at 2,048 and 4,096 most are cars, painted roughly. From 512 on the nearest images are other cars."}, "figure": {"caption": "Samples from the same noises, and their nearest training images.", "name": "fig-cifar10-samples"}}
 pictures = {}
 for count in sizes:
-    pictures |= {
-        names[count]: generated[count].numpy(),
-        f"nearest of {count:,}": nearest_images[count].numpy(),
-    }
+    both = generated[count].numpy(), nearest_images[count].numpy()
+    pictures |= dict(zip((names[count], f"nearest of {count:,}"), both, strict=True))
 run.figure(
     plots.image_grid(pictures, min(8, samples)),
     "samples",

@@ -180,7 +180,7 @@ def test_calibrated_areas_are_those_of_what_complexity_leaves():
     pictures = (torch.rand(60, 3, 16, 16, generator=generator) * 2 - 1) * levels[:, None, None, None]
     bits = torch.from_numpy(set_sizes.complexities(pictures))
     norm = 5 + 3 * bits.log()
-    norm[:20] += 0.1
+    norm[:20] += 0.01
     rows = set_sizes.calibrated(
         {"score_norm": norm[:40]}, pictures[:40], copied, {"score_norm": norm[40:]}, pictures[40:]
     )
