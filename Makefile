@@ -101,15 +101,16 @@ again: book  ## every chapter three times more, and what moved: once as before, 
 test: $(DEV) $(BOOK)  ## lint and the book, then every test
 	@$(MAKE) --no-print-directory --jobs 2 lint chapters
 	@$(MAKE) --no-print-directory --jobs 2 book test-of-code
-	@$(call SUITE,$(OF_BOOK))
+	@$(call SUITE,load,$(OF_BOOK))
 
 # A choice of tests, such as PYTEST="-k hessian", may leave one of the two parts without any, which pytest calls an error.
-SUITE     = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(1) $(PYTEST) || test $$? = 5
+# Tests of one file share what it makes; pages of the book share nothing, and most of them are tests of one file.
+SUITE     = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist $(1) --no-loadscope-reorder $(2) $(PYTEST) || test $$? = 5
 OF_BOOK  := tests/book tests/browser
 
 .PHONY: chapters test-of-code
 test-of-code:
-	@$(call SUITE,tests $(OF_BOOK:%=--ignore=%))
+	@$(call SUITE,loadfile,tests $(OF_BOOK:%=--ignore=%))
 
 chapters: $(BOOK)
 	@$(PIPELINE) --config preset=$(PRESET) -- runs || $(WHY)
