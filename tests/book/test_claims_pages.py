@@ -48,7 +48,7 @@ def test_the_numbers_of_a_page_agree_with_its_recorded_run(runs: dict[str, Resul
 
 
 def test_recorded_runs_are_what_their_preset_gives_today(project: Path) -> None:
-    """A default that changes must not change what `make record` repeats; a later parameter has its default."""
+    """A default that changes must not change what `make record` repeats; later parameters keep theirs."""
     given = presets.load(recorded.PRESET).notebooks
     for path in all_notebooks(project / "notebooks"):
         kept = recorded.load(path.stem)
