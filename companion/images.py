@@ -1,13 +1,25 @@
-"""Statistics of images that need no network: power by frequency, correlation of pairs."""
+"""Images without a network: their bytes, power by frequency, correlation of pairs."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memlib import checks
+
+
+def eight_bits(images: Float[Tensor, ...]) -> NDArray[np.uint8]:
+    """Images in [-1, 1], beyond which they are cut, as bytes of the same shape.
+
+    Example:
+        >>> eight_bits(torch.tensor([-1.0, 0.0, 2.0])).tolist()
+        [0, 128, 255]
+    """
+    found: NDArray[np.uint8] = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+    return found
 
 
 def radial_power(images: Float[Tensor, "B C W W"]) -> Float64[np.ndarray, "B R"]:

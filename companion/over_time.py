@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from companion import plots
+from companion.images import eight_bits
 from memlib import hessian, sharpness
 from memlib.score import Score
 
@@ -51,7 +52,7 @@ def follow(
     """
     times = sorted(next(iter(scores.values())), reverse=True)
     found: dict[str, list[Any]] = {"t": times, "sigma": []}
-    picture = _pixels if decode is None else lambda x: _pixels(2 * decode(x) - 1)
+    picture = eight_bits if decode is None else lambda x: eight_bits(2 * decode(x) - 1)
     for name, of_class in scores.items():
         columns: dict[str, list[Any]] = {"eigenvalues": [], "count": [], "noised": [], "denoised": []}
         for t in times:
@@ -106,9 +107,3 @@ def _inset(ax: Axes, image: NDArray[Any], at: tuple[float, float], color: str) -
     box = OffsetImage(pixels, zoom=30 / pixels.shape[0], interpolation="nearest")
     frame = {"edgecolor": color, "linewidth": 1.2}
     ax.add_artist(AnnotationBbox(box, at, xycoords="axes fraction", pad=0.1, bboxprops=frame))
-
-
-def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images in [-1, 1] with 8 bits."""
-    found: NDArray[np.uint8] = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
-    return found

@@ -7,7 +7,7 @@
 | `sources`  | numbers for tables, and beneath figures and tables links to code, data, files, commit   |
 | `terms`    | links from a page to the glossary, with the definition shown on hover                   |
 | `markup`   | repairs of HTML that other extensions write: ids used twice, roles of the bibliography  |
-| `weight`   | nothing: it takes away what only debuggers of the theme need                            |
+| `weight`   | nothing: it takes away what the theme leaves and no reader needs                        |
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from companion.images import eight_bits
 from companion.organism import Caption, captions
 from companion.organism.captions import legible_pairs
 from companion.organism.fine_tune_set import FineTuneSet
@@ -68,9 +69,8 @@ def unseen_images(wanted: Sequence[Caption], count: int, *, seed: int = 0) -> Fl
 def write_images(some: Float[Tensor, "N 3 H W"], folder: Path) -> list[Path]:
     """PNG files, in order, of images in [-1, 1]."""
     folder.mkdir(parents=True, exist_ok=True)
-    eight_bits = ((some + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     files = [folder / f"{number:04d}.png" for number in range(len(some))]
-    for file, pixels in zip(files, eight_bits, strict=True):
+    for file, pixels in zip(files, eight_bits(some.permute(0, 2, 3, 1)), strict=True):
         with whole(file) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")
     return files

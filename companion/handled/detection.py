@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from companion import plots
 from companion.experiment import results
 from companion.handled.pictures import address
+from companion.images import eight_bits
 from companion.organism import captions, image
 from companion.prompts import prompt_sets
 from companion.recipes import text_to_image
@@ -55,7 +56,7 @@ def threshold(run: Path) -> dict[str, Any]:
             {"text": every[place].text, "family": families[place], **means.loc[place].to_dict()}
             for place in shown
         ],
-        "pictures": address(((torch.cat(drawn, dim=2) + 1) * 127.5).round().byte().numpy()),
+        "pictures": address(eight_bits(torch.cat(drawn, dim=2))),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from companion.comparison.training_images import pillow
+from companion.images import eight_bits
 from companion.organism import captions, image
 from memlib.files import whole, write_text
 
@@ -65,8 +66,8 @@ def stand_in(
         home.mkdir(parents=True, exist_ok=True)
         for number in range(images):
             pixels = image(caption, torch.Generator().manual_seed(number))
-            eight_bits = ((pixels + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+            picture = eight_bits(pixels.permute(1, 2, 0))
             with whole(home / f"{number}.png") as temporary:
-                pillow().fromarray(eight_bits).save(temporary, format="PNG")
+                pillow().fromarray(picture).save(temporary, format="PNG")
     write_text(folder / "listing.jsonl", "\n".join(entries) + "\n")
     return StandIn(folder / "captions.csv", folder / "listing.jsonl")

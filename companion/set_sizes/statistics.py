@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from companion import effects, measures
-from companion.images import correlation, radial_power
+from companion.images import correlation, eight_bits, radial_power
 from memlib import copies, intervals, sharpness
 from memlib.audit.noised import complexity
 from memlib.copies import Neighbours
@@ -200,8 +200,8 @@ def areas(
 
 def complexities(images: Float[Tensor, "B C H W"]) -> NDArray[np.float64]:
     """Bits a pixel of images in [-1, 1] as PNG, `(B,)`."""
-    eight_bits = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    return np.array([complexity(Image.fromarray(one), *one.shape[:2]) for one in eight_bits])
+    pictures = eight_bits(images.permute(0, 2, 3, 1))
+    return np.array([complexity(Image.fromarray(one), *one.shape[:2]) for one in pictures])
 
 
 def beyond_complexity(
